@@ -1,0 +1,119 @@
+//! What one deployment is made of, fully resolved: every default is visible, every unit is gone.
+
+use crate::policy::router::RouterConfig;
+use crate::policy::scheduler::SchedulerConfig;
+use crate::units::SimDuration;
+
+/// How much KV memory an admitted request is given at once when allocation reserves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ReserveRule {
+    /// Prompt plus the client's `max_tokens` (Orca's paper).
+    MaxTokens,
+    /// The longest context the model serves (Orca (Max) of vLLM's paper; FasterTransformer).
+    MaxModelLen,
+    /// Prompt plus the true output rounded up to a power of two (Orca (Pow2)).
+    Pow2,
+    /// Prompt plus the true output (Orca (Oracle)). Marked as an oracle in reports.
+    Exact,
+}
+
+/// Where KV lives and how it is handed out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Allocation {
+    /// Blocks on demand; admission keeps `watermark` blocks free where the scheduler asks for it.
+    Paged {
+        /// Blocks that admission leaves free.
+        watermark: u32,
+    },
+    /// Everything a request may ever need, at admission.
+    Reserve(ReserveRule),
+}
+
+/// What happens to the KV of a preempted request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Preemption {
+    /// Dropped; prompt and generated tokens are computed again.
+    Recompute,
+    /// Moved to `host_blocks` blocks of host memory, all or nothing; dropped where they do not fit.
+    Swap {
+        /// Blocks of host memory.
+        host_blocks: u32,
+    },
+}
+
+/// The KV memory of one replica.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KvConfig {
+    /// Tokens per block, at least 1.
+    pub block: u32,
+    /// Blocks that requests can use, at least 1.
+    pub blocks: u32,
+    /// On demand or reserved.
+    pub allocation: Allocation,
+    /// What a victim's KV becomes.
+    pub preemption: Preemption,
+    /// Whether full blocks stay findable by their hash chain (`prefix-cache = "blocks"`).
+    pub prefix_cache: bool,
+}
+
+/// One engine replica.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ReplicaConfig {
+    /// Batch formation.
+    pub scheduler: SchedulerConfig,
+    /// KV memory.
+    pub kv: KvConfig,
+    /// Longest context (prompt + output) that a request may reach here; see `effective_limit`.
+    pub max_model_len: u32,
+    /// The host sees a stop one step late: a finished request fills one more step (overlapped engines, one stage).
+    pub late_stop: bool,
+}
+
+impl ReplicaConfig {
+    /// Longest context that is served: the model's, or less where the KV memory cannot hold it, so that every
+    /// admitted request can finish alone.
+    pub fn effective_limit(&self) -> u32 {
+        let usable = match self.kv.allocation {
+            Allocation::Paged { watermark } => self.kv.blocks.saturating_sub(watermark),
+            Allocation::Reserve(_) => self.kv.blocks,
+        };
+        self.max_model_len.min(usable.saturating_mul(self.kv.block))
+    }
+}
+
+/// The FCFS server before the router: tokenisation, HTTP, streaming.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FrontEnd {
+    /// Service time per request.
+    pub per_request: SimDuration,
+    /// Service time per prompt token.
+    pub per_prompt_token: SimDuration,
+    /// Delay of each streamed token on its way to the client.
+    pub per_streamed_token: SimDuration,
+    /// Parallel workers, at least 1.
+    pub workers: u16,
+}
+
+impl FrontEnd {
+    /// A front end that takes no time.
+    pub const NONE: FrontEnd = FrontEnd {
+        per_request: SimDuration::ZERO,
+        per_prompt_token: SimDuration::ZERO,
+        per_streamed_token: SimDuration::ZERO,
+        workers: 1,
+    };
+}
+
+/// A deployment of equal replicas.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ClusterConfig {
+    /// Every replica.
+    pub replica: ReplicaConfig,
+    /// How many, at least 1.
+    pub replicas: u16,
+    /// Which replica gets a request.
+    pub router: RouterConfig,
+    /// What stands before the router.
+    pub front_end: FrontEnd,
+}

@@ -1,0 +1,12 @@
+//! windtunnel: a wind tunnel for LLM serving systems.
+
+pub mod catalog;
+pub mod collections;
+pub mod cost;
+pub mod diagnostic;
+pub mod engine;
+pub mod ids;
+pub mod metrics;
+pub mod policy;
+pub mod units;
+pub mod workload;

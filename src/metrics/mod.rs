@@ -1,0 +1,3 @@
+//! From per-request records to the numbers people quote.
+
+pub mod record;

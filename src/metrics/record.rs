@@ -1,0 +1,219 @@
+//! What one run leaves behind: a record per request, counters per run, a coarse timeline.
+
+use crate::ids::{ClassId, ReplicaId, RequestId};
+use crate::units::{SimDuration, SimTime};
+
+/// Causes into which a request's end-to-end time is split exactly (invariant I15).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(usize)]
+pub enum Cause {
+    /// In the front end: waiting for a worker, being tokenised, streaming the last token.
+    FrontEnd,
+    /// Between front end and replica.
+    Router,
+    /// In the waiting queue before the first step that worked on it.
+    Queue,
+    /// Steps that computed its prompt.
+    PrefillExecution,
+    /// Between such steps: steps that worked only on others.
+    PrefillInterrupted,
+    /// KV on its way from a prefill to a decode replica.
+    HandOver,
+    /// Steps that computed its tokens, less what prompts of others added.
+    DecodeExecution,
+    /// Time added or taken by prompts of others while it was decoding.
+    DecodeStalled,
+    /// From a preemption until the progress lost was regained.
+    PreemptionLoss,
+    /// Migration between replicas.
+    Migration,
+    /// Host time not hidden behind the accelerator.
+    Host,
+    /// Waiting in a pipeline, or in a static batch for the others to finish.
+    Bubble,
+}
+
+impl Cause {
+    /// All causes, in ledger order.
+    pub const ALL: [Cause; 12] = [
+        Cause::FrontEnd,
+        Cause::Router,
+        Cause::Queue,
+        Cause::PrefillExecution,
+        Cause::PrefillInterrupted,
+        Cause::HandOver,
+        Cause::DecodeExecution,
+        Cause::DecodeStalled,
+        Cause::PreemptionLoss,
+        Cause::Migration,
+        Cause::Host,
+        Cause::Bubble,
+    ];
+
+    /// Name in tables and files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Cause::FrontEnd => "front-end",
+            Cause::Router => "router",
+            Cause::Queue => "queue",
+            Cause::PrefillExecution => "prefill-execution",
+            Cause::PrefillInterrupted => "prefill-interrupted",
+            Cause::HandOver => "hand-over",
+            Cause::DecodeExecution => "decode-execution",
+            Cause::DecodeStalled => "decode-stalled",
+            Cause::PreemptionLoss => "preemption-loss",
+            Cause::Migration => "migration",
+            Cause::Host => "host",
+            Cause::Bubble => "bubble",
+        }
+    }
+}
+
+/// The exact split of one request's end-to-end time, or a sum of such splits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ledger(pub [u64; 12]);
+
+impl Ledger {
+    /// Adds `d` to one cause.
+    pub fn add(&mut self, cause: Cause, d: SimDuration) {
+        self.0[cause as usize] += d.as_ps();
+    }
+
+    /// Time of one cause.
+    pub fn get(&self, cause: Cause) -> SimDuration {
+        SimDuration::from_ps(self.0[cause as usize])
+    }
+
+    /// Sum over all causes; equals end-to-end time for a finished request.
+    pub fn total(&self) -> SimDuration {
+        SimDuration::from_ps(self.0.iter().sum())
+    }
+}
+
+/// Why a request was turned away at the door.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rejection {
+    /// Its prompt leaves no room for one answer token within the served context.
+    TooLong,
+}
+
+/// How a request ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// Every token was delivered.
+    Finished,
+    /// Turned away on arrival.
+    Rejected(Rejection),
+    /// Still in the system when the run ended (only with a horizon).
+    Unfinished,
+}
+
+/// Everything that is reported about one request. Instants are relative to the first row of the run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RequestRecord {
+    /// Which request.
+    pub id: RequestId,
+    /// The class it is reported under.
+    pub class: ClassId,
+    /// The replica that served it.
+    pub replica: ReplicaId,
+    /// How it ended.
+    pub fate: Fate,
+    /// Prompt tokens.
+    pub prompt: u32,
+    /// Answer tokens delivered.
+    pub output: u32,
+    /// At the front end.
+    pub arrival: SimTime,
+    /// At the replica (front end and router passed).
+    pub queued: SimTime,
+    /// Start of the first step that worked on it.
+    pub scheduled: SimTime,
+    /// First token at the client (streaming delay included).
+    pub first_token: SimTime,
+    /// Last token at the client (streaming delay included).
+    pub finish: SimTime,
+    /// Longest interval between two of its tokens; zero with fewer than two.
+    pub gap_max: SimDuration,
+    /// Times it was preempted.
+    pub preemptions: u32,
+    /// Tokens computed again because of preemption.
+    pub recomputed: u32,
+    /// Prompt tokens found in the prefix cache, all admissions together.
+    pub cached: u32,
+    /// Where its time went; sums to `finish − arrival`.
+    pub ledger: Ledger,
+}
+
+impl RequestRecord {
+    /// End-to-end latency: last token − arrival.
+    pub fn e2e(&self) -> SimDuration {
+        self.finish - self.arrival
+    }
+
+    /// Time to first token as the client sees it.
+    pub fn ttft(&self) -> SimDuration {
+        self.first_token - self.arrival
+    }
+
+    /// Mean interval between tokens, in seconds; absent for fewer than two tokens.
+    pub fn tpot(&self) -> Option<f64> {
+        (self.output > 1).then(|| (self.finish - self.first_token).as_secs_f64() / f64::from(self.output - 1))
+    }
+}
+
+/// Integer sums over a run, per cause, multiplied by constants only once at the end (exact for leaps and steps).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RunCounters {
+    /// Engine steps (a leap counts each of its steps).
+    pub steps: u64,
+    /// Steps with at least one prompt chunk and no decode.
+    pub prefill_steps: u64,
+    /// Steps with prompt chunks and decodes.
+    pub mixed_steps: u64,
+    /// Completion events handled (a leap is one).
+    pub events: u64,
+    /// Times a scheduler was asked for a plan.
+    pub plans: u64,
+    /// Arrivals handled.
+    pub arrivals: u64,
+    /// Prompt tokens computed (recomputed ones included).
+    pub prefill_tokens: u64,
+    /// Tokens computed by decoding.
+    pub decode_tokens: u64,
+    /// Tokens computed again after preemption.
+    pub recomputed_tokens: u64,
+    /// Prompt tokens taken from the prefix cache.
+    pub cached_tokens: u64,
+    /// Slots computed for sequences that had already finished (static padding, late stops).
+    pub wasted_slots: u64,
+    /// Preemptions.
+    pub preemptions: u64,
+    /// KV blocks moved to or from host memory.
+    pub swapped_blocks: u64,
+    /// Σ over steps of the context attended by decoding sequences, in tokens.
+    pub decode_context: u128,
+    /// Σ over chunks of tokens·(2·past + tokens): twice the query-key pairs of causal prefill attention.
+    pub prefill_pairs: u128,
+    /// Σ over steps of sequences that produce logits.
+    pub logits: u64,
+    /// Time in steps, by cause, summed over replicas and stages, in ps: linear, attention, link, host.
+    pub busy: [u128; 4],
+}
+
+/// State of the whole deployment at one instant of a fixed grid.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sample {
+    /// The instant.
+    pub at: SimTime,
+    /// Requests waiting in replicas (swapped ones included).
+    pub waiting: u32,
+    /// Requests running.
+    pub running: u32,
+    /// KV blocks held by requests.
+    pub kv_held: u64,
+    /// Tokens generated since the run began.
+    pub generated: u64,
+    /// Requests finished since the run began.
+    pub finished: u32,
+}

@@ -1,0 +1,4 @@
+//! Decisions: one file and one registry line per mechanism. A policy decides and never acts.
+
+pub mod router;
+pub mod scheduler;

@@ -1,0 +1,79 @@
+//! The prepared requests of one run. Parsed or generated once, then shared read-only by all systems of a study.
+
+use std::sync::Arc;
+
+use crate::ids::{ClassId, RequestId};
+use crate::units::{SimDuration, SimTime};
+
+/// One request as the outside world sees it, after limits were applied. 24 bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// Arrival at the front end, relative to the first row of the run (ignored in a closed loop).
+    pub arrival: SimTime,
+    /// Prompt tokens, at least 1.
+    pub prompt: u32,
+    /// Tokens the model will answer, at least 1. Known to the engine, never to a policy.
+    pub output: u32,
+    /// The client's `max_tokens`: what reservation rules see; at least `output`.
+    pub max_tokens: u32,
+    /// The class it is reported under.
+    pub class: ClassId,
+}
+
+/// Closed-loop release: a fixed number of clients, each waiting for its answer before it asks again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Closed {
+    /// Clients that ask concurrently, at least 1.
+    pub clients: u32,
+    /// Pause between an answer and the client's next request.
+    pub think: SimDuration,
+}
+
+/// Prefix identities of prompts: equal leading ids mean equal leading tokens (cold side table).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PrefixChains {
+    /// Tokens per id (512 in Mooncake's files); the last id of a request may cover fewer tokens.
+    pub tokens_per_id: u32,
+    /// `ids[starts[r] .. starts[r + 1]]` are the ids of request `r`; length is requests + 1.
+    pub starts: Vec<u32>,
+    /// All ids, back to back.
+    pub ids: Vec<u64>,
+}
+
+impl PrefixChains {
+    /// The ids of one request's prompt, in order.
+    pub fn of(&self, request: RequestId) -> &[u64] {
+        let i = request.index();
+        &self.ids[self.starts[i] as usize..self.starts[i + 1] as usize]
+    }
+}
+
+/// The requests of one run in arrival order (ties: file order). `RequestId(i)` is row `i`.
+#[derive(Clone, Debug, Default)]
+pub struct Trace {
+    /// The requests; sorted by arrival.
+    pub requests: Vec<Request>,
+    /// Names of the classes that `Request::class` indexes; at least one.
+    pub classes: Vec<String>,
+    /// Present for a closed loop: arrivals come from completions, in row order.
+    pub closed: Option<Closed>,
+    /// Prefix identities, where the trace has them.
+    pub prefixes: Option<Arc<PrefixChains>>,
+}
+
+impl Trace {
+    /// The request with this id.
+    pub fn request(&self, id: RequestId) -> &Request {
+        &self.requests[id.index()]
+    }
+
+    /// Number of requests.
+    pub fn len(&self) -> usize {
+        self.requests.len()
+    }
+
+    /// Whether there is no request.
+    pub fn is_empty(&self) -> bool {
+        self.requests.is_empty()
+    }
+}
