@@ -9,5 +9,6 @@ pub mod engine;
 pub mod ids;
 pub mod metrics;
 pub mod policy;
+pub mod scenario;
 pub mod units;
 pub mod workload;

@@ -1,0 +1,7 @@
+//! From a scenario file to a list of runs: `Options` (what was typed) → `StudyPlan` (everything resolved, with the
+//! origin of every value) → runs.
+
+mod document;
+pub mod schema;
+
+pub use document::{Document, Target};
