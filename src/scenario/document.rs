@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::catalog::{self, Shelf};
 use crate::diagnostic::{InputError, InputErrors, Node, Source, Sources, from_tree, nearest};
 
-use super::schema::{DEPLOYMENT_KEYS, Head, RESERVED, SYSTEM_KEYS, SystemsOptions, TAGGED};
+use super::schema::{DEPLOYMENT_KEYS, DeploymentOptions, Head, RESERVED, SYSTEM_KEYS, SystemsOptions, TAGGED};
 
 /// Longest chain of `base = …`; a longer one is a mistake even if it is no cycle.
 const BASES_MAX: usize = 16;
@@ -59,6 +59,8 @@ pub struct Document {
     pub sources: Sources,
     /// The scalar keys.
     pub head: Head,
+    /// Where `seeds` is said.
+    pub seeds_place: Range<usize>,
     /// `[workload]`.
     pub workload: Node,
     /// `[slo]`.
@@ -89,6 +91,7 @@ impl Document {
         }
         let defaults = base.take("deployment").map_or_else(|| Node::table(0..0), |(_, node)| node);
         base.overlay(&root, "", &[]);
+        let seeds_place = base.value_span("seeds");
         let head = errors.note(from_tree::<Head>(&base, "", &sources));
         let workload = errors.note(section(&root, "workload", &sources)).flatten();
         if workload.is_none() && root.get("workload").is_none() {
@@ -100,9 +103,7 @@ impl Document {
         }
         let slo = errors.note(section(&root, "slo", &sources)).flatten();
         let deployment = errors.note(section(&root, "deployment", &sources)).flatten();
-        if let Some(node) = &deployment {
-            check_deployment(node, &sources, &mut errors);
-        }
+        let deployment = deployment.map(|node| check_deployment(node, &sources, &mut errors));
         let systems_node = errors.note(section(&root, "systems", &sources)).flatten();
         let systems = systems_node.as_ref().map(|node| read_systems(node, &sources));
         let systems = match systems {
@@ -128,7 +129,7 @@ impl Document {
                 };
                 let slo = slo.unwrap_or_else(empty);
                 let deployment = deployment.unwrap_or_else(empty);
-                errors.or(Document { name, folder, sources, head, workload, slo, deployment, defaults, systems, systems_node })
+                errors.or(Document { name, folder, sources, head, seeds_place, workload, slo, deployment, defaults, systems, systems_node })
             }
             _ => Err(errors),
         }
@@ -273,7 +274,7 @@ fn read_systems(node: &Node, sources: &Sources) -> Result<SystemsOptions, InputE
 }
 
 /// `[deployment]` holds what is the same for all systems; the axes of a system belong to presets and variants.
-fn check_deployment(node: &Node, sources: &Sources, errors: &mut InputErrors) {
+fn check_deployment(mut node: Node, sources: &Sources, errors: &mut InputErrors) -> Node {
     for (key, (span, _)) in node.entries().into_iter().flatten() {
         if DEPLOYMENT_KEYS.contains(&key.as_str()) {
             continue;
@@ -288,6 +289,11 @@ fn check_deployment(node: &Node, sources: &Sources, errors: &mut InputErrors) {
         };
         errors.0.push(sources.error(span.clone(), format!("`deployment`: unknown key `{key}`"), help));
     }
+    if let Some(entries) = node.entries_mut() {
+        entries.retain(|key, _| DEPLOYMENT_KEYS.contains(&key.as_str()));
+    }
+    errors.note(from_tree::<DeploymentOptions>(&node, "deployment", sources));
+    node
 }
 
 /// One `--set path=value`; a value that is not TOML is taken as text.

@@ -2,6 +2,10 @@
 //! origin of every value) → runs.
 
 mod document;
+mod kv;
+mod plan;
+mod resolve;
 pub mod schema;
 
 pub use document::{Document, Target};
+pub use plan::{Axis, RunPlan, Setting, StudyPlan, SystemPlan};

@@ -26,14 +26,14 @@ pub struct Head {
     /// About how many instants of the deployment's state each run samples for `timeline/`.
     pub timeline_samples: u32,
     /// Left for the section parsers; named here so that a typo of a section gets a suggestion.
-    #[serde(default)]
-    workload: Section,
-    #[serde(default)]
-    slo: Section,
-    #[serde(default)]
-    deployment: Section,
-    #[serde(default)]
-    systems: Section,
+    #[serde(default, rename = "workload")]
+    _workload: Section,
+    #[serde(default, rename = "slo")]
+    _slo: Section,
+    #[serde(default, rename = "deployment")]
+    _deployment: Section,
+    #[serde(default, rename = "systems")]
+    _systems: Section,
 }
 
 /// A section that another type reads.
@@ -260,6 +260,24 @@ pub struct SystemOptions {
     pub gpu_memory_utilization: Option<f64>,
     /// What a step costs.
     pub backend: Backend,
+}
+
+/// `[deployment]`: read on its own so that its problems are named by its own path.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[expect(dead_code, reason = "only its types matter: the values are merged as a tree")]
+pub struct DeploymentOptions {
+    model: Option<String>,
+    accelerator: Option<String>,
+    engine: Option<String>,
+    replicas: Option<u16>,
+    parallel: Option<Parallel>,
+    router: Option<RouterConfig>,
+    front_end: Option<FrontEndOptions>,
+    kv_blocks: Option<u32>,
+    max_model_len: Option<u32>,
+    gpu_memory_utilization: Option<f64>,
+    backend: Option<Backend>,
 }
 
 /// Keys of a system that `[deployment]` may set for all systems.
