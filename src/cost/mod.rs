@@ -4,6 +4,22 @@
 //! layers; all later arithmetic is integer, so that `k` steps added one by one and `k` steps in closed form agree to
 //! the picosecond. Equations: `docs/cost-model.md`.
 
+mod datasheet;
+mod engine_profile;
+mod memo;
+mod memory;
+mod roofline;
+mod spec;
+mod terms;
+
+pub use datasheet::Datasheet;
+pub use engine_profile::{
+    Collectives, EngineMemory, EngineProfile, Graphs, HostMode, Limits, LimitsByClass, Overhead, Sampler,
+};
+pub use memory::{KvCapacity, MemoryRequest, kv_blocks};
+pub use roofline::{ExactStep, Roofline};
+pub use spec::{CostSpec, Overrides, Precision};
+
 use crate::units::SimDuration;
 
 /// What the decoding sequences of one step look like to the cost model.

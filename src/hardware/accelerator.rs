@@ -364,7 +364,13 @@ fn check_attention(check: &mut Check<'_>, file: &File, basis: Rates) -> Option<P
             // Causal attention needs one half of the chunk's own tokens at least, all of them at most.
             for (key, value) in [("al", al), ("al-m", al_m)] {
                 let message = format!("must be in [0.5, 1], got {value}");
-                check.that((0.5..=1.0).contains(&value), TABLE, key, message, "causal attention sees a half or more");
+                check.that(
+                    (0.5..=1.0).contains(&value),
+                    TABLE,
+                    key,
+                    message,
+                    "causal attention sees a half or more",
+                );
             }
             check.fraction(TABLE, "l-m", l_m, 1.0);
             // 64 queries x head of 128 x 4 FLOP for each KV token on one multiprocessor.

@@ -40,7 +40,13 @@ impl<'a> Check<'a> {
     /// `value` must lie in (0, `max`].
     pub(crate) fn fraction(&mut self, table: &str, key: &str, value: f64, max: f64) {
         let ok = value.is_finite() && value > 0.0 && value <= max;
-        self.that(ok, table, key, format!("must be in (0, {max}], got {value}"), "write it as a fraction of 1");
+        self.that(
+            ok,
+            table,
+            key,
+            format!("must be in (0, {max}], got {value}"),
+            "write it as a fraction of 1",
+        );
     }
 
     /// A count of at least one.

@@ -119,8 +119,16 @@ impl Model {
         let close = (counted / published - 1.0).abs() <= 0.02;
         check.that(close, "", "parameters", message, "correct the dimension that is wrong; 2 % is allowed");
         for (key, value, why) in [
-            ("experts", f.experts, "mixture of experts needs the expected number of distinct experts per step"),
-            ("sliding-window", f.sliding_window, "a window makes attended tokens piecewise linear in context"),
+            (
+                "experts",
+                f.experts,
+                "mixture of experts needs the expected number of distinct experts per step",
+            ),
+            (
+                "sliding-window",
+                f.sliding_window,
+                "a window makes attended tokens piecewise linear in context",
+            ),
             ("kv-lora-rank", f.kv_lora_rank, "latent attention is compute-bound in decode"),
         ] {
             let message = format!("is not modelled yet: {why}, and a silent approximation would mislead");
@@ -161,8 +169,7 @@ impl Model {
 
     /// KV of one token over all layers at `kv_bytes` per element, before tensor parallelism.
     pub fn kv_bytes_per_token(&self, kv_bytes: f64) -> Bytes {
-        let elements =
-            2 * u64::from(self.layers) * u64::from(self.kv_heads) * u64::from(self.head_size);
+        let elements = 2 * u64::from(self.layers) * u64::from(self.kv_heads) * u64::from(self.head_size);
         Bytes(elements as f64 * kv_bytes)
     }
 }
