@@ -9,5 +9,7 @@ pub mod engine;
 pub mod ids;
 pub mod metrics;
 pub mod policy;
+pub mod report;
+pub mod results;
 pub mod units;
 pub mod workload;
