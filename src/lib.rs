@@ -11,6 +11,8 @@ pub mod ids;
 pub mod metrics;
 pub mod model;
 pub mod policy;
+pub mod report;
+pub mod results;
 pub mod scenario;
 pub mod units;
 pub mod workload;

@@ -156,6 +156,37 @@ impl RequestRecord {
         self.first_token - self.arrival
     }
 
+    /// Time the streaming front end added to each token: what the ledger's front end holds beyond `queued`.
+    fn streaming(&self) -> SimDuration {
+        let before_replica = self.ledger.get(Cause::FrontEnd) + self.ledger.get(Cause::Router);
+        before_replica.saturating_sub(self.queued - self.arrival)
+    }
+
+    /// Time to first token as the engine sees it: no front end before, no streaming after.
+    pub fn ttft_engine(&self) -> SimDuration {
+        (self.first_token - self.queued).saturating_sub(self.streaming())
+    }
+
+    /// From entering the replica to the last token's step.
+    pub fn in_replica(&self) -> SimDuration {
+        (self.finish - self.queued).saturating_sub(self.streaming())
+    }
+
+    /// Scheduling delay: start of the first step that worked on it − arrival.
+    pub fn scheduling_delay(&self) -> SimDuration {
+        self.scheduled - self.arrival
+    }
+
+    /// Time in the replica's waiting queue before that step.
+    pub fn queue(&self) -> SimDuration {
+        self.scheduled - self.queued
+    }
+
+    /// Normalised latency: end-to-end seconds per answer token; absent without a token.
+    pub fn normalised(&self) -> Option<f64> {
+        (self.output > 0).then(|| self.e2e().as_secs_f64() / f64::from(self.output))
+    }
+
     /// Mean interval between tokens, in seconds; absent for fewer than two tokens.
     pub fn tpot(&self) -> Option<f64> {
         (self.output > 1).then(|| (self.finish - self.first_token).as_secs_f64() / f64::from(self.output - 1))
