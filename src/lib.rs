@@ -13,6 +13,7 @@ pub mod model;
 pub mod policy;
 pub mod report;
 pub mod results;
+pub mod rng;
 pub mod scenario;
 pub mod units;
 pub mod workload;

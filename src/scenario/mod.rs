@@ -2,10 +2,16 @@
 //! origin of every value) → runs.
 
 mod document;
+pub mod execute;
 mod kv;
+pub mod load;
 mod plan;
+pub mod requests;
 mod resolve;
 pub mod schema;
+mod simulate;
+mod study;
 
 pub use document::{Document, Target};
 pub use plan::{Axis, RunPlan, Setting, StudyPlan, SystemPlan};
+pub use study::Flags;

@@ -7,9 +7,9 @@ use crate::cost::{CostSpec, StepCost};
 use crate::diagnostic::Sources;
 use crate::engine::config::ClusterConfig;
 use crate::metrics::slo::Slo;
-use crate::diagnostic::Node as WorkloadSpec;
+use crate::workload::RequestRate;
 
-
+use super::requests::Requests;
 use super::schema::{Paper, SystemOptions};
 
 /// One resolved value and its origin.
@@ -52,7 +52,7 @@ pub enum Axis {
     /// The workload as it is.
     Natural,
     /// Mean arrival rates.
-    Rates(Vec<f64>),
+    Rates(Vec<RequestRate>),
     /// Shares of the reference system's capacity.
     Loads(Vec<f64>),
 }
@@ -91,7 +91,7 @@ pub struct StudyPlan {
     /// Share of requests that must meet them where a capacity is searched.
     pub attainment: f64,
     /// What the requests are.
-    pub workload: WorkloadSpec,
+    pub workload: Requests,
     /// Load, rate or neither.
     pub axis: Axis,
     /// The systems, in the order of `compare`.

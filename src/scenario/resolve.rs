@@ -201,22 +201,10 @@ impl Builder<'_> {
         let o = self.options.clone();
         self.at_least_one("replicas", u32::from(o.replicas));
         self.at_least_one("front-end.workers", u32::from(o.front_end.workers));
-        let mechanism = o.scheduler.key();
-        let limits: Vec<(&str, u32)> = match &o.scheduler {
-            SchedulerConfig::Unified(p) => vec![("token-budget", p.token_budget), ("max-sequences", p.max_sequences)],
-            SchedulerConfig::Chunked(p) => vec![("token-budget", p.token_budget), ("max-sequences", p.max_sequences)],
-            SchedulerConfig::PrefillFirst(p) => {
-                vec![("token-budget", p.token_budget), ("max-sequences", p.max_sequences)]
-            }
-            SchedulerConfig::Clairvoyant(p) => {
-                vec![("token-budget", p.token_budget), ("max-sequences", p.max_sequences)]
-            }
-            SchedulerConfig::Iteration(p) => vec![("max-batch", p.max_batch)],
-            SchedulerConfig::Static(p) => vec![("max-batch", p.max_batch)],
-            SchedulerConfig::Ideal(_) => vec![],
-        };
-        for (key, value) in limits {
-            self.at_least_one(&format!("scheduler.{mechanism}.{key}"), value);
+        if let Err((key, message, help)) = o.scheduler.validate() {
+            let path = format!("scheduler.{}.{key}", o.scheduler.key());
+            let span = self.node.value_span(&path);
+            self.errors.0.push(self.sources.error(span, message, help));
         }
         if let KvOptions::Reserve(r) = o.kv {
             self.at_least_one("kv.reserve.block", r.block);
@@ -256,12 +244,6 @@ impl Builder<'_> {
                 format!("`preemption = \"swap\"`, but `scheduler.unified` ({other}) only recomputes its victims");
             let help = "write `preemption = \"recompute\"`, or use `scheduler.prefill-first`";
             self.conflict("kv.paged.preemption", message, help);
-        }
-        if let SchedulerConfig::Static(p) = &o.scheduler
-            && p.micro_batch > p.max_batch
-        {
-            let message = format!("`micro-batch` of {} is larger than `max-batch` of {}", p.micro_batch, p.max_batch);
-            self.conflict("scheduler.static.micro-batch", message, "write at most `max-batch`, or 0 for the whole batch");
         }
     }
 
@@ -378,7 +360,6 @@ fn build_cost(spec: &CostSpec, backend: Backend) -> Result<Arc<dyn StepCost>, In
 
 /// Whether a system uses what no real system knows.
 fn knows_lengths(scheduler: &SchedulerConfig, kv: &KvOptions) -> bool {
-    let bound = matches!(scheduler, SchedulerConfig::Ideal(_) | SchedulerConfig::Clairvoyant(_));
     let reserve = matches!(kv, KvOptions::Reserve(r) if matches!(r.rule, ReserveRule::Exact | ReserveRule::Pow2));
-    bound || reserve
+    scheduler.knows_lengths() || reserve
 }
