@@ -1,18 +1,16 @@
 //! Carrying out a study: requests per seed, loads into rates, all runs in parallel, results in a fixed order.
 
-use std::sync::Arc;
-
 use rayon::prelude::*;
 
 use crate::cluster::{Outcome, RunOptions, Violation};
 use crate::diagnostic::{InputError, InputErrors};
 use crate::metrics::{MeasureContext, Window, curves, measure, timeline_of};
 use crate::results::{PointInfo, RunResult};
-use crate::workload::{RequestRate, Trace};
+use crate::workload::{Prepared, RequestRate, Trace};
 
 use super::load::{self, Capacity, NoCapacity};
 use super::plan::{Axis, RunPlan, StudyPlan, SystemPlan};
-use super::requests::{Prepared, at_rate};
+use super::requests::at_rate;
 use super::simulate::simulate;
 
 /// How a study is carried out; none of it changes a number.
@@ -77,20 +75,21 @@ pub struct Executed {
 pub fn execute(plan: &StudyPlan, options: Options, progress: &dyn Progress) -> Result<Executed, Failure> {
     let context = plan.systems.iter().map(|s| s.cluster.replica.max_model_len).max().unwrap_or(1);
     progress.phase("requests", plan.seeds as usize);
+    let workload = plan.workload.open(&plan.sources)?;
     let prepared = (1..=u64::from(plan.seeds))
         .into_par_iter()
         .map(|seed| {
-            let prepared = plan.workload.prepare(seed, context);
+            let prepared = workload.prepare(seed, Some(context));
             progress.step();
             prepared
         })
         .collect::<Result<Vec<Prepared>, InputErrors>>()?;
     check_trace(plan, &prepared[0].trace)?;
     let (rates, capacity) = rates(plan, &prepared[0].trace, progress)?;
-    let traces: Vec<Vec<Arc<Trace>>> = rates
+    let traces = rates
         .par_iter()
-        .map(|rate| prepared.iter().map(|p| Arc::new(rate.map_or_else(|| p.trace.clone(), |r| at_rate(&p.trace, r)))).collect())
-        .collect();
+        .map(|rate| prepared.iter().map(|p| rate.map_or_else(|| Ok(p.trace.clone()), |r| at_rate(&p.trace, r))).collect())
+        .collect::<Result<Vec<Vec<Trace>>, InputErrors>>()?;
     let runs = plan.runs();
     progress.phase("runs", runs.len());
     let run_options =
@@ -177,6 +176,7 @@ fn no_capacity(plan: &StudyPlan, error: NoCapacity) -> Failure {
             let run = format!("scenario `{}`, capacity of `{reference}`, seed 1", plan.name);
             return Failure::Violation { run, violation };
         }
+        NoCapacity::Input(errors) => return Failure::Input(errors),
         NoCapacity::NeverMet => (
             format!("reference system `{reference}` misses `[slo]` at every rate, so it has no capacity"),
             "relax `[slo]`, choose a faster deployment, or give `rate` instead of `load`",

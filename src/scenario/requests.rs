@@ -1,57 +1,82 @@
-//! The requests of a study: prepared once per seed, then set to each rate; all systems share them.
+//! The requests of a study: read once, prepared per seed, set to each rate; all systems share them.
 
-use crate::diagnostic::{InputErrors, Node};
-use crate::ids::ClassId;
-use crate::units::{SimDuration, SimTime};
-use crate::workload::{LoadReport, Request, RequestRate, Trace};
+use std::path::PathBuf;
+
+use crate::diagnostic::{InputError, InputErrors, Node, Sources, from_tree};
+use crate::workload::{Loads, OpenWorkload, RequestRate, Trace, WorkloadSpec, rescale_to_rate};
 
 use super::document::Document;
+use super::plan::Axis;
 
 /// What the requests are.
 #[derive(Clone, Debug)]
 pub struct Requests {
-    count: u32,
-}
-
-/// The requests of one seed at their natural rate.
-#[derive(Clone, Debug)]
-pub struct Prepared {
-    /// The requests.
-    pub trace: Trace,
-    /// Where they came from and what was done to them.
-    pub report: LoadReport,
+    /// `[workload]` as typed.
+    pub spec: WorkloadSpec,
+    /// Folder where relative paths start; none for an embedded scenario.
+    pub folder: Option<PathBuf>,
+    /// The section, for places.
+    node: Node,
 }
 
 impl Requests {
-    /// Reads `[workload]` without `load` and `rate`.
-    pub fn read(node: &Node, doc: &Document) -> Result<Requests, InputErrors> {
-        let _ = doc;
-        let count = node.get("requests").and_then(|n| n.to_string().parse().ok()).unwrap_or(200);
-        Ok(Requests { count })
+    /// Reads `[workload]`, of which `load` and `rate` were taken out into `axis`.
+    pub fn read(node: &Node, axis: Option<&Axis>, doc: &Document) -> Result<Requests, InputErrors> {
+        let mut spec: WorkloadSpec = from_tree(node, "workload", &doc.sources)?;
+        match axis {
+            // With `duration`, one rate says how many requests there are; `load` is only checked for contradictions.
+            Some(Axis::Rates(rates)) if rates.len() == 1 => spec.rate = rates.first().copied(),
+            Some(Axis::Loads(loads)) => spec.load = Some(Loads(loads.clone())),
+            _ => {}
+        }
+        let problems = spec.check();
+        if !problems.is_empty() {
+            return Err(InputErrors(problems.into_iter().map(|e| place(e, &doc.workload, &doc.sources)).collect()));
+        }
+        Ok(Requests { spec, folder: doc.folder.clone(), node: doc.workload.clone() })
     }
 
-    /// The requests of one seed, fitted to a context of `context` tokens.
-    pub fn prepare(&self, seed: u64, context: u32) -> Result<Prepared, InputErrors> {
-        let requests = (0..u64::from(self.count))
-            .map(|i| Request {
-                arrival: SimTime::from_ps(i * 1_000_000_000_000),
-                prompt: 500 + u32::try_from((i * 7919 + seed * 31) % 1000).unwrap_or(0),
-                output: 100 + u32::try_from((i * 104_729 + seed) % 300).unwrap_or(0),
-                max_tokens: context / 2,
-                class: ClassId(0),
-            })
-            .collect();
-        let trace = Trace { requests, classes: vec!["all".to_owned()], ..Trace::default() };
-        Ok(Prepared { trace, report: LoadReport::default() })
+    /// Reads the files it needs.
+    pub fn open(&self, sources: &Sources) -> Result<OpenWorkload<'_>, InputErrors> {
+        self.spec
+            .open(self.folder.as_deref())
+            .map_err(|errors| InputErrors(errors.0.into_iter().map(|e| place(e, &self.node, sources)).collect()))
+    }
+
+    /// Where the requests come from, as one line.
+    pub fn describe(&self) -> String {
+        match (&self.spec.recipe, &self.spec.trace) {
+            (Some(recipe), _) => format!("recipe {recipe}"),
+            (_, Some(trace)) => format!("trace {}", trace.display()),
+            _ => "synthetic".to_owned(),
+        }
     }
 }
 
-/// The same requests at another mean rate.
-pub fn at_rate(trace: &Trace, rate: RequestRate) -> Trace {
-    let mut trace = trace.clone();
-    for (i, r) in trace.requests.iter_mut().enumerate() {
-        let gap = SimDuration::from_seconds(crate::units::Seconds(rate.mean_gap_s()));
-        r.arrival = SimTime::ZERO + gap * i as u64;
+/// Gives a problem that is only named `workload.key`, or an unknown recipe, its place in the scenario.
+fn place(error: InputError, node: &Node, sources: &Sources) -> InputError {
+    if error.source.is_some() {
+        return error;
     }
-    trace
+    let named = error.place.clone().unwrap_or_default();
+    let span = if let Some(key) = named.strip_prefix("workload.") {
+        node.value_span(key)
+    } else if named == "workload" {
+        node.span.clone()
+    } else if error.message.starts_with("unknown workload recipe") {
+        node.value_span("recipe")
+    } else {
+        return error;
+    };
+    let message = if named.starts_with("workload.") && !error.message.contains('`') {
+        format!("`{named}`: {}", error.message)
+    } else {
+        error.message
+    };
+    sources.error(span, message, error.help)
+}
+
+/// The same requests at another mean rate.
+pub fn at_rate(trace: &Trace, rate: RequestRate) -> Result<Trace, InputErrors> {
+    Ok(rescale_to_rate(trace, rate)?)
 }

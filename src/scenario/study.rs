@@ -44,7 +44,7 @@ impl StudyPlan {
         let axis = errors.note(read_axis(&mut workload_node, &doc.sources));
         let systems = read_systems(&mut doc, &mut errors);
         let reference = read_reference(&doc, &mut errors);
-        let workload = errors.note(Requests::read(&workload_node, &doc));
+        let workload = errors.note(Requests::read(&workload_node, axis.as_ref(), &doc));
         dedupe(&mut errors);
         let warnings = unused_variants(&doc);
         let settings = study_settings(&doc);
