@@ -8,5 +8,6 @@ pub mod engine;
 pub mod ids;
 pub mod metrics;
 pub mod policy;
+pub mod rng;
 pub mod units;
 pub mod workload;
