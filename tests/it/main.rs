@@ -1,1 +1,7 @@
-fn main() {}
+//! The integration tests: one binary, one module a topic.
+
+mod shared_data;
+mod workload_baseline;
+mod workload_formats;
+mod workload_spec;
+mod workload_twin;
