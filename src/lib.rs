@@ -1,6 +1,7 @@
 //! windtunnel: a wind tunnel for LLM serving systems.
 
 pub mod catalog;
+pub mod cli;
 pub mod cluster;
 pub mod collections;
 pub mod cost;

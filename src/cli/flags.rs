@@ -2,7 +2,7 @@
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
-use crate::diagnostic::InputError;
+use crate::diagnostic::{InputError, nearest};
 
 use super::context::{Context, Error, emit, finish};
 use super::exit;
@@ -33,6 +33,9 @@ fn problem(error: &clap::Error) -> InputError {
     let suggested = [ContextKind::SuggestedArg, ContextKind::SuggestedValue, ContextKind::SuggestedSubcommand]
         .into_iter()
         .find_map(|kind| strings(error.get(kind)?).into_iter().next());
+    let typed = error.get(ContextKind::InvalidSubcommand).map(strings).and_then(|list| list.into_iter().next());
+    let verb = typed.and_then(|typed| nearest(&typed, ["run", "list", "explain", "scenario", "step"]));
+    let suggested = suggested.or_else(|| verb.map(str::to_owned));
     let known = error.get(ContextKind::ValidValue).or_else(|| error.get(ContextKind::ValidSubcommand));
     let known = known.map(strings).filter(|list| !list.is_empty());
     let help = match (suggested, known) {

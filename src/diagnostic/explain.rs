@@ -37,15 +37,22 @@ pub(super) fn humanise(raw: &str, path: &str) -> (String, String) {
     let text = plain_types(&text);
     let message = match path {
         "" | "." => text.clone(),
-        _ if text.starts_with("unknown field") => format!("`{path}`: unknown key{}", &text[13..]),
+        _ if text.starts_with("unknown field") => format!("{}unknown key{}", table_of(path), &text[13..]),
+        _ if text.starts_with("unknown variant") => format!("{}unknown name{}", table_of(path), &text[15..]),
         _ => format!("`{path}`: {text}"),
     };
     let help = example
         .or_else(|| suggestion(&text))
         .or_else(|| missing(&text))
+        .or_else(|| alternatives(&text))
         .or_else(|| expected_type(&text))
         .unwrap_or_else(|| "correct this value; `windtunnel explain scenario FILE` shows what is known".to_owned());
     (message, help)
+}
+
+/// The table that holds the key at `path`, with a colon; nothing at the top of a file.
+fn table_of(path: &str) -> String {
+    path.rsplit_once('.').map_or_else(String::new, |(table, _)| format!("`{table}`: "))
 }
 
 /// Moves `…; write for example …` or `…, for example "…"` from the message into the help.
@@ -99,6 +106,11 @@ fn expected_type(text: &str) -> Option<String> {
     })
 }
 
+/// One mechanism too many or too few.
+fn alternatives(text: &str) -> Option<String> {
+    text.starts_with("takes exactly one of").then(|| "keep exactly one of them: they are alternatives".to_owned())
+}
+
 fn missing(text: &str) -> Option<String> {
     let key = text.strip_prefix("missing field `")?.strip_suffix('`')?;
     Some(format!("add `{key} = …` to this table"))
@@ -124,8 +136,13 @@ fn suggestion(message: &str) -> Option<String> {
     }
 }
 
-/// The candidate most like `name`, if any is near enough to be a slip of the pen.
+/// The candidate most like `name`, if any is near enough to be a slip of the pen or continues `name`.
 pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let candidates: Vec<&str> = candidates.into_iter().collect();
+    let continues = candidates.iter().copied().filter(|c| name.len() >= 3 && c.starts_with(name)).min();
+    if continues.is_some() {
+        return continues;
+    }
     candidates
         .into_iter()
         .map(|c| (strsim::damerau_levenshtein(name, c), c))
@@ -147,7 +164,7 @@ mod tests {
     fn every_kind_of_serde_error_gets_a_next_step() {
         check(
             "unknown field `blok`, expected `block` or `watermark`",
-            "`a.b`: unknown key `blok`, expected `block` or `watermark`",
+            "`a`: unknown key `blok`, expected `block` or `watermark`",
             "did you mean `block`?",
         );
         check(

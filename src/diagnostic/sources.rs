@@ -1,6 +1,7 @@
 //! All texts a scenario is made of, behind one running offset, so that a span alone says file, line and column.
 
 use std::ops::Range;
+use std::path::Path;
 
 use super::explain::syntax;
 use super::{InputError, Node, Source, Value};
@@ -35,13 +36,21 @@ impl Sources {
         }
     }
 
-    /// `path:line` of a global span, with the name of its layer.
+    /// Layer, file and line of a global span, such as `preset (scenarios/systems/orca.toml:8)`; or the flag.
     pub fn origin(&self, span: &Range<usize>) -> String {
         let Some((base, source, origin)) = self.part(span.start) else { return "default".to_owned() };
         let before = source.text.get(..span.start - base).unwrap_or("");
         let line = before.matches('\n').count() + 1;
-        let name = source.name.trim_start_matches("<embedded>/");
-        if name.starts_with("--") { name.to_owned() } else { format!("{origin} ({name}:{line})") }
+        if source.name.starts_with("--") {
+            return source.name.to_string();
+        }
+        // Of a file on disk only the name: this text goes into results, which must not depend on the folder.
+        let file = Path::new(&*source.name).file_name().map(|n| n.to_string_lossy().into_owned());
+        let name = match source.name.strip_prefix("<embedded>/") {
+            Some(name) => name.to_owned(),
+            None => file.unwrap_or_else(|| source.name.to_string()),
+        };
+        format!("{origin} ({name}:{line})")
     }
 
     /// Every text with the name of its layer, in reading order.

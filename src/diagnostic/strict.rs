@@ -31,7 +31,8 @@ pub fn from_tree<T: DeserializeOwned>(node: &Node, path: &str, sources: &Sources
         let span = error.span.unwrap_or(node.span.clone());
         let removed = rest.remove_at(&span);
         // A key that is missing only because its wrong value was taken out is no problem of its own.
-        let echo = is_missing_field(&error.message) && !errors.0.is_empty();
+        let hollow = is_missing_field(&error.message) || error.message.ends_with("found 0");
+        let echo = hollow && !errors.0.is_empty();
         if !echo {
             let full = match (&removed, path) {
                 (Some(inner), "") => inner.clone(),

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use crate::catalog::{self, Shelf};
-use crate::diagnostic::{InputError, InputErrors, Node, Source, Sources, from_tree, nearest};
+use crate::diagnostic::{InputError, InputErrors, Node, Source, Sources, Value, from_tree, nearest};
 
 use super::schema::{DEPLOYMENT_KEYS, DeploymentOptions, Head, RESERVED, SYSTEM_KEYS, SystemsOptions, TAGGED};
 
@@ -69,70 +69,58 @@ pub struct Document {
     deployment: Node,
     /// `[deployment]` of `defaults.toml`.
     defaults: Node,
-    /// `reference` and `compare`.
-    pub systems: SystemsOptions,
+    /// `reference` and `compare`; none if they could not be read.
+    pub systems: Option<SystemsOptions>,
     /// The whole `[systems]` table, for places.
     pub systems_node: Node,
 }
 
 impl Document {
-    /// Reads a scenario and writes the `--set` flags over it. Reports all problems of the layout at once.
-    pub fn read(target: &Target, sets: &[String]) -> Result<Document, InputErrors> {
+    /// Reads a scenario and writes the `--set` flags over it. Fails only if it is no TOML at all: sections with
+    /// problems are left empty and the problems returned beside, so that later checks can add theirs.
+    pub fn read(target: &Target, sets: &[String]) -> Result<(Document, InputErrors), InputErrors> {
         let source = target.read()?;
         let mut sources = Sources::default();
         let mut root = sources.parse(&source, "scenario")?;
-        let defaults = Source::new("src/scenario/defaults.toml", include_str!("defaults.toml"));
-        let mut base = sources.parse(&defaults, "default")?;
         let mut errors = InputErrors::default();
         for set in sets {
-            if let Some(node) = errors.note(parse_set(set, &mut sources)) {
-                root.overlay(&node, "", &[]);
+            match errors.note(parse_set(set, &mut sources)) {
+                Some(Change::Write(node)) => root.overlay(&node, "", &[]),
+                Some(Change::Remove(path)) => {
+                    errors.note(remove(&mut root, &path));
+                }
+                None => {}
             }
         }
+        let defaults = Source::new("<embedded>/src/scenario/defaults.toml", include_str!("defaults.toml"));
+        let mut base = sources.parse(&defaults, "default")?;
         let defaults = base.take("deployment").map_or_else(|| Node::table(0..0), |(_, node)| node);
+        let fallback = base.clone();
         base.overlay(&root, "", &[]);
         let seeds_place = base.value_span("seeds");
-        let head = errors.note(from_tree::<Head>(&base, "", &sources));
-        let workload = errors.note(section(&root, "workload", &sources)).flatten();
-        if workload.is_none() && root.get("workload").is_none() {
-            errors.0.push(sources.error(
-                first_line(&root),
-                "the scenario has no `[workload]`",
-                "add `[workload]` with `recipe = \"burstgpt\"` or `trace = \"file.csv\"`",
-            ));
-        }
-        let slo = errors.note(section(&root, "slo", &sources)).flatten();
-        let deployment = errors.note(section(&root, "deployment", &sources)).flatten();
-        let deployment = deployment.map(|node| check_deployment(node, &sources, &mut errors));
-        let systems_node = errors.note(section(&root, "systems", &sources)).flatten();
-        let systems = systems_node.as_ref().map(|node| read_systems(node, &sources));
-        let systems = match systems {
-            Some(result) => errors.note(result),
-            None => {
-                if root.get("systems").is_none() {
-                    errors.0.push(sources.error(
-                        first_line(&root),
-                        "the scenario has no `[systems]`",
-                        "add `[systems]` with `reference = \"vllm-v1\"` and `compare = [\"vllm-v1\", \"orca\"]`",
-                    ));
-                }
-                None
-            }
+        let head = match errors.note(from_tree::<Head>(&base, "", &sources)) {
+            Some(head) => head,
+            None => from_tree::<Head>(&fallback, "", &sources)?,
         };
-        let empty = || Node::table(root.span.clone());
-        match (head, workload, systems, systems_node) {
-            (Some(head), Some(workload), Some(systems), Some(systems_node)) => {
-                let name = study_name(&source.name);
-                let folder = match target {
-                    Target::File(path) => path.parent().map(Path::to_path_buf),
-                    Target::Embedded(_) => None,
-                };
-                let slo = slo.unwrap_or_else(empty);
-                let deployment = deployment.unwrap_or_else(empty);
-                errors.or(Document { name, folder, sources, head, seeds_place, workload, slo, deployment, defaults, systems, systems_node })
-            }
-            _ => Err(errors),
-        }
+        let slo = section(&root, "slo", None, &sources, &mut errors);
+        let deployment = section(&root, "deployment", None, &sources, &mut errors);
+        let deployment = check_deployment(deployment, &sources, &mut errors);
+        let help = "add `[workload]` with `recipe = \"burstgpt\"` or `trace = \"file.csv\"`";
+        let workload = section(&root, "workload", Some(help), &sources, &mut errors);
+        let help = "add `[systems]` with `reference = \"vllm-v1\"` and `compare = [\"vllm-v1\", \"orca\"]`";
+        let systems_node = section(&root, "systems", Some(help), &sources, &mut errors);
+        let systems = match systems_node.entries() {
+            Some(_) => errors.note(read_systems(&systems_node, &sources)),
+            None => None,
+        };
+        let folder = match target {
+            Target::File(path) => absolute_folder(path),
+            Target::Embedded(_) => None,
+        };
+        let name = study_name(&source.name);
+        let doc =
+            Document { name, folder, sources, head, seeds_place, workload, slo, deployment, defaults, systems, systems_node };
+        Ok((doc, errors))
     }
 
     /// Folder for look-ups by name.
@@ -165,10 +153,10 @@ impl Document {
             let base = node.take("base");
             variants.push(node);
             match base {
-                Some((_, Node { value: crate::diagnostic::Value::String(base), span })) if base != current => {
+                Some((_, Node { value: Value::String(base), span })) if base != current => {
                     (current, at) = (base, span);
                 }
-                Some((_, Node { value: crate::diagnostic::Value::String(_), .. })) => break known?,
+                Some((_, Node { value: Value::String(_), .. })) => break known?,
                 Some((_, node)) => {
                     let message = format!("`systems.{current}.base` is not text");
                     return Err(self.sources.error(node.span, message, "name a preset or a variant in quotes").into());
@@ -232,20 +220,32 @@ fn study_name(path: &str) -> String {
     Path::new(path).file_stem().map_or_else(|| "study".to_owned(), |s| s.to_string_lossy().into_owned())
 }
 
+/// The folder of a scenario file, absolute so that its ancestors do not depend on the current folder.
+fn absolute_folder(path: &Path) -> Option<PathBuf> {
+    std::path::absolute(path).ok()?.parent().map(Path::to_path_buf)
+}
+
 /// The first line of a document, where a missing section is reported.
 fn first_line(root: &Node) -> Range<usize> {
     root.span.start..root.span.start + 1
 }
 
-/// A section that must be a table if it is there.
-fn section(root: &Node, key: &str, sources: &Sources) -> Result<Option<Node>, InputError> {
-    match root.get(key) {
-        Some(node) if node.entries().is_none() => Err(sources.error(
-            node.span.clone(),
-            format!("`{key}` is not a table"),
-            format!("write `[{key}]` on a line of its own, with its keys below"),
-        )),
-        other => Ok(other.cloned()),
+/// A section, which must be a table; where it is not there, an empty one. A section with `needed` has to be there, and
+/// is something else than a table where it is not, so that nothing more is said about it.
+fn section(root: &Node, key: &str, needed: Option<&str>, sources: &Sources, errors: &mut InputErrors) -> Node {
+    let nothing = Node { span: first_line(root), value: Value::Boolean(false) };
+    match (root.get(key), needed) {
+        (Some(node), _) if node.entries().is_some() => node.clone(),
+        (Some(node), _) => {
+            let help = format!("write `[{key}]` on a line of its own, with its keys below");
+            errors.0.push(sources.error(node.span.clone(), format!("`{key}` is not a table"), help));
+            nothing
+        }
+        (None, Some(help)) => {
+            errors.0.push(sources.error(first_line(root), format!("the scenario has no `[{key}]`"), help));
+            nothing
+        }
+        (None, None) => Node::table(root.span.clone()),
     }
 }
 
@@ -292,18 +292,33 @@ fn check_deployment(mut node: Node, sources: &Sources, errors: &mut InputErrors)
     if let Some(entries) = node.entries_mut() {
         entries.retain(|key, _| DEPLOYMENT_KEYS.contains(&key.as_str()));
     }
-    errors.note(from_tree::<DeploymentOptions>(&node, "deployment", sources));
-    node
+    if node.entries().is_some() {
+        errors.note(from_tree::<DeploymentOptions>(&node, "deployment", sources));
+        node
+    } else {
+        Node::table(node.span)
+    }
 }
 
-/// One `--set path=value`; a value that is not TOML is taken as text.
-fn parse_set(set: &str, sources: &mut Sources) -> Result<Node, InputErrors> {
+/// What a `--set` does.
+enum Change {
+    /// Writes these values over the scenario.
+    Write(Node),
+    /// Removes the key at this path.
+    Remove(String),
+}
+
+/// One `--set path=value`; a value that is not TOML is taken as text, an empty one removes the key.
+fn parse_set(set: &str, sources: &mut Sources) -> Result<Change, InputErrors> {
     let name = format!("--set {set}");
     let Some((path, value)) = set.split_once('=') else {
         let help = "write for example `--set workload.requests=200`";
         return Err(InputError::named(name, "has no `=`", help).into());
     };
     let (path, value) = (path.trim(), value.trim());
+    if value.is_empty() {
+        return Ok(Change::Remove(path.to_owned()));
+    }
     let as_typed = Source::new(&*name, format!("{path} = {value}\n"));
     let source = if toml::de::DeTable::parse(&as_typed.text).is_ok() {
         as_typed
@@ -311,5 +326,22 @@ fn parse_set(set: &str, sources: &mut Sources) -> Result<Node, InputErrors> {
         let quoted = value.replace('\\', "\\\\").replace('"', "\\\"");
         Source::new(&*name, format!("{path} = \"{quoted}\"\n"))
     };
-    Ok(sources.parse(&source, "flag")?)
+    Ok(Change::Write(sources.parse(&source, "flag")?))
+}
+
+/// Removes the key at a dotted path.
+fn remove(root: &mut Node, path: &str) -> Result<(), InputError> {
+    let (table, key) = path.rsplit_once('.').map_or((None, path), |(table, key)| (Some(table), key));
+    let mut node = Some(root);
+    for step in table.into_iter().flat_map(|t| t.split('.')) {
+        node = node.and_then(|n| n.entries_mut()?.get_mut(step)).map(|(_, n)| n);
+    }
+    match node.and_then(|n| n.take(key)) {
+        Some(_) => Ok(()),
+        None => Err(InputError::named(
+            format!("--set {path}="),
+            format!("there is no `{path}` in the scenario to remove"),
+            "an empty value removes a key; write a value after `=` to set it",
+        )),
+    }
 }

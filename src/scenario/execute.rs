@@ -71,6 +71,44 @@ pub struct Executed {
     pub capacity: Option<Capacity>,
 }
 
+impl Executed {
+    /// What the loads mean in requests per second; none without loads.
+    pub fn capacity_text(&self, plan: &StudyPlan) -> Option<String> {
+        let capacity = self.capacity.as_ref()?;
+        let goal = if plan.slo.is_empty() {
+            "the highest stable rate".to_owned()
+        } else {
+            format!("{:.0} % of the requests meet the SLO", plan.attainment * 100.0)
+        };
+        let loads = self.points.iter().filter_map(|p| Some(format!("{} = {:.3} req/s", p.label, p.rate_per_s?)));
+        let loads: Vec<String> = loads.collect();
+        Some(format!(
+            "capacity of `{}`: {:.3} req/s ({goal}; {} trials); {}",
+            plan.systems[plan.reference].name,
+            capacity.rate.as_per_second(),
+            capacity.trials.len(),
+            loads.join(", ")
+        ))
+    }
+}
+
+thread_local! {
+    static CURRENT: std::cell::RefCell<Option<String>> = const { std::cell::RefCell::new(None) };
+}
+
+/// What this thread is simulating: scenario, system, point and seed, for the text of a panic.
+pub fn current_run() -> Option<String> {
+    CURRENT.with(|run| run.try_borrow().ok().and_then(|run| run.clone()))
+}
+
+fn set_current(run: Option<String>) {
+    CURRENT.with(|slot| {
+        if let Ok(mut slot) = slot.try_borrow_mut() {
+            *slot = run;
+        }
+    });
+}
+
 /// Carries out all runs of a study on the threads of the current rayon pool.
 pub fn execute(plan: &StudyPlan, options: Options, progress: &dyn Progress) -> Result<Executed, Failure> {
     let context = plan.systems.iter().map(|s| s.cluster.replica.max_model_len).max().unwrap_or(1);
@@ -115,10 +153,18 @@ fn one_run(
     keep_requests: bool,
 ) -> Result<RunResult, Failure> {
     let system = &plan.systems[run.system];
-    let outcome = simulate_run(system, trace, options).map_err(|violation| {
-        let run = format!("scenario `{}`, system `{}`, point {}, seed {}", plan.name, system.name, run.point, run.seed);
-        Failure::Violation { run, violation }
-    })?;
+    let name = format!(
+        "scenario `{}`, system `{}`, point {} ({}), seed {}",
+        plan.name,
+        system.name,
+        run.point,
+        rate.map_or_else(|| "natural rate".to_owned(), |r| r.to_string()),
+        run.seed
+    );
+    set_current(Some(name.clone()));
+    let outcome =
+        simulate_run(system, trace, options).map_err(|violation| Failure::Violation { run: name, violation })?;
+    set_current(None);
     let context = measure_context(plan, system, rate);
     Ok(RunResult {
         system: run.system,

@@ -11,6 +11,7 @@ mod resolve;
 pub mod schema;
 mod simulate;
 mod study;
+mod study_results;
 
 pub use document::{Document, Target};
 pub use plan::{Axis, RunPlan, Setting, StudyPlan, SystemPlan};

@@ -65,6 +65,10 @@ fn place(error: InputError, node: &Node, sources: &Sources) -> InputError {
         node.span.clone()
     } else if error.message.starts_with("unknown workload recipe") {
         node.value_span("recipe")
+    } else if !ends_in_position(&named) && node.get("trace").is_some() {
+        // A problem of a whole file is shown where the scenario names the file.
+        let message = format!("trace `{named}`: {}", error.message);
+        return sources.error(node.value_span("trace"), message, error.help);
     } else {
         return error;
     };
@@ -74,6 +78,13 @@ fn place(error: InputError, node: &Node, sources: &Sources) -> InputError {
         error.message
     };
     sources.error(span, message, error.help)
+}
+
+/// Whether a place already says line and column.
+fn ends_in_position(place: &str) -> bool {
+    let mut parts = place.rsplit(':');
+    let number = |p: Option<&str>| p.is_some_and(|p| !p.is_empty() && p.bytes().all(|b| b.is_ascii_digit()));
+    number(parts.next()) && number(parts.next())
 }
 
 /// The same requests at another mean rate.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::catalog::{self, Shelf};
 use crate::cost::{CostSpec, Datasheet, EngineProfile, Roofline, StepCost};
-use crate::diagnostic::{InputError, InputErrors, Node, Source, Sources, from_tree};
+use crate::diagnostic::{InputError, InputErrors, Node, Source, Sources, from_tree, is_missing_field};
 use crate::engine::config::{ClusterConfig, FrontEnd, KvConfig, ReplicaConfig, ReserveRule};
 use crate::hardware::{Accelerator, BatchClass};
 use crate::model::Model;
@@ -29,10 +29,13 @@ pub fn system(doc: &mut Document, name: &str, place: Range<usize>) -> Result<Sys
         engine_limits(&mut node, parts, &mut doc.sources);
     }
     let path = format!("systems.{name}");
-    let Some(options) = errors.note(from_tree::<SystemOptions>(&node, &path, &doc.sources)) else {
-        return Err(errors);
-    };
-    let Some(parts) = parts else { return Err(errors) };
+    let options = from_tree::<SystemOptions>(&node, &path, &doc.sources).map_err(|mut found| {
+        // What is missing was reported by `Parts`, at the place where the scenario can say it.
+        let reported = parts.is_none();
+        found.0.retain(|e| !(reported && is_missing_field(&e.message)));
+        found
+    });
+    let (Some(options), Some(parts)) = (errors.note(options), parts) else { return Err(errors) };
     Builder { name, node: &node, options, sources: &doc.sources, errors, settings: Vec::new() }.build(parts)
 }
 

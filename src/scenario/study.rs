@@ -9,7 +9,7 @@ use super::document::{Document, Target};
 use super::plan::{Axis, Setting, StudyPlan, SystemPlan};
 use super::requests::Requests;
 use super::resolve;
-use super::schema::SloOptions;
+use super::schema::{SloOptions, SystemsOptions};
 
 /// Most seeds of one point.
 const SEEDS_MAX: u32 = 1_000;
@@ -32,8 +32,7 @@ impl StudyPlan {
     pub fn resolve(target: &Target, flags: &Flags) -> Result<StudyPlan, InputErrors> {
         let mut sets = flags.sets.clone();
         sets.extend(flags.seeds.map(|n| format!("seeds={n}")));
-        let mut doc = Document::read(target, &sets)?;
-        let mut errors = InputErrors::default();
+        let (mut doc, mut errors) = Document::read(target, &sets)?;
         let seeds = doc.head.seeds;
         if seeds == 0 || seeds > SEEDS_MAX {
             let message = format!("`seeds`: {seeds} is not a number of seeds");
@@ -44,7 +43,11 @@ impl StudyPlan {
         let axis = errors.note(read_axis(&mut workload_node, &doc.sources));
         let systems = read_systems(&mut doc, &mut errors);
         let reference = read_reference(&doc, &mut errors);
-        let workload = errors.note(Requests::read(&workload_node, axis.as_ref(), &doc));
+        let workload = if workload_node.entries().is_some() {
+            errors.note(Requests::read(&workload_node, axis.as_ref(), &doc))
+        } else {
+            None
+        };
         dedupe(&mut errors);
         let warnings = unused_variants(&doc);
         let settings = study_settings(&doc);
@@ -77,7 +80,7 @@ fn read_systems(doc: &mut Document, errors: &mut InputErrors) -> Vec<SystemPlan>
         Some(Value::Array(items)) => items.iter().map(|node| node.span.clone()).collect(),
         _ => Vec::new(),
     };
-    let names = doc.systems.compare.clone();
+    let Some(names) = doc.systems.as_ref().map(|s| s.compare.clone()) else { return Vec::new() };
     if names.is_empty() {
         let help = "name at least one system, such as `compare = [\"vllm-v1\", \"orca\"]`";
         errors.0.push(doc.sources.error(place.clone(), "`systems.compare` is empty", help));
@@ -99,10 +102,10 @@ fn read_systems(doc: &mut Document, errors: &mut InputErrors) -> Vec<SystemPlan>
 
 /// The position of `reference` in `compare`.
 fn read_reference(doc: &Document, errors: &mut InputErrors) -> Option<usize> {
-    let reference = &doc.systems.reference;
-    let position = doc.systems.compare.iter().position(|name| name == reference);
-    if position.is_none() {
-        let compare = doc.systems.compare.join(", ");
+    let SystemsOptions { reference, compare } = doc.systems.as_ref()?;
+    let position = compare.iter().position(|name| name == reference);
+    if position.is_none() && !compare.is_empty() {
+        let compare = compare.join(", ");
         let message = format!("`systems.reference`: `{reference}` is not in `compare` ({compare})");
         let help = "add it to `compare`, or choose one of those as the reference";
         errors.0.push(doc.sources.error(doc.systems_node.value_span("reference"), message, help));
@@ -111,6 +114,9 @@ fn read_reference(doc: &Document, errors: &mut InputErrors) -> Option<usize> {
 }
 
 fn read_slo(doc: &Document) -> Result<SloOptions, InputErrors> {
+    if doc.slo.entries().is_none() {
+        return Ok(SloOptions::default());
+    }
     let slo: SloOptions = from_tree(&doc.slo, "slo", &doc.sources)?;
     let mut errors = InputErrors::default();
     let limits = [
@@ -221,8 +227,9 @@ fn dedupe(errors: &mut InputErrors) {
 fn unused_variants(doc: &Document) -> Vec<String> {
     let base_of = |name: &str| doc.systems_node.get(&format!("{name}.base")).and_then(Node::as_str);
     let names = doc.variant_names();
+    let compared = |name: &str| doc.systems.as_ref().is_some_and(|s| s.compare.iter().any(|n| n == name));
     let used = |name: &str| {
-        doc.systems.compare.iter().any(|n| n == name) || names.iter().any(|n| *n != name && base_of(n) == Some(name))
+        compared(name) || names.iter().any(|n| *n != name && base_of(n) == Some(name))
     };
     names.iter().filter(|name| !used(name)).map(|name| format!("system `{name}` is defined but not compared")).collect()
 }

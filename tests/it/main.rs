@@ -7,6 +7,7 @@ mod cost_ground_truth;
 mod cost_known_answers;
 mod cost_lines;
 mod shared_data;
+mod ui;
 mod workload_baseline;
 mod workload_formats;
 mod workload_spec;
