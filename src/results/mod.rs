@@ -13,6 +13,7 @@ pub use commit::{Content, FileSet, commit};
 pub use comparison::{Comparison, ComparisonRow, PointComparison};
 pub use error::ResultsError;
 pub use read::{SummaryFile, SummaryRun, read_summary};
-pub use render::{RunFiles, SCHEMA, files};
+pub use render::{RunFiles, SCHEMA, files, summary_json};
+pub(crate) use render::{csv_bytes, json};
 pub use study::{FailedRun, InputFile, PointInfo, Provenance, RunResult, Study, SystemInfo};
 pub use warning::{Warning, warnings};
