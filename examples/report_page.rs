@@ -12,8 +12,12 @@ use windtunnel::results::{Comparison, RunFiles, commit};
 
 fn main() -> ExitCode {
     let folder = PathBuf::from(std::env::args().nth(1).unwrap_or_else(|| "target/report-page".to_owned()));
-    let shape =
-        fixture::Shape { requests: 3000, seeds: 5, loads: vec![0.4, 0.6, 0.8, 0.95, 1.1], ..Default::default() };
+    let shape = fixture::Shape {
+        requests: 3000,
+        seeds: 5,
+        loads: vec![0.4, 0.6, 0.8, 0.95, 1.1],
+        ..Default::default()
+    };
     let study = fixture::study(&shape);
     let comparison = Comparison::of(&study);
     let files = report::folder(&study, &comparison, &RunFiles::default());

@@ -32,8 +32,10 @@ pub fn findings(comparison: &Comparison) -> Vec<Finding> {
 /// The answer as one sentence.
 pub fn sentence(comparison: &Comparison) -> String {
     let Some(point) = comparison.headline() else { return "No run has a result.".to_owned() };
-    let parts: Vec<String> =
-        findings(comparison).into_iter().map(|f| format!("{}: {} – {}", f.objective, f.winner, f.detail)).collect();
+    let parts: Vec<String> = findings(comparison)
+        .into_iter()
+        .map(|f| format!("{}: {} – {}", f.objective, f.winner, f.detail))
+        .collect();
     format!("At {}, against {}: {}.", point.name(), comparison.reference, parts.join("; "))
 }
 

@@ -57,14 +57,31 @@ pub fn render(study: &Study, comparison: &Comparison, options: &TableOptions) ->
         out.push_str(&point_table(study, point, options));
         out.push('\n');
     }
-    out.push_str(&format!("\n{}\n", clean(&headline::sentence(comparison))));
+    if let Some(point) = comparison.headline() {
+        out.push_str(&format!(
+            "\nAt {}, the best design compared with {}:\n",
+            clean(&point.name()),
+            clean(&comparison.reference)
+        ));
+    }
+    for finding in headline::findings(comparison) {
+        out.push_str(&format!(
+            "  {}: {} – {}\n",
+            finding.objective,
+            clean(&finding.winner),
+            clean(&finding.detail)
+        ));
+    }
     out.push_str(&format!("\n{}\n", legend(study, comparison)));
     out
 }
 
 /// Warnings with advice, one per line; for stderr. Empty when there is none.
 pub fn render_warnings(study: &Study) -> String {
-    warnings(study).iter().map(|w: &Warning| format!("warning: {}\n  help: {}\n", clean(&w.message()), clean(w.advice()))).collect()
+    warnings(study)
+        .iter()
+        .map(|w: &Warning| format!("warning: {}\n  help: {}\n", clean(&w.message()), clean(w.advice())))
+        .collect()
 }
 
 /// User text without control characters: no escape sequence reaches the terminal.
@@ -131,7 +148,9 @@ fn point_table(study: &Study, point: &PointComparison, options: &TableOptions) -
 fn build(study: &Study, point: &PointComparison, columns: &[&Shown], options: &TableOptions) -> Table {
     let mut table = Table::new();
     let rule = LineStyle::none().fill('─').junction('─');
-    table.load_style(presets::NOTHING.header_separator(rule)).set_content_arrangement(ContentArrangement::Disabled);
+    table
+        .load_style(presets::NOTHING.header_separator(rule))
+        .set_content_arrangement(ContentArrangement::Disabled);
     let bold = |text: &str| Cell::new(painted(text, Some(Paint::Bold), options));
     let mut header = vec![bold("system")];
     header.extend(columns.iter().map(|c| bold(c.heading).set_alignment(CellAlignment::Right)));
@@ -203,8 +222,17 @@ fn value(row: &ComparisonRow, column: &Shown) -> String {
 /// The comparison as CSV: one row per point, system and metric.
 pub fn csv(comparison: &Comparison) -> Vec<u8> {
     let header = [
-        "point", "rate_per_s", "system", "bound", "saturation", "metric", "runs", "mean", "half_width_95",
-        "ratio_to_reference", "ratio_half_width_95",
+        "point",
+        "rate_per_s",
+        "system",
+        "bound",
+        "saturation",
+        "metric",
+        "runs",
+        "mean",
+        "half_width_95",
+        "ratio_to_reference",
+        "ratio_half_width_95",
     ];
     let number = |v: Option<f64>| v.map_or_else(String::new, |v| v.to_string());
     let mut rows = Vec::new();

@@ -122,9 +122,8 @@ impl Comparison {
     pub fn of(study: &Study) -> Comparison {
         let points: Vec<PointComparison> = (0..study.points.len()).map(|p| compare_point(study, p)).collect();
         let reference = study.reference_index();
-        let stable = |p: &&PointComparison| {
-            p.row(reference).is_some_and(|r| r.saturation == Saturation::Stable)
-        };
+        let stable =
+            |p: &&PointComparison| p.row(reference).is_some_and(|r| r.saturation == Saturation::Stable);
         let headline_point = points.iter().rfind(stable).map_or(0, |p| p.point);
         let reference = study.systems.get(reference).map_or_else(String::new, |s| s.name.clone());
         Comparison { reference, points, headline_point }

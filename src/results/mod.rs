@@ -1,7 +1,7 @@
 //! Result folders: what a study is, the files it becomes, writing them all or not at all, reading them back.
 
-pub mod comparison;
 mod commit;
+pub mod comparison;
 mod error;
 mod read;
 mod render;

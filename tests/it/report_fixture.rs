@@ -168,7 +168,9 @@ pub fn context(rate: f64) -> MeasureContext {
 
 /// The study.
 pub fn study(shape: &Shape) -> Study {
-    let hostile = |text: &str| if shape.hostile { format!("=\"<script>alert(1)</script>{text}") } else { text.to_owned() };
+    let hostile = |text: &str| {
+        if shape.hostile { format!("=\"<script>alert(1)</script>{text}") } else { text.to_owned() }
+    };
     let trace = trace(shape.hostile);
     let mut runs = Vec::new();
     for system in 0..QUEUES.len() {

@@ -39,12 +39,18 @@ fn unit(c: &Column) -> String {
 fn limits(study: &Study) -> String {
     let all = Limit::PER_REQUEST.into_iter().chain([Limit::GapP99]);
     let set: Vec<String> = all
-        .filter_map(|l| study.slo.get(l).map(|d| format!("{} ≤ {}", l.name(), format::seconds(d.as_secs_f64()))))
+        .filter_map(|l| {
+            study.slo.get(l).map(|d| format!("{} ≤ {}", l.name(), format::seconds(d.as_secs_f64())))
+        })
         .collect();
     if set.is_empty() {
         return "No limits are set: attainment only counts who finished.".to_owned();
     }
-    let how = if study.slo.joint { "A request must meet all its limits at once" } else { "Each limit is judged apart, and the worst share counts" };
+    let how = if study.slo.joint {
+        "A request must meet all its limits at once"
+    } else {
+        "Each limit is judged apart, and the worst share counts"
+    };
     format!(
         "Limits: {}. {how}; {} of the requests must. P99 gap is a limit on the run: all gaps between tokens, pooled.",
         set.join(", "),
@@ -73,7 +79,11 @@ pub(super) fn systems(study: &Study) -> Markup {
 pub(super) fn provenance(study: &Study) -> Markup {
     let p = &study.provenance;
     let seeds = p.seeds.iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
-    let grade = if p.hardware_grade.is_empty() { String::new() } else { format!("{} (profile: {})", p.hardware, p.hardware_grade) };
+    let grade = if p.hardware_grade.is_empty() {
+        String::new()
+    } else {
+        format!("{} (profile: {})", p.hardware, p.hardware_grade)
+    };
     let hardware = if grade.is_empty() { p.hardware.clone() } else { grade };
     let skipped = p.rows_skipped.to_string();
     let facts = [

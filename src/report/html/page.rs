@@ -48,7 +48,8 @@ fn subtitle(study: &Study) -> String {
         1 => "1 seed".to_owned(),
         n => format!("{n} seeds"),
     };
-    let parts = [p.model.as_str(), p.hardware.as_str(), p.engine.as_str(), p.workload.as_str(), seeds.as_str()];
+    let parts =
+        [p.model.as_str(), p.hardware.as_str(), p.engine.as_str(), p.workload.as_str(), seeds.as_str()];
     parts.iter().filter(|s| !s.is_empty()).copied().collect::<Vec<_>>().join(" · ")
 }
 
@@ -85,7 +86,7 @@ fn warning_box(study: &Study) -> Markup {
                 strong { "Before you quote a number" }
                 ul {
                     @for warning in &found {
-                        li { (warning.message()) ". " em { (capitalised(warning.advice())) "." } }
+                        li { (capitalised(&warning.message())) ". " em { (capitalised(warning.advice())) "." } }
                     }
                 }
             }
@@ -105,6 +106,7 @@ fn inline(figure: &Figure) -> Markup {
     let tail = rest.split_once("</style>").map_or("", |(_, tail)| tail);
     html! {
         figure {
+            p.ft aria-hidden="true" { (figure.title) }
             div { (PreEscaped(head)) (PreEscaped(tail)) }
             figcaption { (figure.caption) " " code { "plots/" (figure.file) } }
         }

@@ -19,17 +19,16 @@ const fn shown(key: &'static str, heading: &'static str, detail: &'static str, r
     Shown { key, heading, detail, ratio }
 }
 
-const COLUMNS: [Shown; 10] = [
+const COLUMNS: [Shown; 9] = [
     shown("ttft_p50_s", "TTFT p50", "client", false),
     shown("ttft_p99_s", "TTFT p99", "client", true),
-    shown("tpot_p50_s", "TPOT p50", "per request", false),
-    shown("tpot_mean_s", "TPOT mean", "per request", false),
+    shown("tpot_p50_s", "TPOT p50", "mean below", false),
     shown("gap_p99_s", "gap p99", "pooled", true),
     shown("e2e_p99_s", "E2E p99", "", true),
-    shown("attainment", "in SLO", "of all arrived", false),
+    shown("attainment", "in SLO", "of arrived", false),
     shown("goodput_per_s", "goodput", "req/s", true),
     shown("throughput_output_tok_per_s", "output", "tok/s", false),
-    shown("run_preemptions", "preemptions", "per run", false),
+    shown("run_preemptions", "preempted", "per run", false),
 ];
 
 /// One table per point, systems relative to the reference.
@@ -42,8 +41,10 @@ pub(super) fn by_point(study: &Study, comparison: &Comparison) -> Markup {
              design can do better."
         }
         @for point in &comparison.points {
-            h3 { (point.name()) }
-            div.scroll { (point_table(study, point)) }
+            details.pt open[point.point == comparison.headline_point] {
+                summary { (point.name()) }
+                div.scroll { (point_table(study, point)) }
+            }
         }
     }
 }
@@ -53,17 +54,18 @@ fn point_table(study: &Study, point: &PointComparison) -> Markup {
         table {
             thead { tr {
                 th scope="col" { "system" }
-                @for c in &COLUMNS { th scope="col" { (c.heading) small { " " (c.detail) } } }
-                th.l scope="col" { "SLO" }
-                th.l scope="col" { "queue" }
+                @for c in &COLUMNS { th scope="col" { (c.heading) small { (c.detail) } } }
+                th.l scope="col" { "SLO" small { "queue" } }
             } }
             tbody {
                 @for row in &point.rows {
                     tr.bound[row.bound] {
                         th scope="row" { (row.name) @if let Some(tag) = tag(study, row) { small { (tag) } } }
                         @for c in &COLUMNS { (cell(row, c)) }
-                        td.l { (table::slo_text(study, row)) }
-                        td.l.b[row.saturation != Saturation::Stable] { (row.saturation.name()) }
+                        td.l.wrap {
+                            (table::slo_text(study, row))
+                            small.b[row.saturation != Saturation::Stable] { (row.saturation.name()) }
+                        }
                     }
                 }
             }
@@ -90,10 +92,17 @@ fn cell(row: &ComparisonRow, shown: &Shown) -> Markup {
             @match ratio {
                 Some(_) if row.reference => { "1.00" small { (absolute) } }
                 Some(ratio) => { span.good[good].bad[bad] { (format::ratio(ratio)) } small { (absolute) } }
-                None => { (absolute) }
+                None => {
+                    (absolute)
+                    @if shown.key == "tpot_p50_s" { small { (mean_tpot(row)) } }
+                }
             }
         }
     }
+}
+
+fn mean_tpot(row: &ComparisonRow) -> String {
+    format::or_dash(row.value("tpot_mean_s"), |v| format::in_unit("tpot_mean_s", v.mean))
 }
 
 /// Whether the interval says better, and whether it says worse.

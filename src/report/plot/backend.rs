@@ -92,9 +92,17 @@ impl Canvas {
         match kind % 6 {
             0 => self.draw(|b| drop(b.draw_circle(zoom((x, y)), 18, &shape(ink, 1.0), true))),
             1 => self.rect((x - 4.0, y - 4.0), (x + 4.0, y + 4.0), ink),
-            2 => self.polygon(&[(x, y - r - 1.0), (x + r + 0.5, y + r - 0.5), (x - r - 0.5, y + r - 0.5)], ink, 1.0),
+            2 => self.polygon(
+                &[(x, y - r - 1.0), (x + r + 0.5, y + r - 0.5), (x - r - 0.5, y + r - 0.5)],
+                ink,
+                1.0,
+            ),
             3 => self.polygon(&[(x, y - 6.0), (x + 6.0, y), (x, y + 6.0), (x - 6.0, y)], ink, 1.0),
-            4 => self.polygon(&[(x, y + r + 1.0), (x + r + 0.5, y - r + 0.5), (x - r - 0.5, y - r + 0.5)], ink, 1.0),
+            4 => self.polygon(
+                &[(x, y + r + 1.0), (x + r + 0.5, y - r + 0.5), (x - r - 0.5, y - r + 0.5)],
+                ink,
+                1.0,
+            ),
             _ => {
                 self.line(&[(x - r, y - r), (x + r, y + r)], ink, 2.5, 0);
                 self.line(&[(x - r, y + r), (x + r, y - r)], ink, 2.5, 0);

@@ -26,11 +26,13 @@ pub struct Bars {
     pub axis_label: String,
     /// Names of the parts, in the order they are stacked.
     pub parts: Vec<String>,
+    /// Bars longer than this are cut, and say so.
+    pub cut_at: Option<f64>,
     /// Bars from top to bottom.
     pub rows: Vec<BarRow>,
 }
 
-const LEFT: f64 = 210.0;
+const LEFT: f64 = 262.0;
 const RIGHT: f64 = WIDTH - 96.0;
 const ROW_MIN: f64 = 24.0;
 
@@ -58,21 +60,32 @@ impl Bars {
         let legend_end = self.draw_legend(&mut canvas, &visible, title_end + 6.0);
         let (top, bottom) = (legend_end + 8.0, height - 66.0);
         let totals = self.rows.iter().map(|r| r.parts.iter().sum::<f64>());
-        let (_, end) = range(Scale::Linear, totals);
-        let place = |value: f64| LEFT + value / end * (RIGHT - LEFT);
+        let longest = self.cut_at.filter(|cut| *cut > 0.0).unwrap_or(f64::INFINITY);
+        let (_, end) = range(Scale::Linear, totals.map(|t| t.min(longest)));
+        let place = |value: f64| LEFT + (value / end).min(1.0) * (RIGHT - LEFT);
         for tick in ticks(Scale::Linear, AxisUnit::Seconds, (0.0, end)) {
             let x = place(tick.at);
             canvas.line(&[(x, top), (x, bottom)], Ink::Grid, 1.0, 0);
-            let label =
-                Label { text: &tick.label, size: 14.5, ink: Ink::Foreground, anchor: Anchor::Middle, bold: false };
+            let label = Label {
+                text: &tick.label,
+                size: 14.5,
+                ink: Ink::Foreground,
+                anchor: Anchor::Middle,
+                bold: false,
+            };
             canvas.text((x, bottom + 17.0), &label);
         }
         let step = (bottom - top) / self.rows.len().max(1) as f64;
         for (i, row) in self.rows.iter().enumerate() {
             draw_row(&mut canvas, row, top + (i as f64 + 0.5) * step, step.min(46.0) * 0.7, &place);
         }
-        let axis =
-            Label { text: &self.axis_label, size: 14.5, ink: Ink::Muted, anchor: Anchor::Middle, bold: false };
+        let axis = Label {
+            text: &self.axis_label,
+            size: 14.5,
+            ink: Ink::Muted,
+            anchor: Anchor::Middle,
+            bold: false,
+        };
         canvas.text(((LEFT + RIGHT) / 2.0, height - 20.0), &axis);
         canvas.finish()
     }
@@ -93,7 +106,7 @@ impl Bars {
 
 fn draw_row(canvas: &mut Canvas, row: &BarRow, y: f64, thickness: f64, place: &dyn Fn(f64) -> f64) {
     let ink = if row.bound { Ink::Muted } else { Ink::Foreground };
-    let text = shorten(&row.label, 25);
+    let text = shorten(&row.label, 34);
     let size = if thickness < 14.0 { 12.0 } else { 14.5 };
     canvas.text((LEFT - 10.0, y), &Label { text: &text, size, ink, anchor: Anchor::End, bold: false });
     let mut start = 0.0;
@@ -106,6 +119,12 @@ fn draw_row(canvas: &mut Canvas, row: &BarRow, y: f64, thickness: f64, place: &d
         }
         start += length;
     }
+    let cut = place(start * 0.999) >= RIGHT;
+    if cut {
+        let half = thickness / 2.0;
+        canvas.polygon(&[(RIGHT, y - half), (RIGHT + 9.0, y), (RIGHT, y + half)], Ink::Muted, 1.0);
+    }
     let total = format::seconds(start);
-    canvas.text((place(start) + 8.0, y), &Label { text: &total, size, ink, anchor: Anchor::Start, bold: false });
+    let at = (place(start) + if cut { 15.0 } else { 8.0 }, y);
+    canvas.text(at, &Label { text: &total, size, ink, anchor: Anchor::Start, bold: false });
 }

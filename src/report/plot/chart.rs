@@ -3,6 +3,7 @@
 use super::backend::{Anchor, Canvas, HEIGHT, Label, WIDTH};
 use super::style::{Ink, Stroke};
 use super::ticks::{Tick, range, ticks};
+use crate::report::format;
 
 /// How values map to places.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +36,8 @@ pub struct Axis {
     pub unit: AxisUnit,
     /// The range; `None`: from the data.
     pub range: Option<(f64, f64)>,
+    /// Where its marks are; empty: at round numbers.
+    pub marks: Vec<f64>,
 }
 
 /// One line with its legend entry.
@@ -119,7 +122,7 @@ impl Frame {
 /// Draws the title, at most three lines; the y below it.
 pub(super) fn draw_title(canvas: &mut Canvas, title: &str) -> f64 {
     let mut y = 26.0;
-    for line in wrap(title, 86).iter().take(3) {
+    for line in wrap(title, 80).iter().take(3) {
         let label = Label { text: line, size: 19.0, ink: Ink::Foreground, anchor: Anchor::Start, bold: true };
         canvas.text((MARGIN, y), &label);
         y += 25.0;
@@ -127,16 +130,30 @@ pub(super) fn draw_title(canvas: &mut Canvas, title: &str) -> f64 {
     y
 }
 
-/// Breaks `text` at spaces into lines of at most `width` characters (a longer word stays whole).
+/// Words that stay on the line of the number before them.
+const UNITS: [&str; 8] = ["s", "ms", "µs", "%", "req/s", "×", "±", "ms/tok"];
+
+/// Breaks `text` at spaces, but not before a unit, into lines of at most `width` characters.
 pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
+    let mut words: Vec<String> = Vec::new();
     for word in text.split_whitespace() {
+        let bare = word.trim_end_matches([',', ';', ':', '.', ')']);
+        match words.last_mut() {
+            Some(last) if UNITS.contains(&bare) => {
+                last.push('\u{a0}');
+                last.push_str(word);
+            }
+            _ => words.push(word.to_owned()),
+        }
+    }
+    let mut lines: Vec<String> = Vec::new();
+    for word in words {
         match lines.last_mut() {
             Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
                 line.push(' ');
-                line.push_str(word);
+                line.push_str(&word);
             }
-            _ => lines.push(word.to_owned()),
+            _ => lines.push(word),
         }
     }
     lines
@@ -189,14 +206,20 @@ impl Chart {
     }
 
     fn draw_axes(&self, canvas: &mut Canvas, frame: &Frame) {
-        let x_ticks: Vec<Tick> = ticks(frame.x.0, self.x.unit, (frame.x.1, frame.x.2));
+        let x_ticks: Vec<Tick> = match self.x.marks.as_slice() {
+            [] => ticks(frame.x.0, self.x.unit, (frame.x.1, frame.x.2)),
+            marks => marks.iter().map(|&at| Tick { at, label: format::digits(at) }).collect(),
+        };
         let mut last_end = f64::NEG_INFINITY;
         for tick in &x_ticks {
             let (x, _) = frame.at(tick.at, frame.y.1);
             canvas.line(&[(x, frame.top), (x, frame.bottom)], Ink::Grid, 1.0, 0);
             let half = tick.label.chars().count() as f64 * 4.0;
             if x - half > last_end + 6.0 && !tick.label.is_empty() {
-                canvas.text((x, frame.bottom + 17.0), &axis_label(&tick.label, Anchor::Middle, Ink::Foreground));
+                canvas.text(
+                    (x, frame.bottom + 17.0),
+                    &axis_label(&tick.label, Anchor::Middle, Ink::Foreground),
+                );
                 last_end = x + half;
             }
         }
@@ -212,23 +235,35 @@ impl Chart {
         canvas.text((MARGIN, frame.top - 18.0), &axis_label(&self.y.label, Anchor::Start, Ink::Muted));
     }
 
+    /// Series and limits beside the frame, where no data is.
     fn draw_legend(&self, canvas: &mut Canvas, frame: &Frame) {
+        let limit = Stroke { ink: Ink::Limit, dash: LIMIT_DASH, marker: None, strong: false };
+        let series = self.series.iter().map(|s| (s.stroke, s.name.as_str()));
+        let limits = self.lines.iter().map(|l| (limit, l.label.as_str()));
+        let entries: Vec<(Stroke, &str)> = series.chain(limits).collect();
         let x = WIDTH - MARGIN - LEGEND_WIDTH;
-        let step = (25.0_f64).min((frame.bottom - frame.top) / self.series.len().max(1) as f64);
-        for (i, series) in self.series.iter().enumerate() {
+        let step = (25.0_f64).min((frame.bottom - frame.top) / entries.len().max(1) as f64);
+        for (i, (stroke, name)) in entries.into_iter().enumerate() {
             let y = frame.top + 8.0 + i as f64 * step;
-            let stroke = series.stroke;
             canvas.line(&[(x, y), (x + 34.0, y)], stroke.ink, width(stroke), stroke.dash);
             if let Some(kind) = stroke.marker {
                 canvas.marker((x + 17.0, y), kind, stroke.ink);
             }
-            let text = shorten(&series.name, 21);
-            let label =
-                Label { text: &text, size: 14.5, ink: Ink::Foreground, anchor: Anchor::Start, bold: stroke.strong };
+            let text = shorten(name, 21);
+            let label = Label {
+                text: &text,
+                size: 14.5,
+                ink: Ink::Foreground,
+                anchor: Anchor::Start,
+                bold: stroke.strong,
+            };
             canvas.text((x + 42.0, y), &label);
         }
     }
 }
+
+/// Dash pattern of limits.
+const LIMIT_DASH: usize = 4;
 
 fn axis_label(text: &str, anchor: Anchor, ink: Ink) -> Label<'_> {
     Label { text, size: 14.5, ink, anchor, bold: false }
@@ -256,18 +291,15 @@ fn draw_series(canvas: &mut Canvas, frame: &Frame, series: &Series) {
 }
 
 fn draw_reference(canvas: &mut Canvas, frame: &Frame, line: &ReferenceLine) {
-    let label = Label { text: &line.label, size: 13.5, ink: Ink::Limit, anchor: Anchor::Start, bold: false };
-    match line.orientation {
+    let ends = match line.orientation {
         Orientation::Horizontal => {
             let (_, y) = frame.at(frame.x.1, line.at);
-            canvas.line(&[(frame.left, y), (frame.right, y)], Ink::Limit, 1.5, 4);
-            canvas.text((frame.left + 8.0, y - 10.0), &label);
+            [(frame.left, y), (frame.right, y)]
         }
         Orientation::Vertical => {
             let (x, _) = frame.at(line.at, frame.y.1);
-            canvas.line(&[(x, frame.top), (x, frame.bottom)], Ink::Limit, 1.5, 4);
-            // Above the frame, where no data is.
-            canvas.text((x, frame.top - 10.0), &Label { anchor: Anchor::Middle, ..label });
+            [(x, frame.top), (x, frame.bottom)]
         }
-    }
+    };
+    canvas.line(&ends, Ink::Limit, 2.0, LIMIT_DASH);
 }

@@ -5,6 +5,7 @@ use super::chart::{Axis, AxisUnit, Chart, Orientation, ReferenceLine, Scale, Ser
 use super::style::Stroke;
 use super::titles::{Wording, best_at, holds, largest_cause, most_and_least};
 use crate::metrics::record::Cause;
+use crate::metrics::series::coarse;
 use crate::metrics::slo::Limit;
 use crate::metrics::{Curves, LedgerGroup, TimelineRow, curve_probability};
 use crate::report::format;
@@ -85,7 +86,13 @@ const fn latency(
 }
 
 const LOADS: [LoadKind; 5] = [
-    latency("load-ttft-p99.svg", "ttft_p99_s", "P99 TTFT", "P99 time to first token (log scale)", Some(Limit::Ttft)),
+    latency(
+        "load-ttft-p99.svg",
+        "ttft_p99_s",
+        "P99 TTFT",
+        "P99 time to first token (log scale)",
+        Some(Limit::Ttft),
+    ),
     latency(
         "load-gap-p99.svg",
         "gap_p99_s",
@@ -212,12 +219,19 @@ fn cdf_figure(study: &Study, comparison: &Comparison, kind: &CdfKind) -> Option<
     let title = best_at(point, kind.wording);
     let chart = Chart {
         title: title.clone(),
-        x: Axis { label: kind.axis.to_owned(), scale: Scale::Log, unit: AxisUnit::Seconds, range: cdf_range(&series, line.as_ref()) },
+        x: Axis {
+            label: kind.axis.to_owned(),
+            scale: Scale::Log,
+            unit: AxisUnit::Seconds,
+            range: cdf_range(&series, line.as_ref()),
+            marks: Vec::new(),
+        },
         y: Axis {
             label: "share at or below".to_owned(),
             scale: Scale::Linear,
             unit: AxisUnit::Percent,
             range: Some((0.0, 1.0)),
+            marks: Vec::new(),
         },
         series,
         lines: line.into_iter().collect(),
@@ -260,7 +274,11 @@ fn load_figure(study: &Study, comparison: &Comparison, kind: &LoadKind) -> Optio
             name: legend_name(study, system),
             stroke: stroke(study, system, true),
             points: values.iter().map(|(x, v)| (*x, v.mean)).collect(),
-            band: values.iter().filter(|v| v.1.half_width.is_some()).map(|(x, v)| (*x, v.low(), v.high())).collect(),
+            band: values
+                .iter()
+                .filter(|v| v.1.half_width.is_some())
+                .map(|(x, v)| (*x, v.low(), v.high()))
+                .collect(),
         })
     });
     if series.is_empty() {
@@ -274,8 +292,14 @@ fn load_figure(study: &Study, comparison: &Comparison, kind: &LoadKind) -> Optio
     let range = (kind.unit == AxisUnit::Percent).then_some((0.0, 1.0));
     let chart = Chart {
         title: title.clone(),
-        x: Axis { label: x_label.to_owned(), scale: Scale::Linear, unit: AxisUnit::Plain, range: x_range(&xs) },
-        y: Axis { label: kind.axis.to_owned(), scale: kind.scale, unit: kind.unit, range },
+        x: Axis {
+            label: x_label.to_owned(),
+            scale: Scale::Linear,
+            unit: AxisUnit::Plain,
+            range: x_range(&xs),
+            marks: xs.clone(),
+        },
+        y: Axis { label: kind.axis.to_owned(), scale: kind.scale, unit: kind.unit, range, marks: Vec::new() },
         series,
         lines: limit
             .map(|at| ReferenceLine {
@@ -286,9 +310,10 @@ fn load_figure(study: &Study, comparison: &Comparison, kind: &LoadKind) -> Optio
             .into_iter()
             .collect(),
     };
-    let caption = "Mean over seeds at each simulated load; bands are 95 % intervals. Between points nothing was \
+    let caption =
+        "Mean over seeds at each simulated load; bands are 95 % intervals. Between points nothing was \
                    simulated. Bounds are grey: no design can do better."
-        .to_owned();
+            .to_owned();
     Some(Figure { file: kind.file, title, caption, svg: chart.to_svg() })
 }
 
@@ -304,16 +329,19 @@ fn ledger_figure(study: &Study, comparison: &Comparison) -> Option<Figure> {
     let point = comparison.headline()?;
     let mut rows = Vec::new();
     let mut finding = Vec::new();
+    // The title speaks about the reference and the two best of the others.
+    let others = point.ranked("e2e_p99_s").into_iter().filter(|r| !r.reference).take(2);
+    let told: Vec<usize> = point.reference().into_iter().chain(others).map(|r| r.system).collect();
     for system in study.display_order() {
         let info = &study.systems[system];
         for (group, name) in [(LedgerGroup::All, "mean"), (LedgerGroup::E2eP99, "slowest 1 %")] {
             let Some(ledger) = mean_ledger(study, point.point, system, group) else { continue };
-            let wanted = group == LedgerGroup::E2eP99 && !info.bound && finding.len() < 3;
+            let wanted = group == LedgerGroup::E2eP99 && told.contains(&system);
             if let Some(cause) = largest_cause(&ledger).filter(|_| wanted) {
                 finding.push(format!("{} {cause}", info.name));
             }
             rows.push(BarRow {
-                label: format!("{} · {name}", super::chart::shorten(&info.name, 14)),
+                label: format!("{} · {name}", super::chart::shorten(&info.name, 19)),
                 bound: info.bound,
                 parts: ledger.seconds.to_vec(),
             });
@@ -323,24 +351,29 @@ fn ledger_figure(study: &Study, comparison: &Comparison) -> Option<Figure> {
         return None;
     }
     let title = format!("What the slowest 1 % wait for most at {}: {}", point.name(), finding.join("; "));
+    // Saturated systems would squeeze all others into a corner: their bars are cut, with their length written out.
+    let reference = mean_ledger(study, point.point, study.reference_index(), LedgerGroup::E2eP99);
     let chart = Bars {
         title: title.clone(),
+        cut_at: reference.map(|l| l.total_s() * 2.0),
         axis_label: "mean end-to-end latency, split by cause".to_owned(),
         parts: Cause::ALL.iter().map(|c| c.name().to_owned()).collect(),
         rows,
     };
     let caption = "Every request's end-to-end time is split exactly into its causes: here the mean over all \
-                   finished requests and over the slowest hundredth by E2E."
+                   finished requests and over the slowest hundredth by E2E. A bar that ends in an arrow is longer than the \
+                   axis; its length is written at its end."
         .to_owned();
     Some(Figure { file: "ledger.svg", title, caption, svg: chart.to_svg() })
 }
 
 fn timeline_figure(study: &Study, comparison: &Comparison, kind: &TimelineKind) -> Option<Figure> {
     let point = comparison.headline()?;
+    let end = timeline_end(study, point.point);
     let series = series_of(study, |system| {
         let run = study.runs_of(point.point, system).into_iter().next()?;
-        let points =
-            run.timeline.iter().filter_map(|row| Some((row.at_s, (kind.value)(row)?))).collect::<Vec<_>>();
+        let rows = coarse(&run.timeline, TIMELINE_STRETCHES).into_iter().filter(|row| row.at_s <= end);
+        let points = rows.filter_map(|row| Some((row.at_s, (kind.value)(&row)?))).collect();
         let stroke = Stroke { strong: false, ..stroke(study, system, false) };
         Some(Series { name: legend_name(study, system), stroke, points, band: Vec::new() })
     });
@@ -356,16 +389,32 @@ fn timeline_figure(study: &Study, comparison: &Comparison, kind: &TimelineKind) 
             scale: Scale::Linear,
             unit: AxisUnit::Plain,
             range: None,
+            marks: Vec::new(),
         },
         y: Axis {
             label: kind.axis.to_owned(),
             scale: Scale::Linear,
             unit: kind.unit,
             range: (kind.unit == AxisUnit::Percent).then_some((0.0, 1.0)),
+            marks: Vec::new(),
         },
         series,
         lines: Vec::new(),
     };
-    let caption = format!("One run (seed {seed}) at {}, sampled on a fixed grid.", point.name());
+    let caption = format!(
+        "One run (seed {seed}) at {}, means over short stretches. The axis ends at one and a half times the \
+         reference's run; saturated systems may go on.",
+        point.name()
+    );
     Some(Figure { file: kind.file, title, caption, svg: chart.to_svg() })
+}
+
+/// Stretches a timeline is averaged over.
+const TIMELINE_STRETCHES: usize = 100;
+
+/// Where time axes end: saturated systems drain for long and would squeeze what matters.
+fn timeline_end(study: &Study, point: usize) -> f64 {
+    let runs = study.runs_of(point, study.reference_index());
+    let last = runs.first().and_then(|r| r.timeline.last()).map(|row| row.at_s);
+    last.map_or(f64::INFINITY, |s| s * 1.5)
 }

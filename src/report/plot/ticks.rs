@@ -49,9 +49,9 @@ fn linear_step(span: f64) -> f64 {
 /// Outwards to 1, 2 or 5 times a power of ten; at least a factor of four apart.
 fn log_range(low: f64, high: f64) -> (f64, f64) {
     let steps = |e: i32| [1.0, 2.0, 5.0].map(|m| m * pow10(e));
-    let below = steps(exponent(low)).into_iter().rfind(|v| *v <= low * 1.000_001);
-    let above = steps(exponent(high)).into_iter().find(|v| *v >= high * 0.999_999);
-    let low = below.unwrap_or(low);
+    let below = steps(exponent(low)).into_iter().rfind(|v| *v <= low * 0.97);
+    let above = steps(exponent(high)).into_iter().find(|v| *v >= high * 1.03);
+    let low = below.unwrap_or(0.5 * pow10(exponent(low)));
     let high = above.unwrap_or(10.0 * pow10(exponent(high)));
     if high / low < 4.0 { (low / 2.0, high * 2.0) } else { (low, high) }
 }

@@ -27,9 +27,8 @@ pub(super) fn best_at(point: &PointComparison, w: Wording) -> String {
         Some(Better::Higher) => "highest",
         _ => "lowest",
     };
-    let shown = |row: &crate::results::ComparisonRow| {
-        format::or_dash(row.value(w.key), |v| value(w.key, v.mean))
-    };
+    let shown =
+        |row: &crate::results::ComparisonRow| format::or_dash(row.value(w.key), |v| value(w.key, v.mean));
     let Some(best) = ranked.first() else { return format!("At {}: no data for {}", point.name(), w.name) };
     let head = format!("At {} {} has the {extreme} {}: {}", point.name(), best.name, w.name, shown(best));
     let other = if best.reference { ranked.get(1).copied() } else { point.reference() };
