@@ -96,7 +96,8 @@ mod tests {
     #[test]
     fn interval_of_five_runs() {
         // Mean 3, s² = 2.5, half-width 2.776·√(2.5/5) = 1.9629.
-        let e = Estimate::of([1.0, 2.0, 3.0, 4.0, 5.0]).unwrap_or(Estimate { mean: 0.0, half_width: None, n: 0 });
+        let e =
+            Estimate::of([1.0, 2.0, 3.0, 4.0, 5.0]).unwrap_or(Estimate { mean: 0.0, half_width: None, n: 0 });
         assert_eq!((e.mean, e.n), (3.0, 5));
         assert!((e.half_width.unwrap_or(0.0) - 1.9629).abs() < 1e-4);
         assert!(e.differs_from(0.9) && !e.differs_from(1.1));

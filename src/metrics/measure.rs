@@ -119,7 +119,8 @@ struct Spans {
 impl Spans {
     fn new(window: Window, first: SimTime, last: SimTime, end: SimTime) -> Spans {
         let start = window.start.max(first);
-        let length = |from: SimTime, to: SimTime| SimDuration::from_ps(to.as_ps().saturating_sub(from.as_ps()));
+        let length =
+            |from: SimTime, to: SimTime| SimDuration::from_ps(to.as_ps().saturating_sub(from.as_ps()));
         let finishes = length(start, window.end.unwrap_or(end));
         let arrivals = match length(start, window.end.unwrap_or(last)) {
             SimDuration::ZERO => finishes,
@@ -230,7 +231,8 @@ fn run_stats(
         let total = context.kv_total();
         (total > 0).then(|| f(&mut outcome.samples.iter().map(|s| s.kv_held as f64 / total as f64))).flatten()
     };
-    let mean_of = |f: fn(&Sample) -> f64| super::quantile::mean(&outcome.samples.iter().map(f).collect::<Vec<_>>());
+    let mean_of =
+        |f: fn(&Sample) -> f64| super::quantile::mean(&outcome.samples.iter().map(f).collect::<Vec<_>>());
     let mut stats = RunStats {
         offered_rate_per_s: context.offered_rate,
         makespan_s: Some(makespan_s),
@@ -304,8 +306,12 @@ fn little(outcome: &Outcome, makespan_s: f64) -> Option<f64> {
 }
 
 fn missed(requests: &RequestStats, run: &RunStats, context: &MeasureContext) -> Vec<Limit> {
-    let shares =
-        [requests.attainment_ttft, requests.attainment_tpot, requests.attainment_e2e, requests.attainment_gap_max];
+    let shares = [
+        requests.attainment_ttft,
+        requests.attainment_tpot,
+        requests.attainment_e2e,
+        requests.attainment_gap_max,
+    ];
     let mut missed: Vec<Limit> = Limit::PER_REQUEST
         .into_iter()
         .zip(shares)

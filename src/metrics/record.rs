@@ -67,6 +67,24 @@ impl Cause {
             Cause::Bubble => "bubble",
         }
     }
+
+    /// What it stands for, in one sentence.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Cause::FrontEnd => "waiting for a front-end worker, being tokenised, streaming the last token",
+            Cause::Router => "between front end and replica",
+            Cause::Queue => "in the waiting queue before the first step that worked on the request",
+            Cause::PrefillExecution => "steps that computed its prompt",
+            Cause::PrefillInterrupted => "between such steps: steps that worked only on others",
+            Cause::HandOver => "KV on its way from a prefill to a decode replica",
+            Cause::DecodeExecution => "steps that computed its tokens, less what prompts of others added",
+            Cause::DecodeStalled => "time that prompts of others added or took while it was decoding",
+            Cause::PreemptionLoss => "from a preemption until the progress lost was regained",
+            Cause::Migration => "migration between replicas",
+            Cause::Host => "host time not hidden behind the accelerator",
+            Cause::Bubble => "waiting in a pipeline, or in a static batch for the others to finish",
+        }
+    }
 }
 
 /// The exact split of one request's end-to-end time, or a sum of such splits.

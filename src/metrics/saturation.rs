@@ -50,8 +50,7 @@ pub fn steadiness(records: &[RequestRecord]) -> Steadiness {
     let second_half = |t: SimTime| t > middle && t <= last;
     let waiting = admitted().filter(|r| !begun_by(r, last)).count() as u64;
     let arrivals = admitted().filter(|r| second_half(r.arrival)).count() as u64;
-    let completions =
-        admitted().filter(|r| r.fate == Fate::Finished && second_half(r.finish)).count() as u64;
+    let completions = admitted().filter(|r| r.fate == Fate::Finished && second_half(r.finish)).count() as u64;
     // Integers: waiting ≤ 1 % of arrivals, completions < 95 % of arrivals.
     let label = if waiting <= 10 || waiting * 100 <= arrivals {
         Saturation::Stable

@@ -94,6 +94,28 @@ pub fn timeline(samples: &[Sample], kv_total: u64) -> Vec<TimelineRow> {
         .collect()
 }
 
+/// The timeline as means over at most `n` equal stretches, for plots: single samples of a busy system are noise.
+pub fn coarse(rows: &[TimelineRow], n: usize) -> Vec<TimelineRow> {
+    let stretch = rows.len().div_ceil(n.max(1)).max(1);
+    let mean_count = |chunk: &[TimelineRow], f: fn(&TimelineRow) -> u32| {
+        let sum: u64 = chunk.iter().map(|r| u64::from(f(r))).sum();
+        u32::try_from(sum.div_ceil(chunk.len() as u64)).unwrap_or(u32::MAX)
+    };
+    rows.chunks(stretch)
+        .map(|chunk| {
+            let middle = chunk[chunk.len() / 2];
+            let kv: Vec<f64> = chunk.iter().filter_map(|r| r.kv_occupancy).collect();
+            TimelineRow {
+                waiting: mean_count(chunk, |r| r.waiting),
+                running: mean_count(chunk, |r| r.running),
+                kv_occupancy: super::quantile::mean(&kv),
+                tok_per_s: chunk.iter().map(|r| r.tok_per_s).sum::<f64>() / chunk.len() as f64,
+                ..middle
+            }
+        })
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -108,7 +130,10 @@ mod tests {
     #[test]
     fn a_long_timeline_is_thinned() {
         let samples: Vec<Sample> = (0..5000_u32)
-            .map(|i| Sample { at: crate::units::SimTime::from_ps(u64::from(i) * 1_000_000), ..Sample::default() })
+            .map(|i| Sample {
+                at: crate::units::SimTime::from_ps(u64::from(i) * 1_000_000),
+                ..Sample::default()
+            })
             .collect();
         assert!(timeline(&samples, 10).len() <= TIMELINE_ROWS_MAX);
     }

@@ -77,7 +77,9 @@ pub fn in_unit(key: &str, value: f64) -> String {
         _ if key.ends_with("_s_per_token") => format!("{}/tok", seconds(value)),
         _ if key.ends_with("_per_s") => digits(value),
         _ if key.ends_with("_s") => seconds(value),
-        _ if key.starts_with("attainment") || key.ends_with("_ratio") || key.starts_with("kv_occ") => percent(value),
+        _ if key.starts_with("attainment") || key.ends_with("_ratio") || key.starts_with("kv_occ") => {
+            percent(value)
+        }
         _ => digits(value),
     }
 }
@@ -88,13 +90,17 @@ mod tests {
 
     #[test]
     fn three_significant_digits() {
-        let shown: Vec<String> = [0.0, 0.012_34, 0.5, 1.239, 38.06, 412.4, 12_345.0, -1234.5].map(digits).into();
+        let shown: Vec<String> =
+            [0.0, 0.012_34, 0.5, 1.239, 38.06, 412.4, 12_345.0, -1234.5].map(digits).into();
         assert_eq!(shown, ["0", "0.0123", "0.500", "1.24", "38.1", "412", "12,345", "-1,234"]);
     }
 
     #[test]
     fn seconds_choose_their_unit() {
-        assert_eq!([0.000_95, 0.0381, 0.9996, 1.24, 75.0].map(seconds), ["950 µs", "38.1 ms", "1.00 s", "1.24 s", "75.0 s"]);
+        assert_eq!(
+            [0.000_95, 0.0381, 0.9996, 1.24, 75.0].map(seconds),
+            ["950 µs", "38.1 ms", "1.00 s", "1.24 s", "75.0 s"]
+        );
     }
 
     #[test]

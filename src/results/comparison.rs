@@ -5,11 +5,11 @@ use serde::Serialize;
 
 use super::study::{RunResult, Study};
 use crate::metrics::column;
-use crate::metrics::estimate::Estimate;
+use crate::metrics::estimate::{Estimate, holds_up_to};
 use crate::metrics::ledger::mean_over_runs;
 use crate::metrics::series::mean_curve;
 use crate::metrics::slo::Limit;
-use crate::metrics::{ClassSummary, Curves, LedgerGroup, LedgerRow, RequestStats, Saturation};
+use crate::metrics::{Better, ClassSummary, Curves, LedgerGroup, LedgerRow, RequestStats, Saturation};
 
 /// One metric of one system at one point.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -77,6 +77,33 @@ impl PointComparison {
     pub fn row(&self, system: usize) -> Option<&ComparisonRow> {
         self.rows.iter().find(|r| r.system == system)
     }
+
+    /// The row of the reference.
+    pub fn reference(&self) -> Option<&ComparisonRow> {
+        self.rows.iter().find(|r| r.reference)
+    }
+
+    /// Designs (no bounds) that have the column, best mean first; ties keep the order of the study.
+    pub fn ranked(&self, key: &str) -> Vec<&ComparisonRow> {
+        let higher = column::find(key).is_some_and(|c| c.better == Better::Higher);
+        let mut designs: Vec<(f64, &ComparisonRow)> = self
+            .rows
+            .iter()
+            .filter(|r| !r.bound)
+            .filter_map(|r| Some((r.value(key)?.mean, r)))
+            .map(|(mean, row)| (if higher { -mean } else { mean }, row))
+            .collect();
+        designs.sort_by(|a, b| a.0.total_cmp(&b.0));
+        designs.into_iter().map(|(_, row)| row).collect()
+    }
+
+    /// `load 0.8 (3.1 req/s)`: label and rate, as sentences name the point.
+    pub fn name(&self) -> String {
+        match self.rate_per_s {
+            Some(rate) if !self.label.contains("req/s") => format!("{} ({rate:.2} req/s)", self.label),
+            _ => self.label.clone(),
+        }
+    }
 }
 
 /// The whole study, compared.
@@ -95,12 +122,24 @@ impl Comparison {
     pub fn of(study: &Study) -> Comparison {
         let points: Vec<PointComparison> = (0..study.points.len()).map(|p| compare_point(study, p)).collect();
         let reference = study.reference_index();
-        let stable = |p: &&PointComparison| {
-            p.row(reference).is_some_and(|r| r.saturation == Saturation::Stable)
-        };
+        let stable =
+            |p: &&PointComparison| p.row(reference).is_some_and(|r| r.saturation == Saturation::Stable);
         let headline_point = points.iter().rfind(stable).map_or(0, |p| p.point);
         let reference = study.systems.get(reference).map_or_else(String::new, |s| s.name.clone());
         Comparison { reference, points, headline_point }
+    }
+
+    /// For each design, the last point up to which the mean of `key` stays at or below `limit`: (system, point).
+    pub fn holding(&self, key: &str, limit: f64) -> Vec<(String, Option<usize>)> {
+        let Some(first) = self.points.first() else { return Vec::new() };
+        let designs = first.rows.iter().filter(|r| !r.bound);
+        designs
+            .map(|row| {
+                let values: Vec<Option<f64>> =
+                    self.points.iter().map(|p| Some(p.row(row.system)?.value(key)?.mean)).collect();
+                (row.name.clone(), holds_up_to(&values, limit))
+            })
+            .collect()
     }
 
     /// The comparison at the headline point.

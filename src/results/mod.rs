@@ -1,7 +1,7 @@
 //! Result folders: what a study is, the files it becomes, writing them all or not at all, reading them back.
 
-pub mod comparison;
 mod commit;
+pub mod comparison;
 mod error;
 mod read;
 mod render;
@@ -13,6 +13,7 @@ pub use commit::{Content, FileSet, commit};
 pub use comparison::{Comparison, ComparisonRow, PointComparison};
 pub use error::ResultsError;
 pub use read::{SummaryFile, SummaryRun, read_summary};
-pub use render::{RunFiles, SCHEMA, files};
+pub use render::{RunFiles, SCHEMA, files, summary_json};
+pub(crate) use render::{csv_bytes, json};
 pub use study::{FailedRun, InputFile, PointInfo, Provenance, RunResult, Study, SystemInfo};
 pub use warning::{Warning, warnings};

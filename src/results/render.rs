@@ -182,7 +182,8 @@ fn classes_csv(study: &Study, runs: &[&RunResult]) -> Vec<u8> {
 }
 
 fn ledger_csv(study: &Study, runs: &[&RunResult]) -> Vec<u8> {
-    let causes: Vec<String> = Cause::ALL.iter().map(|c| format!("{}_s", c.name().replace('-', "_"))).collect();
+    let causes: Vec<String> =
+        Cause::ALL.iter().map(|c| format!("{}_s", c.name().replace('-', "_"))).collect();
     let header: Vec<&str> =
         RUN_KEYS.into_iter().chain(["group", "requests"]).chain(causes.iter().map(String::as_str)).collect();
     let rows = runs.iter().flat_map(|run| {

@@ -11,8 +11,8 @@ use crate::metrics::Saturation;
 pub enum Warning {
     /// A system did not keep up, so its latencies depend on how long the run was.
     Saturated {
-        /// Label of the point.
-        point: String,
+        /// Labels of the points at which these systems did not.
+        points: Vec<String>,
         /// Names of the systems, with their label.
         systems: Vec<String>,
     },
@@ -58,8 +58,8 @@ impl Warning {
     /// What it is, as a sentence without a full stop.
     pub fn message(&self) -> String {
         match self {
-            Warning::Saturated { point, systems } => {
-                format!("at {point} not in a steady state: {}", systems.join(", "))
+            Warning::Saturated { points, systems } => {
+                format!("not in a steady state at {}: {}", points.join(", "), systems.join(", "))
             }
             Warning::FewTailSamples { beyond } => {
                 format!("only {beyond} requests lie beyond P99 in the smallest cell (100 are wanted)")
@@ -72,7 +72,9 @@ impl Warning {
                 format!("the profile of {hardware} is derived from its datasheet, not fitted to measurements")
             }
             Warning::Lost { rejected, unfinished } => {
-                format!("{rejected} requests were rejected and {unfinished} did not finish; they count as missed")
+                format!(
+                    "{rejected} requests were rejected and {unfinished} did not finish; they count as missed"
+                )
             }
             Warning::FailedRuns { count } => format!("{count} runs have no result (see manifest.json)"),
             Warning::Note { message, .. } => message.clone(),
@@ -83,12 +85,14 @@ impl Warning {
     pub fn advice(&self) -> &str {
         match self {
             Warning::Saturated { .. } => {
-                "its latencies grow with the length of the run: compare goodput there, or lower the load"
+                "latencies there grow with the length of the run: compare goodput, or lower the load"
             }
             Warning::FewTailSamples { .. } => "raise `requests` or `seeds` before quoting a P99",
             Warning::OneSeed => "set `seeds = 5` or more before calling a difference real",
             Warning::Oracle { .. } => "read it as a bound, not as a design",
-            Warning::DerivedHardware { .. } => "trust ratios more than absolute values, and calibrate if you can",
+            Warning::DerivedHardware { .. } => {
+                "trust ratios more than absolute values, and calibrate if you can"
+            }
             Warning::Lost { .. } => "check `max-model-len` and the horizon",
             Warning::FailedRuns { .. } => "mend the cause and run again",
             Warning::Note { advice, .. } => advice,
@@ -134,9 +138,9 @@ pub fn warnings(study: &Study) -> Vec<Warning> {
     found
 }
 
-/// One warning per point that has systems which are not stable in some seed.
+/// Systems that are not stable in some seed; points with the same ones share a warning.
 fn saturated(study: &Study) -> Vec<Warning> {
-    let mut found = Vec::new();
+    let mut found: Vec<Warning> = Vec::new();
     for (point, info) in study.points.iter().enumerate() {
         let mut systems = Vec::new();
         for system in study.display_order() {
@@ -145,8 +149,14 @@ fn saturated(study: &Study) -> Vec<Warning> {
                 systems.push(format!("{} ({})", study.systems[system].name, label.name()));
             }
         }
-        if !systems.is_empty() {
-            found.push(Warning::Saturated { point: info.label.clone(), systems });
+        if systems.is_empty() {
+            continue;
+        }
+        match found.last_mut() {
+            Some(Warning::Saturated { points, systems: before }) if *before == systems => {
+                points.push(info.label.clone());
+            }
+            _ => found.push(Warning::Saturated { points: vec![info.label.clone()], systems }),
         }
     }
     found
