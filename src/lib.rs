@@ -7,6 +7,8 @@ pub mod cost;
 pub mod diagnostic;
 pub mod engine;
 pub mod ids;
+pub mod kernel;
+pub mod kv;
 pub mod metrics;
 pub mod policy;
 pub mod units;
