@@ -12,8 +12,7 @@ pub(super) fn instant(world: &World<'_>, replicas: &[Replica], now: SimTime) -> 
         replica.state.audit(now, world)?;
     }
     let inside: usize = replicas.iter().map(|r| r.state.population()).sum();
-    let counted =
-        world.requests.iter().filter(|r| !matches!(r.phase, Phase::Outside | Phase::Left)).count();
+    let counted = world.requests.iter().filter(|r| !matches!(r.phase, Phase::Outside | Phase::Left)).count();
     if inside != counted {
         let message = format!("{counted} requests are inside, the replicas know {inside}");
         return Err(Violation { invariant: "I1", at: now, replica: ReplicaId(0), message });

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::engine::Load;
+use crate::engine::{Load, last_multiple};
 use crate::ids::ReplicaId;
 use crate::policy::router::{LeastLoad, RouterConfig};
 use crate::units::{SimDuration, SimTime};
@@ -40,16 +40,22 @@ impl Router {
     }
 
     /// Chooses a replica at `now`; `reported` is asked for each replica's load, only by routers that read it.
-    pub fn route(&mut self, now: SimTime, prompt: u32, mut reported: impl FnMut(ReplicaId) -> Load) -> ReplicaId {
+    pub fn route(
+        &mut self,
+        now: SimTime,
+        prompt: u32,
+        mut reported: impl FnMut(ReplicaId) -> Load,
+    ) -> ReplicaId {
         let turn = self.routed;
         self.routed += 1;
         let Some(reader) = self.load_reader() else {
-            return ReplicaId(u16::try_from(turn % u64::from(self.replicas)).expect("below the number of replicas"));
+            return ReplicaId(
+                u16::try_from(turn % u64::from(self.replicas)).expect("below the number of replicas"),
+            );
         };
         let by_requests = matches!(self.config, RouterConfig::LeastRequests(_));
-        let period = reader.staleness.as_ps();
-        let own = reader.own_dispatches && period > 0;
-        let report = SimTime::from_ps(if period == 0 { now.as_ps() } else { now.as_ps() / period * period });
+        let own = reader.own_dispatches && reader.staleness > SimDuration::ZERO;
+        let report = last_multiple(reader.staleness, now);
         while self.recent.front().is_some_and(|d| d.at <= report) {
             self.recent.pop_front();
         }

@@ -7,7 +7,7 @@ use hdrhistogram::Histogram;
 
 use crate::cost::{Chunk, DecodeShape, StepCost, StepShape};
 use crate::engine::config::ClusterConfig;
-use crate::engine::{PooledGaps, World, line_sum};
+use crate::engine::{Phase, World, line_sum};
 use crate::ids::RequestId;
 use crate::metrics::record::{Cause, Rejection};
 use crate::units::{SimDuration, SimTime};
@@ -89,7 +89,7 @@ fn serve(id: RequestId, arrival: SimTime, queued: SimTime, world: &mut World<'_>
     world.counters.prefill_pairs += u128::from(prompt) * u128::from(prompt);
     world.counters.logits += u64::from(output);
     world.finish(id, now);
-    world.requests[id.index()].phase = crate::engine::Phase::Left;
+    world.requests[id.index()].phase = Phase::Left;
     now
 }
 
@@ -133,7 +133,8 @@ fn pass(cost: &dyn StepCost, shape: &StepShape<'_>, tokens: u32) -> Span {
 /// Up to `left` decode steps from `context` on, as far as one segment per stage holds.
 fn decode(world: &mut World<'_>, context: u64, left: u64) -> (u64, Span) {
     let shape = DecodeShape { n: 1, padding: 0, context };
-    let segments: Vec<_> = (0..world.cost.stages()).map(|stage| world.cost.decode_segment(stage, &shape)).collect();
+    let segments: Vec<_> =
+        (0..world.cost.stages()).map(|stage| world.cost.decode_segment(stage, &shape)).collect();
     let until = segments.iter().map(|s| s.until).min().unwrap_or(context);
     let steps = left.min(until - context + 1);
     let first = pass(world.cost, &StepShape { chunks: &[], decode: shape }, 1);

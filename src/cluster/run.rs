@@ -1,8 +1,8 @@
 //! One run: the loop over instants. All events of an instant are applied, then every touched replica plans once.
 
+use crate::cost::StepCost;
 use crate::engine::config::ClusterConfig;
 use crate::engine::{Phase, Replica, World};
-use crate::cost::StepCost;
 use crate::ids::{ReplicaId, RequestId};
 use crate::kernel::EventQueue;
 use crate::metrics::record::{Cause, Rejection, Sample};
@@ -209,7 +209,9 @@ impl<'a> Run<'a> {
     }
 
     fn plan(&mut self, id: ReplicaId) -> Result<(), Violation> {
-        let Some(launched) = self.replicas[id.index()].plan(self.now, &mut self.world)? else { return Ok(()) };
+        let Some(launched) = self.replicas[id.index()].plan(self.now, &mut self.world)? else {
+            return Ok(());
+        };
         self.queue.push(launched.end, Event::Completion { replica: id, event: launched.event });
         if self.world.stages() > 1 {
             self.queue.push(launched.first_stage_free, Event::StageFree { replica: id });

@@ -20,7 +20,12 @@ type Moved = u32;
 
 impl ReplicaState {
     /// Applies `flight.plan` at `now` and fills the flight's chunks, members and shape.
-    pub fn apply(&mut self, flight: &mut Flight, now: SimTime, world: &mut World<'_>) -> Result<(), Violation> {
+    pub fn apply(
+        &mut self,
+        flight: &mut Flight,
+        now: SimTime,
+        world: &mut World<'_>,
+    ) -> Result<(), Violation> {
         flight.start = now;
         let plan = std::mem::take(&mut flight.plan);
         let mut moved: Moved = 0;
@@ -166,7 +171,12 @@ impl ReplicaState {
     }
 
     /// Takes the blocks that an admission sets aside beyond its hits.
-    fn allocate(&mut self, admission: &Admission, now: SimTime, world: &mut World<'_>) -> Result<(), Violation> {
+    fn allocate(
+        &mut self,
+        admission: &Admission,
+        now: SimTime,
+        world: &mut World<'_>,
+    ) -> Result<(), Violation> {
         let id = admission.request;
         let wanted = if world.reserves() { world.reservation(id) } else { admission.allocate };
         let blocks = self.pool.blocks_for(wanted);
@@ -178,11 +188,18 @@ impl ReplicaState {
     }
 
     /// Starts a prompt chunk: blocks, keys, the end of queueing.
-    fn start_chunk(&mut self, id: RequestId, tokens: u32, now: SimTime, world: &mut World<'_>) -> Result<(), Violation> {
+    fn start_chunk(
+        &mut self,
+        id: RequestId,
+        tokens: u32,
+        now: SimTime,
+        world: &mut World<'_>,
+    ) -> Result<(), Violation> {
         let request = world.request(id);
         let (computed, left) = (request.computed, request.tokens() - request.computed);
         if request.phase != Phase::Prefilling || tokens == 0 || tokens > left {
-            let message = format!("chunk of {tokens} tokens for {id}, which is {:?} with {left} left", request.phase);
+            let message =
+                format!("chunk of {tokens} tokens for {id}, which is {:?} with {left} left", request.phase);
             return Err(self.broken(now, message));
         }
         let target = computed + tokens;
@@ -211,7 +228,8 @@ impl ReplicaState {
         let mut keyed = std::mem::take(&mut world.request_mut(id).keyed);
         for (index, node) in keyed.iter_mut().enumerate().filter(|(_, node)| **node == PENDING) {
             let key = world.key(id, u32::try_from(index).expect("a block count"));
-            let (entered, _) = self.pool.find(key).expect("an earlier admission of this plan entered the key");
+            let (entered, _) =
+                self.pool.find(key).expect("an earlier admission of this plan entered the key");
             self.pool.pin(entered);
             *node = entered;
         }
@@ -242,14 +260,21 @@ impl ReplicaState {
     }
 
     /// Fills the decoding part of the flight; checks that its growth fits.
-    fn start_decode(&mut self, flight: &mut Flight, now: SimTime, world: &mut World<'_>) -> Result<(), Violation> {
+    fn start_decode(
+        &mut self,
+        flight: &mut Flight,
+        now: SimTime,
+        world: &mut World<'_>,
+    ) -> Result<(), Violation> {
         let piped = self.stage_free.len() > 1;
         let listed = match &mut flight.plan.decode {
             Decode::None => return Ok(()),
             Decode::All if !piped => {
                 let growth = self.cohort.growth();
                 if growth > self.pool.free() {
-                    return Err(self.broken(now, format!("decodes need {growth} blocks, {} free", self.pool.free())));
+                    return Err(
+                        self.broken(now, format!("decodes need {growth} blocks, {} free", self.pool.free()))
+                    );
                 }
                 flight.cohort_steps = true;
                 flight.decode.n = self.cohort.n;
@@ -271,7 +296,7 @@ impl ReplicaState {
             self.depart(id, world);
             let request = world.request_mut(id);
             request.phase = Phase::Flying;
-            let grows = !request.fixed_blocks && request.computed % self.pool.block() == 0;
+            let grows = !request.fixed_blocks && request.computed.is_multiple_of(self.pool.block());
             flight.decode.context += u64::from(request.computed) + 1;
             self.expect_free(u32::from(grows), "decode", id, now)?;
             if grows {
@@ -285,7 +310,13 @@ impl ReplicaState {
         Ok(())
     }
 
-    fn expect_ready(&self, id: RequestId, what: &str, now: SimTime, world: &World<'_>) -> Result<(), Violation> {
+    fn expect_ready(
+        &self,
+        id: RequestId,
+        what: &str,
+        now: SimTime,
+        world: &World<'_>,
+    ) -> Result<(), Violation> {
         let request = world.request(id);
         if request.is_ready() && request.record.replica == self.id {
             return Ok(());

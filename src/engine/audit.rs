@@ -59,13 +59,19 @@ impl ReplicaState {
         }
         let extra: u64 = shared.values().map(|holders| holders - 1).sum();
         if blocks - extra != u64::from(self.pool.held()) {
-            return fail("I3", format!("requests hold {} blocks, the pool says {}", blocks - extra, self.pool.held()));
+            return fail(
+                "I3",
+                format!("requests hold {} blocks, the pool says {}", blocks - extra, self.pool.held()),
+            );
         }
         if self.pool.audit_free() != self.pool.free() {
             return fail("I3", format!("{} free, {} in the queue", self.pool.free(), self.pool.audit_free()));
         }
         if (n, context) != (self.cohort.n, self.cohort.context) {
-            return fail("I9", format!("cohort {n}/{context}, kept {}/{}", self.cohort.n, self.cohort.context));
+            return fail(
+                "I9",
+                format!("cohort {n}/{context}, kept {}/{}", self.cohort.n, self.cohort.context),
+            );
         }
         let load = self.load.present();
         if (load.requests as usize, load.tokens) != (self.population(), tokens) {

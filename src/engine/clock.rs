@@ -45,9 +45,4 @@ impl BusyClock {
         ledger.add(Cause::Host, ps(self.host));
         ledger.add(Cause::PreemptionLoss, ps(self.swap));
     }
-
-    /// All of it.
-    pub fn total(self) -> SimDuration {
-        SimDuration::from_ps(self.decode + self.stalled + self.host + self.swap)
-    }
 }

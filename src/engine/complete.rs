@@ -68,7 +68,8 @@ impl ReplicaState {
         counters.mixed_steps += u64::from(flight.decode.n > 0 && !flight.chunks.is_empty());
         for (chunk, &(_, tokens)) in flight.chunks.iter().zip(&flight.plan.prefill) {
             counters.prefill_tokens += u64::from(tokens);
-            counters.prefill_pairs += u128::from(chunk.tokens) * (2 * u128::from(chunk.past) + u128::from(chunk.tokens));
+            counters.prefill_pairs +=
+                u128::from(chunk.tokens) * (2 * u128::from(chunk.past) + u128::from(chunk.tokens));
         }
         let n = u64::from(flight.decode.n);
         counters.decode_tokens += n * steps;
@@ -116,7 +117,13 @@ impl ReplicaState {
     }
 
     /// The cohort takes the flight's steps.
-    fn step_cohort(&mut self, flight: &Flight, now: SimTime, finished: &mut Vec<RequestId>, world: &mut World<'_>) {
+    fn step_cohort(
+        &mut self,
+        flight: &Flight,
+        now: SimTime,
+        finished: &mut Vec<RequestId>,
+        world: &mut World<'_>,
+    ) {
         let steps = flight.steps();
         let growth = u32::try_from(self.cohort.growth_over(steps)).expect("growth fits in the pool");
         self.pool.take(growth);

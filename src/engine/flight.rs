@@ -29,7 +29,10 @@ pub(crate) struct Leap {
 impl Leap {
     /// The leap over steps of `shape` along `segment`; its length is as far as the segment holds.
     pub fn new(segment: &Segment, shape: &DecodeShape) -> Leap {
-        assert!(shape.n > 0 && segment.until >= shape.context, "a segment holds at least where it was asked for");
+        assert!(
+            shape.n > 0 && segment.until >= shape.context,
+            "a segment holds at least where it was asked for"
+        );
         let n = u64::from(shape.n);
         Leap {
             total: segment.total + segment.total_slope * shape.context,

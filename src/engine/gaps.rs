@@ -20,7 +20,9 @@ impl PooledGaps {
     /// `weight` gaps of `gap_ps`.
     pub fn record(&mut self, gap_ps: u64, weight: u64) {
         if weight > 0 {
-            self.0.record_n(gap_ps / 1000, weight).expect("an automatically resized histogram takes every value");
+            self.0
+                .record_n(gap_ps / 1000, weight)
+                .expect("an automatically resized histogram takes every value");
         }
     }
 
@@ -30,12 +32,8 @@ impl PooledGaps {
         while j < steps && weight > 0 {
             let gap = first_ps + j * slope_ps;
             // Last step whose gap, in whole nanoseconds, is still equivalent to this one.
-            let same = if slope_ps == 0 {
-                steps - j
-            } else {
-                let highest_ps = self.0.highest_equivalent(gap / 1000) * 1000 + 999;
-                ((highest_ps - gap) / slope_ps + 1).min(steps - j)
-            };
+            let highest_ps = self.0.highest_equivalent(gap / 1000) * 1000 + 999;
+            let same = (highest_ps - gap).checked_div(slope_ps).map_or(steps - j, |n| (n + 1).min(steps - j));
             self.record(gap, weight * same);
             j += same;
         }
@@ -75,7 +73,9 @@ mod tests {
 
     #[test]
     fn a_line_of_gaps_equals_its_gaps_one_by_one() {
-        for (first, slope, steps) in [(8_000_000_000, 3_700_000, 1000), (999, 1, 5000), (5_000, 0, 7), (0, 250, 9)] {
+        for (first, slope, steps) in
+            [(8_000_000_000, 3_700_000, 1000), (999, 1, 5000), (5_000, 0, 7), (0, 250, 9)]
+        {
             let (mut line, mut single) = (PooledGaps::default(), PooledGaps::default());
             line.record_line(first, slope, steps, 3);
             for j in 0..steps {

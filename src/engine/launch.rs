@@ -33,7 +33,13 @@ impl ReplicaState {
     }
 
     /// Decode steps of the whole cohort: as many as nothing interrupts.
-    fn time_leap(&mut self, flight: &mut Flight, horizon: Horizon, now: SimTime, world: &World<'_>) -> SimTime {
+    fn time_leap(
+        &mut self,
+        flight: &mut Flight,
+        horizon: Horizon,
+        now: SimTime,
+        world: &World<'_>,
+    ) -> SimTime {
         let shape = flight.decode;
         let segment = world.cost.decode_segment(0, &shape);
         let mut leap = Leap::new(&segment, &shape);
@@ -65,7 +71,8 @@ impl ReplicaState {
     /// One batch through the pipeline: start(s, b) = max(end(s−1, b) + hop, end(s, previous batch)).
     fn time_stages(&mut self, flight: &mut Flight, now: SimTime, world: &World<'_>) -> SimTime {
         if !flight.plan.prefill.is_empty() || flight.decode.n > 0 {
-            let tokens = flight.chunks.iter().map(|c| c.tokens).sum::<u32>() + flight.decode.n + flight.decode.padding;
+            let tokens =
+                flight.chunks.iter().map(|c| c.tokens).sum::<u32>() + flight.decode.n + flight.decode.padding;
             let hop = world.cost.hop(tokens);
             let mut sum = StepTime::default();
             let mut ready = now;

@@ -23,6 +23,11 @@ pub(crate) struct LoadHistory {
     reported: Option<(SimTime, Load)>,
 }
 
+/// The last multiple of `period` at or before `t`; `t` itself for a period of zero.
+pub(crate) fn last_multiple(period: SimDuration, t: SimTime) -> SimTime {
+    SimTime::from_ps(t.as_ps().checked_div(period.as_ps()).map_or(t.as_ps(), |n| n * period.as_ps()))
+}
+
 /// Tokens that a leap on its way delivers before its end.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct UnderWay {
@@ -45,10 +50,7 @@ impl UnderWay {
 impl LoadHistory {
     /// Last reporting instant at or before `t`.
     pub fn report_instant(&self, t: SimTime) -> SimTime {
-        match self.period.as_ps() {
-            0 => t,
-            period => SimTime::from_ps(t.as_ps() / period * period),
-        }
+        last_multiple(self.period, t)
     }
 
     /// Called before any change at `now`: keeps what a router may still be shown.

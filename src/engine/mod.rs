@@ -15,9 +15,9 @@ mod request;
 pub mod view;
 mod world;
 
-pub use load::Load;
 pub(crate) use flight::line_sum;
-pub(crate) use gaps::PooledGaps;
+pub use load::Load;
+pub(crate) use load::last_multiple;
 pub(crate) use replica::Replica;
 pub(crate) use request::Phase;
 pub(crate) use world::World;

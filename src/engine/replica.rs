@@ -121,7 +121,11 @@ impl Replica {
             let stuck = state.flights.is_empty();
             state.spare.push(flight);
             return if stuck {
-                Err(state.violation("I7", now, "work is waiting, nothing is under way, and the plan is empty".into()))
+                Err(state.violation(
+                    "I7",
+                    now,
+                    "work is waiting, nothing is under way, and the plan is empty".into(),
+                ))
             } else {
                 Ok(None)
             };

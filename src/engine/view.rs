@@ -3,6 +3,7 @@
 //! The view is the knowledge boundary (invariant I6): true output lengths are not in it.
 
 use crate::ids::RequestId;
+use crate::kv::UNKEYED;
 use crate::policy::scheduler::{Preempt, StepPlan};
 use crate::units::SimTime;
 
@@ -192,6 +193,19 @@ impl<'a> EngineView<'a> {
     /// Blocks that running request `r` needs beyond those it holds to have KV for `tokens` tokens.
     pub fn extra_blocks(&self, r: RequestId, tokens: u32) -> u32 {
         if self.reserves() { 0 } else { self.blocks_for(tokens).saturating_sub(self.request(r).blocks) }
+    }
+
+    /// Blocks that preempting running request `r` frees: those that nobody else holds but `plan`'s earlier victims.
+    pub fn blocks_freed(&self, r: RequestId, plan: &StepPlan) -> u32 {
+        let keyed = &self.world.request(r).keyed;
+        let shared = |node: u32| {
+            let lost =
+                |&&(victim, _): &&(RequestId, Preempt)| self.world.request(victim).keyed.contains(&node);
+            let holders = self.replica.pool.holders(node) as usize;
+            holders > 1 + plan.preempt.iter().filter(lost).count()
+        };
+        let kept = keyed.iter().filter(|&&node| node != UNKEYED && shared(node)).count();
+        self.request(r).blocks - count(kept)
     }
 
     /// Blocks that one token for every decode-ready request needs. O(1).

@@ -1,10 +1,10 @@
 //! What all replicas of a run share: the requests, the cost function, the sums.
 
 use crate::cost::StepCost;
-use crate::ids::RequestId;
-use crate::metrics::record::{Cause, Fate, Ledger, Rejection, RequestRecord, RunCounters};
 use crate::ids::ReplicaId;
+use crate::ids::RequestId;
 use crate::kv::BlockKey;
+use crate::metrics::record::{Cause, Fate, Ledger, Rejection, RequestRecord, RunCounters};
 use crate::units::{SimDuration, SimTime};
 use crate::workload::{PrefixChains, Trace};
 
@@ -116,11 +116,11 @@ impl<'a> World<'a> {
     /// Marks the last token of a request at engine time `at`.
     pub fn finish(&mut self, id: RequestId, at: SimTime) {
         let streaming = self.streaming;
-        let record = &mut self.request_mut(id).record;
-        record.finish = at + streaming;
-        record.fate = Fate::Finished;
-        record.output = self.requests[id.index()].output;
-        self.requests[id.index()].record.ledger.add(Cause::FrontEnd, streaming);
+        let request = self.request_mut(id);
+        request.record.finish = at + streaming;
+        request.record.fate = Fate::Finished;
+        request.record.output = request.output;
+        request.record.ledger.add(Cause::FrontEnd, streaming);
         self.finished.push(id);
         self.done += 1;
     }

@@ -53,7 +53,10 @@ impl FreeQueue {
         if blocks == 0 {
             return RunId(NONE);
         }
-        if content == Content::Plain && self.back != NONE && self.runs[self.back as usize].content == Content::Plain {
+        if content == Content::Plain
+            && self.back != NONE
+            && self.runs[self.back as usize].content == Content::Plain
+        {
             self.runs[self.back as usize].blocks += blocks;
             return RunId(self.back);
         }

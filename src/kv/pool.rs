@@ -154,6 +154,11 @@ impl Pool {
         Some((node, cache.index.holders(node) == 0))
     }
 
+    /// Requests that hold the block of `node`.
+    pub fn holders(&self, node: u32) -> u32 {
+        self.cache.as_ref().map_or(0, |c| c.index.holders(node))
+    }
+
     /// Blocks of `owner`'s private chain that are still there after its preemption.
     pub fn private(&self, owner: RequestId) -> u32 {
         let Some(cache) = &self.cache else { return 0 };

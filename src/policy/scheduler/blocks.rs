@@ -49,8 +49,9 @@ pub(super) struct Used {
 /// A partial prefill is never swapped: a swapped request decodes in the step that brings it back.
 pub(super) fn preempt(view: &EngineView<'_>, plan: &mut StepPlan, victim: RequestId, kind: Preempt) -> u32 {
     let kind = if view.is_decoding(victim) { kind } else { Preempt::Recompute };
+    let freed = view.blocks_freed(victim, plan);
     plan.preempt.push((victim, kind));
-    view.request(victim).blocks
+    freed
 }
 
 /// Whether `r` is a victim of this plan.
@@ -111,8 +112,7 @@ pub(super) fn decode_or_preempt(view: &EngineView<'_>, plan: &mut StepPlan, kind
 /// The spare block is waived where the replica has none at all: else a request near the limit could never return.
 pub(super) fn swap_in(view: &EngineView<'_>, plan: &mut StepPlan, used: &mut Used, max_sequences: u32) {
     debug_assert!(plan.preempt.is_empty());
-    let mut running = view.running_len();
-    for r in view.swapped() {
+    for (running, r) in (view.running_len()..).zip(view.swapped()) {
         let computed = view.request(r).computed;
         let spared = view.blocks_total() - view.watermark();
         let wanted = (view.blocks_for(computed) + 1).min(spared);
@@ -121,7 +121,6 @@ pub(super) fn swap_in(view: &EngineView<'_>, plan: &mut StepPlan, used: &mut Use
         }
         used.free -= view.blocks_for(computed + 1);
         used.decodes += 1;
-        running += 1;
         plan.swap_in.push(r);
         plan.decode = Decode::All;
     }

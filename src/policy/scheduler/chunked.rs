@@ -85,8 +85,8 @@ impl Scheduler for Chunked {
 
 impl Chunked {
     fn admit(&self, view: &EngineView<'_>, plan: &mut StepPlan, mut budget: u32, mut free: u32) {
-        let mut running = view.running_len() as usize + plan.swap_in.len();
-        for r in view.waiting() {
+        let running = view.running_len() as usize + plan.swap_in.len();
+        for (running, r) in (running..).zip(view.waiting()) {
             if budget == 0 || running >= self.max_sequences as usize {
                 break;
             }
@@ -98,7 +98,6 @@ impl Chunked {
             let chunk = (head.tokens - head.hit.tokens).min(budget);
             free -= takes;
             budget -= chunk;
-            running += 1;
             head.admit(plan, head.tokens, chunk);
         }
     }
