@@ -13,5 +13,6 @@ pub mod kv;
 pub mod metrics;
 pub mod model;
 pub mod policy;
+pub mod rng;
 pub mod units;
 pub mod workload;

@@ -1,4 +1,4 @@
-//! The one integration binary.
+//! The integration tests: one binary, one module a topic.
 
 mod cost;
 mod cost_bounds;
@@ -7,3 +7,7 @@ mod cost_ground_truth;
 mod cost_known_answers;
 mod cost_lines;
 mod shared_data;
+mod workload_baseline;
+mod workload_formats;
+mod workload_spec;
+mod workload_twin;
