@@ -6,6 +6,7 @@ mod cost_files;
 mod cost_ground_truth;
 mod cost_known_answers;
 mod cost_lines;
+mod served_logs;
 mod shared_data;
 mod workload_baseline;
 mod workload_formats;
