@@ -4,7 +4,7 @@
 use crate::cluster::Violation;
 use crate::ids::RequestId;
 use crate::metrics::record::Cause;
-use crate::policy::scheduler::{Admission, Decode, Preempt};
+use crate::policy::scheduler::{Admission, Decode, Preempt, StepPlan};
 use crate::units::SimTime;
 
 use super::flight::Flight;
@@ -43,8 +43,11 @@ impl ReplicaState {
             self.allocate(admission, now, world)?;
         }
         for &(id, tokens) in &plan.prefill {
-            self.start_chunk(id, tokens, now, world)?;
             flight.chunks.push(self.chunk(id, tokens, plan.pad_prefill_to, world));
+            self.start_chunk(id, tokens, now, world)?;
+        }
+        if self.pool.caches() && !world.reserves() {
+            self.enter_all_keys(&plan, world);
         }
         for &id in &plan.feed {
             self.feed(id, now, world)?;
@@ -112,6 +115,7 @@ impl ReplicaState {
         self.pool.host_release(blocks);
         self.pool.take(blocks);
         request.blocks = blocks;
+        request.unfindable = true;
         insert_ordered(&mut self.running, id, world);
         self.join(id, world);
         Ok(blocks)
@@ -149,6 +153,7 @@ impl ReplicaState {
         }
         let request = world.request_mut(id);
         request.phase = Phase::Prefilling;
+        request.unfindable = false;
         request.keyed = keyed;
         request.computed = hit;
         request.blocks = hit_blocks;
@@ -212,14 +217,22 @@ impl ReplicaState {
             request.record.scheduled = now;
             request.charge(Cause::Queue, now);
         }
-        if self.pool.caches() {
-            self.enter_keys(id, target, world);
-        }
         if self.stage_free.len() > 1 {
             remove_ordered(&mut self.partial, id, world);
             world.request_mut(id).phase = Phase::Flying;
         }
         Ok(())
+    }
+
+    /// Enters keys in the order of allocation: admissions, then chunks of running requests.
+    fn enter_all_keys(&mut self, plan: &StepPlan, world: &mut World<'_>) {
+        let admitted = |id| plan.admit.iter().any(|a| a.request == id);
+        for first in [true, false] {
+            for &(id, tokens) in plan.prefill.iter().filter(|&&(id, _)| admitted(id) == first) {
+                let computed = world.request(id).computed + tokens;
+                self.enter_keys(id, computed, world);
+            }
+        }
     }
 
     /// Enters the keys of the prompt blocks that are full once `computed` tokens are there.

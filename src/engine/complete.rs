@@ -273,7 +273,7 @@ impl ReplicaState {
             ledger.add(own, gpu);
         }
         ledger.add(Cause::Host, host);
-        ledger.add(if decodes { Cause::PreemptionLoss } else { own }, swap);
+        ledger.add(Cause::PreemptionLoss, swap);
         if piped {
             let waited = now.since(request.mark) - (gpu + host + swap);
             ledger.add(Cause::Bubble, waited);

@@ -221,7 +221,7 @@ impl<'a> EngineView<'a> {
     /// Leading tokens of waiting request `r` that are cached, those that `plan`'s earlier admissions will fill included.
     pub fn prefix_hit(&self, r: RequestId, plan: &StepPlan) -> PrefixHit {
         let pool = &self.replica.pool;
-        if !pool.caches() {
+        if !pool.caches() || self.reserves() {
             return PrefixHit::default();
         }
         let state = self.world.request(r);

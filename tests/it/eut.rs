@@ -26,8 +26,7 @@ pub fn simulate(
     options: &RunOptions,
     observer: &mut impl StepObserver,
 ) -> Option<Result<Outcome, Violation>> {
-    let _ = (config, cost, trace, options, observer);
-    None
+    Some(windtunnel::cluster::simulate(config, cost, trace, options, observer))
 }
 
 /// A step takes 1 ms, 1 us more per prompt token, `per_context` more per token of context, on each stage; a swapped

@@ -280,6 +280,8 @@ impl Planner<'_, '_> {
         if wanted && replica.kv.host_used + count <= replica.kv.host_total {
             assert_eq!(count, request.computed.div_ceil(replica.kv.tokens_per_block));
             replica.kv.host_used += count;
+            // §3: what is in host memory has no private keys any more.
+            replica.kv.forget_private(v, &[]);
             request.host_blocks = count;
             self.plan.moved += count;
             self.sim.counters.swapped_blocks += u64::from(count);
@@ -320,6 +322,7 @@ fn apply(sim: &mut Sim<'_>, k: usize, mut plan: Plan) {
         sim.counters.swapped_blocks += u64::from(count);
         sim.coverage.swaps_in += 1;
         sim.replicas[k].swapped.retain(|&x| x != r);
+        sim.requests[r].unfindable = true;
         insert(&mut sim.replicas[k].running, &sim.requests, r);
         grow(sim, r, count);
     }
@@ -352,7 +355,12 @@ fn start_running(sim: &mut Sim<'_>, k: usize, admission: &Admission) {
     sim.replicas[k].waiting.retain(|&x| x != r);
     insert(&mut sim.replicas[k].running, &sim.requests, r);
     let hit = (admission.hit.len() as u32 * block).min(sim.requests[r].tokens() - 1);
+    // §3: private keys that its admission does not hit are forgotten.
+    let entered = |h: &HitBlock| if let HitBlock::Entered(b) = *h { Some(b) } else { None };
+    let kept: Vec<usize> = admission.hit.iter().filter_map(entered).collect();
+    sim.replicas[k].kv.forget_private(r, &kept);
     let request = &mut sim.requests[r];
+    request.unfindable = false;
     request.computed = hit;
     match request.dropped.take() {
         None => request.cached += hit,
@@ -395,6 +403,9 @@ fn allocate_admission(sim: &mut Sim<'_>, k: usize, admissions: &[Admission], i: 
 fn enter_keys(sim: &mut Sim<'_>, r: usize, q: u32) {
     let block = sim.config.replica.kv.block;
     let (from, to) = (sim.requests[r].computed / block, (sim.requests[r].computed + q) / block);
+    if sim.requests[r].unfindable {
+        return;
+    }
     for index in from..to {
         let key = key_of(sim.trace, &sim.requests[r], index, block);
         let id = sim.requests[r].blocks[index as usize];

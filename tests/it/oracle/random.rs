@@ -64,9 +64,8 @@ fn compare_with_engine(s: &Scenario, oracle: &OracleOutcome) {
     for stepwise in [false, true] {
         let options = RunOptions { stepwise, audit: true, samples: 0 };
         match engine_run(&s.config, &s.cost, &s.trace, &options) {
-            None => return,
-            Some(Err(violation)) => panic!("stepwise {stepwise}: {violation}\n{s}"),
-            Some(Ok(outcome)) => {
+            Err(violation) => panic!("stepwise {stepwise}: {violation}\n{s}"),
+            Ok(outcome) => {
                 let same = super::compare::difference(
                     (&outcome.records, &outcome.counters),
                     (&oracle.records, &oracle.counters),
@@ -74,7 +73,9 @@ fn compare_with_engine(s: &Scenario, oracle: &OracleOutcome) {
                 if same.is_some() {
                     let options = Options { log: true, ..Options::default() };
                     let logged = run_with(&s.config, &s.cost, &s.trace, options);
-                    assert_equal(&outcome, &logged, &format!("stepwise {stepwise}\n{s}"));
+                    let engine = super::engine::engine_log(&s.config, &s.cost, &s.trace);
+                    let context = format!("stepwise {stepwise}\n{s}\nsteps of the engine:\n{engine}");
+                    assert_equal(&outcome, &logged, &context);
                 }
             }
         }
