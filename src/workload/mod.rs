@@ -1,5 +1,41 @@
 //! Anything that yields requests in time order: real traces, generators, transforms.
+//!
+//! [`WorkloadSpec`] is the `[workload]` section of a scenario; [`WorkloadSpec::prepare`] turns it into a [`Trace`] and
+//! a [`LoadReport`] that accounts for every row.
 
+mod arrivals;
+mod clock;
+mod formats;
+mod input;
+mod lengths;
+mod limits;
+mod mixture;
+mod prepare;
+mod rate;
+mod recipe;
+mod report;
+mod rows;
+mod spec;
+mod text;
 mod trace;
+mod transform;
+pub mod twin;
 
+pub use arrivals::{ArrivalsSpec, GammaArrivals, SteadyRate};
+pub use clock::TimeUnit;
+pub use formats::{
+    ColumnMap, Failures, FormatInfo, OnBadRow, ReadOptions, formats, read_trace, read_trace_bytes, write_trace,
+};
+pub use lengths::{
+    EmpiricalLengths, FixedLengths, LengthsSpec, Lognormal, LognormalLengths, UniformLengths, ZipfLengths,
+};
+pub use limits::{LimitCounts, MaxTokens, apply_limits};
+pub use mixture::Mixture;
+pub use prepare::{OpenWorkload, PrepareContext, Prepared};
+pub use rate::{RequestRate, rescale_to_rate};
+pub use recipe::Recipe;
+pub use report::LoadReport;
+pub use rows::Rows;
+pub use spec::{ClosedSpec, Loads, WorkloadSpec};
 pub use trace::{Closed, PrefixChains, Request, Trace};
+pub use transform::{Dequantise, Filter, Slice};

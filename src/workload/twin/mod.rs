@@ -1,0 +1,86 @@
+//! Synthetic twins of published traces: envelope × modulation × cluster × lengths (generator.md §5).
+//!
+//! Each layer of each stream has its own keyed draws, so changing the parameters of one layer leaves the others
+//! alone, and a longer twin begins with the shorter one.
+
+mod rate;
+mod spec;
+mod stream;
+
+use self::stream::StreamProcess;
+use super::report::LoadReport;
+use super::rows::{Clock, Row, Rows};
+use crate::diagnostic::{InputError, InputErrors};
+
+pub use self::spec::{
+    Background, Batch, CampaignSpec, Cluster, Envelope, FlatRate, LawScale, LinearRate, LogMixture,
+    LognormalModulation, Memory, Modulation, Part, PartOfBin, Session, StreamSpec, Switch, TwinSpec, Weekday,
+    WeeklyRate,
+};
+
+/// Which part of a generated process is wanted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Window {
+    /// Requests before this are left out (picoseconds).
+    pub from_ps: u64,
+    /// Requests from here on are left out.
+    pub to_ps: Option<u64>,
+    /// At most this many requests; exactly this many if there is no end.
+    pub requests: Option<usize>,
+}
+
+/// Generates a twin: rows in time order, numbered from 0.
+pub(super) fn generate(spec: &TwinSpec, window: Window, rate_scale: f64, seed: u64) -> Result<Rows, InputErrors> {
+    spec.check().map_err(InputErrors)?;
+    let mut classes = Vec::new();
+    let mut streams = Vec::new();
+    for stream in &spec.stream {
+        let first = u16::try_from(classes.len()).unwrap_or(u16::MAX);
+        classes.extend(stream.part.iter().map(|p| p.class.clone()));
+        streams.push(StreamProcess::new(spec, stream, first, rate_scale, seed));
+    }
+    let end_ps = window.to_ps.unwrap_or(u64::MAX);
+    let wanted = window.requests.unwrap_or(usize::MAX);
+    let (mut ready, mut pending) = (Vec::new(), Vec::<Row>::new());
+    let mut bin = 0u64;
+    while ready.len() < wanted {
+        let Some(bin_end) = (bin + 1).checked_mul(spec.bin.as_ps()) else { break };
+        if bin_end - spec.bin.as_ps() >= end_ps {
+            break;
+        }
+        for stream in &mut streams {
+            stream.bin(bin, &mut pending);
+        }
+        settle(&mut pending, &mut ready, bin_end);
+        if bin_end <= window.from_ps {
+            ready.clear();
+        } else if window.from_ps > bin_end - spec.bin.as_ps() || end_ps < bin_end {
+            let (from, to) = (u128::from(window.from_ps), u128::from(end_ps));
+            ready.retain(|r| r.time >= from && r.time < to);
+        }
+        bin += 1;
+    }
+    if window.to_ps.is_none() && ready.len() < wanted {
+        let message = format!("the recipe gives only {} requests in 213 days, {wanted} are wanted", ready.len());
+        return Err(InputError::named("requests", message, "ask for fewer, or raise `rate-scale`").into());
+    }
+    ready.truncate(wanted);
+    for (number, row) in (0u32..).zip(&mut ready) {
+        row.number = number;
+    }
+    let report = LoadReport { rows_read: ready.len() as u64, ..LoadReport::default() };
+    Ok(Rows { rows: ready, classes, chains: None, timed: true, clock: Clock::Detect, report })
+}
+
+/// Moves what arrives before `end` from `pending` to `ready`, in time order (ties: in the order of generation).
+fn settle(pending: &mut Vec<Row>, ready: &mut Vec<Row>, end: u64) {
+    let old = ready.len();
+    pending.retain(|row| {
+        let due = row.time < u128::from(end);
+        if due {
+            ready.push(*row);
+        }
+        !due
+    });
+    ready[old..].sort_by_key(|r| r.time);
+}

@@ -1,0 +1,363 @@
+//! What a twin recipe says: streams of four layers (envelope, modulation, cluster, lengths), superposed.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::super::mixture::Mixture;
+use super::super::rate::RequestRate;
+use super::super::text::duration;
+use crate::diagnostic::InputError;
+use crate::units::SimDuration;
+
+/// A synthetic twin of a trace: independent streams over common bins of time.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct TwinSpec {
+    /// Length of a bin: rates are constant inside it.
+    #[serde(with = "duration")]
+    pub bin: SimDuration,
+    /// The streams, superposed.
+    pub stream: Vec<StreamSpec>,
+    /// Length mixtures by name.
+    pub lengths: BTreeMap<String, Mixture>,
+}
+
+/// One stream: envelope × modulation × cluster × lengths.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct StreamSpec {
+    /// Name; part of the identity of its draws.
+    pub name: String,
+    /// Layer 1: the mean rate over the day or the run.
+    pub envelope: Envelope,
+    /// Layer 2a: bins in which the stream is silent.
+    pub switch: Option<Switch>,
+    /// Layer 2b: the random part of the rate.
+    pub modulation: Option<Modulation>,
+    /// Layer 3: what a start brings; default `none`: one request.
+    #[serde(default)]
+    pub cluster: Cluster,
+    /// Layer 4: requests come in campaigns that share a template.
+    pub campaign: Option<CampaignSpec>,
+    /// Layer 4: the models of this stream and their lengths; drawn per start.
+    pub part: Vec<Part>,
+}
+
+/// Mean rate of requests.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Envelope {
+    /// The same all the time.
+    Flat(FlatRate),
+    /// From one rate to another over a time, then constant.
+    Linear(LinearRate),
+    /// Hours of weekdays and of weekends.
+    Weekly(WeeklyRate),
+    /// The modulation gives requests per bin by itself; this factor scales it.
+    Law(LawScale),
+}
+
+/// Parameters of `flat`.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct FlatRate {
+    /// Mean rate.
+    pub rate: RequestRate,
+}
+
+/// Parameters of `linear`.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct LinearRate {
+    /// Rate at the start.
+    pub from: RequestRate,
+    /// Rate at the end.
+    pub to: RequestRate,
+    /// How long the change takes.
+    #[serde(with = "duration")]
+    pub over: SimDuration,
+}
+
+/// Parameters of `weekly`.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct WeeklyRate {
+    /// Day of the week of day 0.
+    pub first_day: Weekday,
+    /// Mean rate of a weekday.
+    pub weekday: RequestRate,
+    /// Mean rate of a Saturday or Sunday.
+    pub weekend: RequestRate,
+    /// 24 factors of the weekday's mean.
+    pub weekday_profile: Vec<f64>,
+    /// 24 factors of the weekend's mean.
+    pub weekend_profile: Vec<f64>,
+}
+
+/// Parameters of `law`.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct LawScale {
+    /// Factor on the requests per bin of the modulation.
+    pub scale: f64,
+}
+
+/// A day of the week.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum Weekday {
+    Monday,
+    Tuesday,
+    Wednesday,
+    Thursday,
+    Friday,
+    Saturday,
+    Sunday,
+}
+
+/// An on/off Markov chain over bins.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Switch {
+    /// P(on | on).
+    pub stay: f64,
+    /// P(on | off); none: follows from `on-by-hour`.
+    pub start: Option<f64>,
+    /// P(on) for each of 24 hours (bins of one hour only).
+    pub on_by_hour: Option<Vec<f64>>,
+    /// Requests in a bin that is off; none: no request.
+    pub background: Option<Background>,
+}
+
+/// Requests in a bin that is off: none, or 1 + a geometric number.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Background {
+    /// Probability of no request.
+    pub zero: f64,
+    /// Success probability of the geometric number.
+    pub geometric: f64,
+}
+
+/// The random part of the rate of a bin.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Modulation {
+    /// Factors of mean 1 per day and per bin, each lognormal with a first-order memory.
+    Lognormal(LognormalModulation),
+    /// Log of the requests per bin from a normal mixture, through a Gaussian copula.
+    LogMixture(LogMixture),
+}
+
+/// Parameters of `lognormal`.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct LognormalModulation {
+    /// One factor a day.
+    pub day: Option<Memory>,
+    /// One factor a bin.
+    pub bin: Option<Memory>,
+}
+
+/// A Gaussian AR(1) of a logarithm.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Memory {
+    /// Standard deviation.
+    pub sigma: f64,
+    /// Correlation with the one before.
+    pub phi: f64,
+}
+
+/// Parameters of `log-mixture`.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct LogMixture {
+    /// Rows of [weight, mu, sigma] of the log of the requests per bin.
+    pub parts: Vec<[f64; 3]>,
+    /// Correlation of the Gaussian of one bin with that of the bin before.
+    pub phi: f64,
+    /// Share of the Gaussian's variance that is drawn once a day.
+    #[serde(default)]
+    pub day_share: f64,
+    /// Greatest mean number of requests in a bin.
+    pub cap: Option<f64>,
+}
+
+/// What a start brings.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Cluster {
+    /// One request.
+    #[default]
+    None,
+    /// A session: log-series many requests with lognormal pauses.
+    Session(Session),
+    /// A batch: geometrically many requests, a fixed gap apart.
+    Batch(Batch),
+    /// One request; in some bins all starts fall into a part of the bin.
+    PartOfBin(PartOfBin),
+}
+
+/// Parameters of `session`.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Session {
+    /// Parameter of the log-series law of the number of requests.
+    pub p: f64,
+    /// Most requests of a session.
+    pub max: u32,
+    /// Mean of the log of the pause in seconds.
+    pub think_mu: f64,
+    /// Standard deviation of that log.
+    pub think_sigma: f64,
+    /// Longer pauses are drawn again.
+    #[serde(with = "duration")]
+    pub think_cap: SimDuration,
+}
+
+/// Parameters of `batch`.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Batch {
+    /// Mean requests of a batch, at least 1.
+    pub mean: f64,
+    /// Gap between the requests of a batch.
+    #[serde(with = "duration")]
+    pub gap: SimDuration,
+}
+
+/// Parameters of `part-of-bin`.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct PartOfBin {
+    /// Probability that a bin is active in one part only.
+    pub chance: f64,
+    /// Least and greatest length of that part, as a share of the bin.
+    pub active: [f64; 2],
+}
+
+/// Campaigns: runs of requests with one template.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct CampaignSpec {
+    /// Probability that a campaign goes on in the next bin; a bin after a silent one starts a new campaign.
+    pub persist: f64,
+    /// Share of the variance of log lengths that lies between campaigns.
+    pub icc: f64,
+}
+
+/// One model of a stream.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Part {
+    /// Name of the class.
+    pub class: String,
+    /// Share of the starts.
+    pub share: f64,
+    /// Name of its mixture under `lengths`.
+    pub lengths: String,
+    /// Added to the means of log output.
+    #[serde(default)]
+    pub output_shift: f64,
+}
+
+impl TwinSpec {
+    /// All that serde cannot check.
+    pub(super) fn check(&self) -> Result<(), Vec<InputError>> {
+        let mut errors = Vec::new();
+        let mut need = |holds: bool, key: String, message: &str| {
+            if !holds {
+                errors.push(InputError::named(format!("twin.{key}"), message, "correct the recipe"));
+            }
+        };
+        need(self.bin > SimDuration::ZERO, "bin".into(), "must be longer than zero");
+        need(!self.stream.is_empty(), "stream".into(), "needs at least one stream");
+        for (i, stream) in self.stream.iter().enumerate() {
+            let hourly = self.bin == SimDuration::from_secs(3_600);
+            let key = |name: &str| format!("stream[{i}].{name}");
+            need(!stream.part.is_empty(), key("part"), "needs at least one part");
+            for part in &stream.part {
+                need(part.share > 0.0 && part.share.is_finite(), key("part.share"), "must be above zero");
+                need(part.output_shift.abs() < 10.0, key("part.output-shift"), "must lie within ±10");
+                need(self.lengths.contains_key(&part.lengths), key("part.lengths"), "names no table of `lengths`");
+            }
+            check_rate(stream, hourly, &mut |holds, name, message| need(holds, key(name), message));
+            check_clusters(stream, &mut |holds, name, message| need(holds, key(name), message));
+        }
+        errors.extend(self.lengths.iter().filter_map(|(name, m)| m.check(&format!("twin.lengths.{name}")).err()));
+        if errors.is_empty() { Ok(()) } else { Err(errors) }
+    }
+}
+
+type Need<'a> = &'a mut dyn FnMut(bool, &str, &str);
+
+fn share(p: f64) -> bool {
+    (0.0..=1.0).contains(&p)
+}
+
+fn check_rate(stream: &StreamSpec, hourly: bool, need: Need<'_>) {
+    let profile = |p: &[f64]| p.len() == 24 && p.iter().all(|x| x.is_finite() && *x >= 0.0);
+    match &stream.envelope {
+        Envelope::Weekly(w) => {
+            need(hourly, "envelope.weekly", "needs bins of one hour");
+            need(profile(&w.weekday_profile), "envelope.weekly.weekday-profile", "needs 24 factors");
+            need(profile(&w.weekend_profile), "envelope.weekly.weekend-profile", "needs 24 factors");
+        }
+        Envelope::Law(l) => {
+            need(l.scale > 0.0 && l.scale.is_finite(), "envelope.law.scale", "must be above zero");
+            let mixture = matches!(stream.modulation, Some(Modulation::LogMixture(_)));
+            need(mixture, "envelope.law", "needs `modulation.log-mixture`");
+        }
+        Envelope::Flat(_) | Envelope::Linear(_) => {}
+    }
+    if let Some(switch) = &stream.switch {
+        need(share(switch.stay), "switch.stay", "must lie in 0 to 1");
+        need(switch.start.is_none_or(share), "switch.start", "must lie in 0 to 1");
+        need(switch.start.is_some() != switch.on_by_hour.is_some(), "switch", "needs `start` or `on-by-hour`");
+        if let Some(hours) = &switch.on_by_hour {
+            let inside = hours.len() == 24 && hours.iter().all(|p| *p > 0.0 && *p < 1.0);
+            need(hourly && inside, "switch.on-by-hour", "needs bins of one hour and 24 probabilities inside 0 to 1");
+        }
+        let background = switch.background.is_none_or(|b| share(b.zero) && b.geometric > 0.0 && b.geometric <= 1.0);
+        need(background, "switch.background", "needs probabilities");
+    }
+    let memory = |m: &Option<Memory>| m.is_none_or(|m| m.sigma >= 0.0 && m.sigma < 10.0 && m.phi.abs() < 1.0);
+    match &stream.modulation {
+        Some(Modulation::Lognormal(l)) => {
+            need(memory(&l.day) && memory(&l.bin), "modulation.lognormal", "needs sigmas of 0 to 10 and phis inside ±1");
+        }
+        Some(Modulation::LogMixture(l)) => {
+            let parts = l.parts.iter().all(|[w, mu, s]| *w > 0.0 && mu.abs() < 30.0 && *s > 0.0 && *s < 10.0);
+            need(parts && !l.parts.is_empty(), "modulation.log-mixture.parts", "needs rows of [weight, mu, sigma]");
+            need(l.phi.abs() < 1.0, "modulation.log-mixture.phi", "must lie inside ±1");
+            need(share(l.day_share), "modulation.log-mixture.day-share", "must lie in 0 to 1");
+            need(l.cap.is_none_or(|c| c > 0.0), "modulation.log-mixture.cap", "must be above zero");
+        }
+        None => {}
+    }
+}
+
+fn check_clusters(stream: &StreamSpec, need: Need<'_>) {
+    match stream.cluster {
+        Cluster::None => {}
+        Cluster::Session(s) => {
+            need(s.p > 0.0 && s.p < 1.0, "cluster.session.p", "must lie inside 0 to 1");
+            need(s.max > 0, "cluster.session.max", "must be at least 1");
+            let cap_s = s.think_cap.as_secs_f64();
+            let sane = s.think_sigma >= 0.0 && s.think_sigma < 10.0 && s.think_mu.abs() < 30.0;
+            need(sane && cap_s > libm::exp(s.think_mu), "cluster.session", "needs a `think-cap` above the median pause");
+        }
+        Cluster::Batch(b) => need(b.mean >= 1.0 && b.mean.is_finite(), "cluster.batch.mean", "must be at least 1"),
+        Cluster::PartOfBin(p) => {
+            let [low, high] = p.active;
+            let sane = share(p.chance) && low > 0.0 && low <= high && high <= 1.0;
+            need(sane, "cluster.part-of-bin", "needs probabilities and shares of the bin");
+        }
+    }
+    if let Some(c) = stream.campaign {
+        need(share(c.persist) && share(c.icc), "campaign", "needs shares in 0 to 1");
+    }
+}

@@ -1,0 +1,232 @@
+//! Is the twin like the trace? The acceptance limits of generator.md, as far as real rows are at hand, each beside the
+//! baseline that it must beat three-fold; and the independence of its layers.
+
+use std::fs;
+use std::path::Path;
+
+use windtunnel::workload::{
+    PrepareContext, Prepared, ReadOptions, Recipe, Trace, WorkloadSpec, read_trace,
+};
+
+use crate::shared_data::shared;
+use crate::workload_baseline::{counts, fitted_zipf, gaps, ks};
+
+const DAY_S: f64 = 86_400.0;
+const GPT4: &str = "Conversation log / GPT-4";
+const REAL_CONVERSATION: &str = "traces/burstgpt/burstgpt1_gpt4_conversation_days00-29.csv";
+
+fn prepare(text: &str, seed: u64) -> Prepared {
+    let spec: WorkloadSpec = toml::from_str(text).unwrap();
+    spec.prepare(&PrepareContext { seed, ..PrepareContext::default() }).unwrap()
+}
+
+/// (prompt, output, absolute whole second) of the requests of one class.
+fn of_class(trace: &Trace, class: &str) -> Vec<(f64, f64, f64)> {
+    let id = trace.classes.iter().position(|c| c == class).unwrap();
+    let mine = trace.requests.iter().filter(|r| r.class.index() == id);
+    mine.map(|r| (f64::from(r.prompt), f64::from(r.output), r.arrival.as_secs_f64().floor())).collect()
+}
+
+fn column(rows: &[(f64, f64, f64)], pick: fn(&(f64, f64, f64)) -> f64) -> Vec<f64> {
+    rows.iter().map(pick).collect()
+}
+
+fn real_rows(path: &Path) -> Vec<(f64, f64, f64)> {
+    let text = fs::read_to_string(path).unwrap();
+    let number = |field: &str| field.parse::<f64>().unwrap();
+    text.lines()
+        .skip(1)
+        .map(|line| {
+            let f: Vec<&str> = line.split(',').collect();
+            (number(f[2]), number(f[3]), number(f[0]))
+        })
+        .collect()
+}
+
+#[track_caller]
+fn accept(what: &str, ours: f64, limit: f64, baseline: f64) {
+    eprintln!("KS {what}: ours {ours:.4}, limit {limit}, baseline {baseline:.4}");
+    assert!(ours <= limit, "{what}: KS {ours:.4} is above {limit}");
+    assert!(ours * 3.0 <= baseline, "{what}: KS {ours:.4} is more than a third of the baseline's {baseline:.4}");
+}
+
+#[test]
+fn conversation_lengths_are_those_of_the_trace() {
+    let Some(path) = shared(REAL_CONVERSATION) else { return };
+    let real = real_rows(&path);
+    let twin = of_class(&prepare("recipe = 'burstgpt-conv'\nrequests = 80_000", 1).trace, GPT4);
+    assert!(twin.len() > 20_000);
+    for (what, pick) in
+        [("prompt", (|r| r.0) as fn(&(f64, f64, f64)) -> f64), ("output", |r| r.1), ("total", |r| r.0 + r.1)]
+    {
+        let sample = column(&real, pick);
+        let zipf = fitted_zipf(&sample, 10_000, 20_000);
+        accept(&format!("conversation {what}"), ks(&column(&twin, pick), &sample), 0.05, ks(&zipf, &sample));
+    }
+}
+
+#[test]
+fn api_lengths_are_those_of_the_sample() {
+    let Some(path) = shared("traces/burstgpt/burstgpt12_lengths_iid_4000.csv") else { return };
+    let rows = read_trace(&path, &ReadOptions::default()).unwrap();
+    let real: Vec<(f64, f64)> = rows.lengths().map(|(p, o)| (f64::from(p), f64::from(o))).collect();
+    let (recipe, _) = Recipe::find("burstgpt-2024", None).unwrap();
+    let table = &recipe.twin.unwrap().lengths["api-2023-2024"];
+    let rows: Vec<String> = table.rows.iter().map(|r| format!("{r:?}")).collect();
+    let text = format!(
+        "requests = 40_000\narrivals.poisson.rate = '1 req/s'\n[lengths.mixture]\nprompt = {:?}\noutput = {:?}\nrows = [{}]",
+        table.prompt,
+        table.output,
+        rows.join(", ")
+    );
+    let trace = prepare(&text, 1).trace;
+    let pairs = [
+        ("prompt", real.iter().map(|r| r.0).collect::<Vec<_>>(), trace.requests.iter().map(|r| r.prompt).collect()),
+        ("output", real.iter().map(|r| r.1).collect(), trace.requests.iter().map(|r| r.output).collect::<Vec<_>>()),
+    ];
+    for (what, sample, ours) in pairs {
+        let ours: Vec<f64> = ours.into_iter().map(f64::from).collect();
+        let zipf = fitted_zipf(&sample, 16_384, 20_000);
+        accept(&format!("api {what}"), ks(&ours, &sample), 0.04, ks(&zipf, &sample));
+    }
+}
+
+/// Conversation arrivals against days 0-29, whose mean rate is matched (they are busier than the 61 days).
+#[test]
+fn conversation_arrivals_are_those_of_the_trace() {
+    let Some(path) = shared(REAL_CONVERSATION) else { return };
+    let real = column(&real_rows(&path), |r| r.2);
+    let end = 30.0 * DAY_S;
+    let (mut our_gaps, mut our_counts, mut base_gaps, mut base_counts) = (vec![], vec![], vec![], vec![]);
+    let natural = 30.0 * 24.0 * 0.313 * (22.0 * 122.9 + 8.0 * 63.3) / 30.0;
+    let scale = real.len() as f64 / natural;
+    for seed in 0..6 {
+        let twin = prepare(
+            &format!("recipe = 'burstgpt-conv'\nduration = '30 d'\nrate-scale = {scale}"),
+            seed,
+        );
+        let times = column(&of_class(&twin.trace, GPT4), |r| r.2);
+        our_gaps.extend(gaps(&times));
+        our_counts.extend(counts(&times, 1_200.0, end));
+        let gamma = format!(
+            "duration = '30 d'\nlengths.fixed = {{ prompt = 1, output = 1 }}\narrivals.gamma = {{ rate = '{} req/d', shape = 0.25 }}",
+            real.len() as f64 / 30.0
+        );
+        let times: Vec<f64> =
+            prepare(&gamma, seed).trace.requests.iter().map(|r| r.arrival.as_secs_f64().floor()).collect();
+        base_gaps.extend(gaps(&times));
+        base_counts.extend(counts(&times, 1_200.0, end));
+    }
+    let (real_gaps, real_counts) = (gaps(&real), counts(&real, 1_200.0, end));
+    accept("conversation gaps", ks(&our_gaps, &real_gaps), 0.06, ks(&base_gaps, &real_gaps));
+    accept("conversation 20-minute counts", ks(&our_counts, &real_counts), 0.06, ks(&base_counts, &real_counts));
+}
+
+#[test]
+fn api_hourly_counts_are_those_of_the_trace() {
+    let Some(path) = shared("traces/burstgpt/burstgpt1_hourly_counts_days00-29.csv") else { return };
+    let text = fs::read_to_string(path).unwrap();
+    let rows: Vec<Vec<f64>> =
+        text.lines().skip(1).map(|l| l.split(',').map(|f| f.parse().unwrap()).collect()).collect();
+    let api = |row: &Vec<f64>| row[3];
+    let mean = rows.iter().map(api).sum::<f64>() / rows.len() as f64;
+    let mut ours = Vec::new();
+    let mut base = Vec::new();
+    for seed in 0..8 {
+        let twin = prepare("recipe = 'burstgpt'\nduration = '30 d'", seed).trace;
+        let times: Vec<f64> = twin
+            .requests
+            .iter()
+            .filter(|r| twin.classes[r.class.index()].starts_with("API"))
+            .map(|r| r.arrival.as_secs_f64())
+            .collect();
+        ours.extend(counts(&times, 3_600.0, 30.0 * DAY_S));
+        let gamma = format!(
+            "duration = '30 d'\nlengths.fixed = {{ prompt = 1, output = 1 }}\narrivals.gamma = {{ rate = '{mean} req/h', shape = 0.25 }}"
+        );
+        let times: Vec<f64> =
+            prepare(&gamma, seed).trace.requests.iter().map(|r| r.arrival.as_secs_f64()).collect();
+        base.extend(counts(&times, 3_600.0, 30.0 * DAY_S));
+    }
+    // Days 0-7 are the quiet ramp of the file's head (0.03 req/s), which generator.md §6 sets apart.
+    let real: Vec<f64> = rows.iter().filter(|r| r[0] >= 8.0).map(api).collect();
+    accept("api hourly counts", ks(&ours, &real), 0.09, ks(&base, &real));
+}
+
+/// Hash of what a layer decides, so that layers can be compared.
+fn arrivals_and_lengths(recipe: &str, change: impl Fn(&str) -> String) -> (Vec<u64>, Vec<(u32, u32)>) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("workloads/{recipe}.toml"));
+    let text = change(&fs::read_to_string(path).unwrap());
+    fs::write(folder.path().join("changed.toml"), text).unwrap();
+    let spec: WorkloadSpec = toml::from_str("recipe = 'changed'\nduration = '3 d'").unwrap();
+    let context = PrepareContext { beside: Some(folder.path()), seed: 5, max_model_len: None };
+    let trace = spec.prepare(&context).unwrap().trace;
+    let lengths = trace.requests.iter().map(|r| (r.prompt, r.output)).collect();
+    (trace.requests.iter().map(|r| r.arrival.as_ps()).collect(), lengths)
+}
+
+#[test]
+fn changing_one_layer_leaves_the_draws_of_the_others_alone() {
+    let plain = arrivals_and_lengths("burstgpt", str::to_owned);
+    // Lengths changed: not one arrival moves.
+    let shifted = arrivals_and_lengths("burstgpt", |t| t.replace("output-shift = 0.4", "output-shift = 0.6"));
+    assert_eq!(plain.0, shifted.0);
+    assert_ne!(plain.1, shifted.1);
+    // Pauses of sessions changed: the same multiset of lengths, other arrivals.
+    let paused = arrivals_and_lengths("burstgpt-conv", |t| t.replace("think-mu = 4.23", "think-mu = 3.0"));
+    let conversation = arrivals_and_lengths("burstgpt-conv", str::to_owned);
+    let mut sets = [conversation.1.clone(), paused.1.clone()];
+    sets.iter_mut().for_each(|set| set.sort_unstable());
+    let same = sets[0].iter().filter(|pair| sets[1].binary_search(pair).is_ok()).count();
+    assert!(same * 1000 >= sets[0].len() * 999, "only sessions at the end of the window may differ");
+    assert_ne!(conversation.0, paused.0);
+    // The API stream does not notice the conversation: removing the API leaves the conversation bit for bit.
+    let all = prepare("recipe = 'burstgpt'\nduration = '3 d'", 5).trace;
+    let talk = |t: &Trace| -> Vec<(u32, u32, u32)> {
+        let of = |c: usize| t.classes[c].starts_with("Conversation");
+        let mine = t.requests.iter().filter(|r| of(r.class.index()));
+        mine.map(|r| (r.prompt, r.output, r.max_tokens)).collect()
+    };
+    assert_eq!(talk(&all), talk(&prepare("recipe = 'burstgpt-conv'\nduration = '3 d'", 5).trace));
+}
+
+#[test]
+fn a_longer_twin_begins_with_the_shorter_one() {
+    let short = prepare("recipe = 'burstgpt'\nrequests = 2_000", 3).trace;
+    let long = prepare("recipe = 'burstgpt'\nrequests = 9_000", 3).trace;
+    assert_eq!(short.len(), 2_000);
+    assert_eq!(long.len(), 9_000);
+    assert_eq!(short.requests[..], long.requests[..2_000]);
+    assert_ne!(short.requests, prepare("recipe = 'burstgpt'\nrequests = 2_000", 4).trace.requests);
+}
+
+/// Azure and Mooncake: the twin's arrivals and lengths against the whole file.
+#[test]
+fn azure_and_mooncake_twins_are_near_their_traces() {
+    let cases = [
+        ("azure-conv", "traces/azure/AzureLLMInferenceTrace_conv.csv", 19_366, [0.05, 0.05, 0.09]),
+        ("azure-code", "traces/azure/AzureLLMInferenceTrace_code.csv", 8_819, [0.06, 0.09, 0.15]),
+        ("mooncake-conv", "traces/mooncake/conversation_trace.jsonl", 12_031, [0.07, 0.05, 0.15]),
+    ];
+    for (recipe, file, requests, limits) in cases {
+        let Some(path) = shared(file) else { return };
+        let spec = WorkloadSpec { trace: Some(path), ..WorkloadSpec::default() };
+        let real = spec.prepare(&PrepareContext::default()).unwrap().trace;
+        let twin = prepare(&format!("recipe = '{recipe}'\nrequests = {requests}"), 2).trace;
+        let sample = |t: &Trace, pick: fn(&windtunnel::workload::Request) -> u32| -> Vec<f64> {
+            t.requests.iter().map(|r| f64::from(pick(r))).collect()
+        };
+        let per_10_s = |t: &Trace| {
+            let times: Vec<f64> = t.requests.iter().map(|r| r.arrival.as_secs_f64()).collect();
+            counts(&times, 10.0, 3_400.0)
+        };
+        let distances = [
+            ks(&sample(&twin, |r| r.prompt), &sample(&real, |r| r.prompt)),
+            ks(&sample(&twin, |r| r.output), &sample(&real, |r| r.output)),
+            ks(&per_10_s(&twin), &per_10_s(&real)),
+        ];
+        eprintln!("{recipe}: KS prompt, output, 10-s counts {distances:.4?}, limits {limits:?}");
+        assert!(distances.iter().zip(limits).all(|(d, limit)| *d <= limit), "{recipe}: {distances:?}");
+    }
+}
