@@ -72,6 +72,9 @@ pub(super) fn decode_each(view: &EngineView<'_>, plan: &StepPlan, decodes: Vec<R
 /// V0's block rule: for each decode-ready request in queue order (at most `cap` of them), while no block is free –
 /// whether it needs one or not – preempt the last ready request after it or, if there is none, itself; then it
 /// decodes. O(1) while more blocks are free than all of them need, and always under reserving allocation.
+///
+/// Nobody preempts himself while he is alone on the replica and needs no block: without a watermark a request may come
+/// to hold every block, and losing them to no one would leave the replica idle for ever.
 pub(super) fn decode_or_preempt(view: &EngineView<'_>, plan: &mut StepPlan, kind: Preempt, cap: u32) -> Used {
     let (decodes, free, growth) = (view.decoding_len(), view.blocks_free(), view.growth());
     if decodes == 0 {
@@ -89,14 +92,18 @@ pub(super) fn decode_or_preempt(view: &EngineView<'_>, plan: &mut StepPlan, kind
     'requests: while next < kept && served.len() < cap as usize {
         let r = ready[next];
         if view.is_decoding(r) {
+            let need = view.extra_blocks(r, view.request(r).computed + 1);
             while free == 0 && !view.reserves() {
+                if need == 0 && alone(view, kept) {
+                    break;
+                }
                 kept -= 1;
                 free += preempt(view, plan, ready[kept], kind);
                 if kept == next {
                     break 'requests;
                 }
             }
-            free -= view.extra_blocks(r, view.request(r).computed + 1);
+            free -= need;
             served.push(r);
         }
         next += 1;
@@ -104,6 +111,11 @@ pub(super) fn decode_or_preempt(view: &EngineView<'_>, plan: &mut StepPlan, kind
     let decodes = u32::try_from(served.len()).expect("no more than u32 requests");
     plan.decode = decode_each(view, plan, served);
     Used { decodes, free }
+}
+
+/// Whether the first `kept` ready requests are one request, and nobody else is in flight.
+fn alone(view: &EngineView<'_>, kept: usize) -> bool {
+    kept == 1 && view.ready().count() == view.running_len() as usize
 }
 
 /// V0's swap-in: while the first swapped request fits with one block and the watermark to spare, it comes back and
@@ -124,11 +136,6 @@ pub(super) fn swap_in(view: &EngineView<'_>, plan: &mut StepPlan, used: &mut Use
         plan.swap_in.push(r);
         plan.decode = Decode::All;
     }
-}
-
-/// Whether anyone is still swapped out after this plan's swap-ins.
-pub(super) fn any_swapped(view: &EngineView<'_>, plan: &StepPlan) -> bool {
-    view.swapped_len() as usize > plan.swap_in.len()
 }
 
 /// Steps for which V0's block rule leaves a pure-decode plan alone, this one included: one block stays free.
