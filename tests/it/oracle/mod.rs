@@ -4,6 +4,7 @@
 //! product only configuration types, record types and the cost function `StepCost::{step, hop, token_return, swap}`.
 //! Section numbers in comments (§) are those of `docs/semantics.md`.
 
+mod apply;
 mod compare;
 mod cost;
 mod door;

@@ -2,11 +2,11 @@
 
 use std::fmt::Write as _;
 
-use windtunnel::cluster::RunOptions;
+use windtunnel::cluster::{Outcome, RunOptions};
 
-use super::compare::assert_equal;
+use super::compare::{assert_equal, difference};
 use super::engine::engine_run;
-use super::outcome::{Options, OracleOutcome};
+use super::outcome::{Mutation, Options, OracleOutcome};
 use super::scenario::{KINDS, MAX_STEPS, Scenario, scenario};
 use super::sim::{run, run_with};
 
@@ -67,18 +67,31 @@ fn compare_with_engine(s: &Scenario, oracle: &OracleOutcome) {
             None => return,
             Some(Err(violation)) => panic!("stepwise {stepwise}: {violation}\n{s}"),
             Some(Ok(outcome)) => {
-                let same = super::compare::difference(
-                    (&outcome.records, &outcome.counters),
-                    (&oracle.records, &oracle.counters),
-                );
+                let same =
+                    difference((&outcome.records, &outcome.counters), (&oracle.records, &oracle.counters));
                 if same.is_some() {
                     let options = Options { log: true, ..Options::default() };
                     let logged = run_with(&s.config, &s.cost, &s.trace, options);
-                    assert_equal(&outcome, &logged, &format!("stepwise {stepwise}\n{s}"));
+                    let hints = readings_that_agree(s, &outcome);
+                    assert_equal(&outcome, &logged, &format!("stepwise {stepwise}\n{hints}\n{s}"));
                 }
             }
         }
     }
+}
+
+/// Faults and other readings under which the oracle agrees with the engine: a hint at the cause of a difference.
+fn readings_that_agree(s: &Scenario, engine: &Outcome) -> String {
+    let mut hints = String::new();
+    for mutation in Mutation::READINGS.into_iter().chain(Mutation::ALL) {
+        let options = Options { mutation, max_steps: 2 * MAX_STEPS, ..Options::default() };
+        let other = run_with(&s.config, &s.cost, &s.trace, options);
+        let same = difference((&engine.records, &engine.counters), (&other.records, &other.counters));
+        if same.is_none() {
+            let _ = writeln!(hints, "hint: the engine is equal to the oracle with {mutation:?}");
+        }
+    }
+    hints
 }
 
 fn check_scheduler(kind: usize) -> Covered {

@@ -123,7 +123,10 @@ pub fn chunked(s: &mut Planner<'_, '_>, p: &Chunked) {
     if !s.plan.preempted {
         swap_in(s, p.max_sequences);
     }
-    let decoding = s.plan.decode.len() as u32;
+    let mut decoding = s.plan.decode.len() as u32;
+    if s.sim.mutated(Mutation::ReadSwapInsOutsideBudget) {
+        decoding -= s.plan.swap_in.len() as u32;
+    }
     let mut n = partial_prefills(s, p.token_budget, decoding);
     let stop = s.plan.preempted && !s.sim.mutated(Mutation::AdmitsWhilePreempting);
     if stop || !s.nothing_swapped() {

@@ -56,7 +56,9 @@ pub fn static_batch(s: &mut Planner<'_, '_>, p: &Static) {
             s.plan.prefill.push((r, chunk));
         }
         if p.ragged == RaggedPrompts::Padded {
-            s.plan.pad_prefill_to = longest;
+            let micro = fresh.iter().take(most).map(|&r| s.request(r).prompt).max();
+            let narrow = s.sim.mutated(Mutation::ReadPaddedToMicroBatch);
+            s.plan.pad_prefill_to = if narrow { micro.unwrap_or(longest) } else { longest };
         }
         return;
     }
