@@ -3,6 +3,9 @@
 //! One event per step, plain vectors, linear scans, its own copy of every scheduler and router. It shares with the
 //! product only configuration types, record types and the cost function `StepCost::{step, hop, token_return, swap}`.
 //! Section numbers in comments (§) are those of `docs/semantics.md`.
+//!
+//! When engine and oracle differ, the test prints the requests that differ, the scenario, the steps of the oracle and
+//! those faults and other readings (`outcome::Mutation`) under which the oracle would agree with the engine.
 
 mod apply;
 mod compare;

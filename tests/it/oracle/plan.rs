@@ -78,6 +78,7 @@ pub fn plan_replica(sim: &mut Sim<'_>, k: usize) {
         }
         if barren && sim.replicas[k].in_flight.is_empty() {
             // Nothing would ever touch the replica again: it plans once more in the same instant.
+            sim.coverage.plans_again += 1;
             continue;
         }
         if !plan.prefill.is_empty() || !plan.decode.is_empty() {
