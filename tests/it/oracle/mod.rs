@@ -4,8 +4,9 @@
 //! product only configuration types, record types and the cost function `StepCost::{step, hop, token_return, swap}`.
 //! Section numbers in comments (§) are those of `docs/semantics.md`.
 //!
-//! When engine and oracle differ, the test prints the requests that differ, the scenario, the steps of the oracle and
-//! those faults and other readings (`outcome::Mutation`) under which the oracle would agree with the engine.
+//! When engine and oracle differ, the test prints how many scenarios differ, the smallest of them (the requests that
+//! differ, the scenario, the steps of the oracle), and how many of them each fault or other reading
+//! (`outcome::Mutation`) would explain.
 
 mod apply;
 mod compare;

@@ -66,6 +66,8 @@ pub enum Mutation {
     ReadKeysInChunkOrder,
     /// Padded prompts are costed as the longest of the micro-batch, not of the batch.
     ReadPaddedToMicroBatch,
+    /// A micro-batch of decodes takes those that have done the fewest steps first, not the first in queue order.
+    ReadMicroBatchesTakeTurns,
     /// Swap time in a pipeline is a bubble.
     ReadPipelineSwapIsBubble,
     /// Steps that feed a prompt count as decoding.
@@ -74,7 +76,7 @@ pub enum Mutation {
 
 impl Mutation {
     /// Readings of the specification that the oracle does not follow.
-    pub const READINGS: [Mutation; 9] = [
+    pub const READINGS: [Mutation; 10] = [
         Mutation::ReadBarrenPlanDropped,
         Mutation::ReadSwappedSeenAtStart,
         Mutation::ReadSwapInsOutsideBudget,
@@ -82,6 +84,7 @@ impl Mutation {
         Mutation::ReadKeysWithEachAllocation,
         Mutation::ReadKeysInChunkOrder,
         Mutation::ReadPaddedToMicroBatch,
+        Mutation::ReadMicroBatchesTakeTurns,
         Mutation::ReadPipelineSwapIsBubble,
         Mutation::ReadFeedIsDecoding,
     ];

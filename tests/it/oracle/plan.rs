@@ -284,6 +284,9 @@ impl Planner<'_, '_> {
         request.preemptions += 1;
         self.sim.counters.preemptions += 1;
         self.sim.coverage.preemptions += 1;
+        if self.sim.options.log {
+            self.sim.log.push(format!("t={now} k{} preempts {v}", self.k));
+        }
         let blocks = std::mem::take(&mut request.blocks);
         let count = blocks.len() as u32;
         replica.kv.release(blocks, last_first);

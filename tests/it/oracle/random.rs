@@ -2,13 +2,10 @@
 
 use std::fmt::Write as _;
 
-use windtunnel::cluster::{Outcome, RunOptions};
-
-use super::compare::{assert_equal, difference};
-use super::engine::engine_run;
-use super::outcome::{Mutation, Options, OracleOutcome};
+use super::compare::Differences;
+use super::outcome::OracleOutcome;
 use super::scenario::{KINDS, MAX_STEPS, Scenario, scenario};
-use super::sim::{run, run_with};
+use super::sim::run;
 
 /// Scenarios per scheduler.
 const SCENARIOS: u64 = 500;
@@ -59,50 +56,17 @@ impl Covered {
     }
 }
 
-/// Runs the engine with leaps and with steps and compares both with the oracle.
-fn compare_with_engine(s: &Scenario, oracle: &OracleOutcome) {
-    for stepwise in [false, true] {
-        let options = RunOptions { stepwise, audit: true, samples: 0 };
-        match engine_run(&s.config, &s.cost, &s.trace, &options) {
-            None => return,
-            Some(Err(violation)) => panic!("stepwise {stepwise}: {violation}\n{s}"),
-            Some(Ok(outcome)) => {
-                let same =
-                    difference((&outcome.records, &outcome.counters), (&oracle.records, &oracle.counters));
-                if same.is_some() {
-                    let options = Options { log: true, ..Options::default() };
-                    let logged = run_with(&s.config, &s.cost, &s.trace, options);
-                    let hints = readings_that_agree(s, &outcome);
-                    assert_equal(&outcome, &logged, &format!("stepwise {stepwise}\n{hints}\n{s}"));
-                }
-            }
-        }
-    }
-}
-
-/// Faults and other readings under which the oracle agrees with the engine: a hint at the cause of a difference.
-fn readings_that_agree(s: &Scenario, engine: &Outcome) -> String {
-    let mut hints = String::new();
-    for mutation in Mutation::READINGS.into_iter().chain(Mutation::ALL) {
-        let options = Options { mutation, max_steps: 2 * MAX_STEPS, ..Options::default() };
-        let other = run_with(&s.config, &s.cost, &s.trace, options);
-        let same = difference((&engine.records, &engine.counters), (&other.records, &other.counters));
-        if same.is_none() {
-            let _ = writeln!(hints, "hint: the engine is equal to the oracle with {mutation:?}");
-        }
-    }
-    hints
-}
-
 fn check_scheduler(kind: usize) -> Covered {
     let mut covered = Covered::default();
+    let mut differences = Differences::default();
     for index in 0..SCENARIOS {
         let s = scenario(kind, index);
         let oracle = run(&s.config, &s.cost, &s.trace);
         check_oracle(&s, &oracle);
-        compare_with_engine(&s, &oracle);
+        differences.compare(&s, &oracle);
         covered.add(&s, &oracle);
     }
+    differences.report(KINDS[kind]);
     covered
 }
 

@@ -62,6 +62,14 @@ pub fn static_batch(s: &mut Planner<'_, '_>, p: &Static) {
         }
         return;
     }
+    let mut ready = ready;
+    if s.sim.mutated(Mutation::ReadMicroBatchesTakeTurns) {
+        let padded = p.ragged == RaggedPrompts::Padded;
+        ready.sort_by_key(|&r| {
+            let chunk = if padded { s.request(r).prompt } else { shortest };
+            (s.request(r).computed - chunk, s.request(r).number)
+        });
+    }
     s.plan.decode = ready.into_iter().take(most).collect();
     let finished = members.iter().filter(|&&r| s.request(r).holding).count() as u32;
     let travels = !s.sim.pipelined() && !s.plan.decode.is_empty();
