@@ -33,11 +33,11 @@ impl ReplicaState {
             self.expect_ready(id, "preempt", now, world)?;
             moved += self.preempt(id, kind, now, world);
         }
-        for &id in &plan.swap_in {
-            moved += self.swap_in(id, now, world)?;
-        }
         for admission in &plan.admit {
             self.admit(admission, now, world)?;
+        }
+        for &id in &plan.swap_in {
+            moved += self.swap_in(id, now, world)?;
         }
         for admission in &plan.admit {
             self.allocate(admission, now, world)?;

@@ -40,6 +40,7 @@ impl ReplicaState {
         for &(id, tokens) in &flight.plan.prefill {
             self.step_prompt(id, tokens, &flight, now, &mut finished, world);
         }
+        let kv_held = self.pool.held();
         finished.sort_by_key(|&id| world.request(id).number);
         for id in finished {
             self.last_step_done(id, now, world);
@@ -53,7 +54,7 @@ impl ReplicaState {
             plan: &flight.plan,
             shape: flight.shape(),
             time: flight.time,
-            kv_held: self.pool.held(),
+            kv_held,
             kv_total: self.pool.total(),
         });
         self.recycle(flight);

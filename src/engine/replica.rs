@@ -125,13 +125,14 @@ impl Replica {
                 state.apply(&mut flight, now, world)?;
                 return Ok(Some(state.launch(flight, horizon, now, world)));
             }
-            // A plan of victims only: their blocks may let the next plan do something.
+            if !state.flights.is_empty() {
+                state.spare.push(flight);
+                return Ok(None);
+            }
+            // A plan of victims only: their blocks let the next plan do something.
             let victims = !flight.plan.preempt.is_empty();
             state.apply(&mut flight, now, world)?;
             state.spare.push(flight);
-            if !state.flights.is_empty() {
-                return Ok(None);
-            }
             if !victims {
                 let message = "work is waiting, nothing is under way, and the plan is empty".to_owned();
                 return Err(state.violation("I7", now, message));

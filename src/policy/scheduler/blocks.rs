@@ -94,9 +94,6 @@ pub(super) fn decode_or_preempt(view: &EngineView<'_>, plan: &mut StepPlan, kind
         if view.is_decoding(r) {
             let need = view.extra_blocks(r, view.request(r).computed + 1);
             while free == 0 && !view.reserves() {
-                if need == 0 && alone(view, kept) {
-                    break;
-                }
                 kept -= 1;
                 free += preempt(view, plan, ready[kept], kind);
                 if kept == next {
@@ -111,11 +108,6 @@ pub(super) fn decode_or_preempt(view: &EngineView<'_>, plan: &mut StepPlan, kind
     let decodes = u32::try_from(served.len()).expect("no more than u32 requests");
     plan.decode = decode_each(view, plan, served);
     Used { decodes, free }
-}
-
-/// Whether the first `kept` ready requests are one request, and nobody else is in flight.
-fn alone(view: &EngineView<'_>, kept: usize) -> bool {
-    kept == 1 && view.ready().count() == view.running_len() as usize
 }
 
 /// V0's swap-in: while the first swapped request fits with one block and the watermark to spare, it comes back and

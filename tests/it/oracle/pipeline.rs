@@ -12,6 +12,7 @@ use super::request::Loss;
 use super::sim::Sim;
 
 /// One step in flight.
+#[derive(Clone)]
 pub struct Batch {
     pub start: u64,
     /// Its tokens are back.

@@ -94,6 +94,12 @@ fn real_rows_equal_the_oracle() {
         };
         let oracle = run(&config, &cost(), &trace);
         assert!(!oracle.stuck && oracle.all_free);
+        if matches!(
+            config.replica.scheduler,
+            SchedulerConfig::Unified(_) | SchedulerConfig::Chunked(_) | SchedulerConfig::PrefillFirst(_)
+        ) {
+            assert!(oracle.counters.preemptions > 0, "the rows must press on memory");
+        }
         for record in &oracle.records {
             assert_eq!(record.ledger.total(), record.e2e());
         }
