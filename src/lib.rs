@@ -9,6 +9,8 @@ pub mod diagnostic;
 pub mod engine;
 pub mod hardware;
 pub mod ids;
+pub mod kernel;
+pub mod kv;
 pub mod metrics;
 pub mod model;
 pub mod policy;

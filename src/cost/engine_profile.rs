@@ -160,15 +160,15 @@ impl EngineProfile {
     }
 
     /// Refuses a profile whose fit contains what a simulation models by itself.
-    pub fn for_simulation(&self) -> Result<(), InputError> {
+    pub fn for_simulation(&self) -> Result<(), InputErrors> {
         if self.simulation {
             return Ok(());
         }
-        Err(InputError::named(
+        Err(InputErrors::from(InputError::named(
             format!("engine `{}`", self.name),
             "is not for simulation: its fit includes what prefills of other requests add",
             "choose another engine profile; `list engines` shows them",
-        ))
+        )))
     }
 
     fn check(&self, check: &mut Check<'_>) {

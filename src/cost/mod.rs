@@ -94,7 +94,8 @@ pub struct Segment {
     pub linear: u64,
     /// Constant part of `gpu` that is collectives, in ps.
     pub link: u64,
-    /// Largest context sum for which the line holds.
+    /// Largest context sum for which the line holds, at least the one it was asked for. A line without an end stops
+    /// at 2^36 tokens, so that `total + total_slope·until` fits an u64; ask again there.
     pub until: u64,
 }
 

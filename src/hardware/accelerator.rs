@@ -243,6 +243,9 @@ impl Accelerator {
         let mut check = Check::new(&source);
         check_rates(&mut check, &file, basis);
         let prefill = check_attention(&mut check, &file, basis);
+        let links = &file.links;
+        let scale_up = check.placed("links", "scale-up", Link::load(&links.scale_up, beside));
+        let host = check.placed("links", "host", Host::load(&links.host, beside));
         check.done()?;
         let prefill = prefill.ok_or_else(|| {
             InputError::named(&*source.name, "has no prefill law", "give `ep` and `epb` in `[fit.attention]`")
@@ -266,8 +269,8 @@ impl Accelerator {
                 p0: a.p0,
                 prefill,
             },
-            scale_up: Link::load(&file.links.scale_up, beside)?,
-            host: Host::load(&file.links.host, beside)?,
+            scale_up: scale_up?,
+            host: host?,
             idle: file.power.idle,
             usd_per_hour: file.price.usd_per_hour,
         })

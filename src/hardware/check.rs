@@ -60,6 +60,20 @@ impl<'a> Check<'a> {
         self.that(!source.trim().is_empty(), table, "source", "must not be empty", help);
     }
 
+    /// Gives errors that have no place yet the place of `key` in this file, because the name stands there.
+    pub(crate) fn placed<T>(
+        &self,
+        table: &str,
+        key: &str,
+        result: Result<T, InputErrors>,
+    ) -> Result<T, InputErrors> {
+        let place = |e: InputError| match e.source {
+            Some(_) => e,
+            None => InputError::at(self.source, span(&self.source.text, table, key), e.message, e.help),
+        };
+        result.map_err(|errors| InputErrors(errors.0.into_iter().map(place).collect()))
+    }
+
     /// The errors found, or nothing.
     pub(crate) fn done(self) -> Result<(), InputErrors> {
         if self.errors.is_empty() { Ok(()) } else { Err(InputErrors(self.errors)) }

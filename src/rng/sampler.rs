@@ -99,7 +99,10 @@ impl Draws {
 
     /// Poisson with this mean: products below 30, above that Hörmann's transformed rejection (PTRS, 1993).
     pub fn poisson(&mut self, mean: f64) -> u64 {
-        assert!(mean.is_finite() && mean >= 0.0, "a Poisson mean must be finite and not negative, got {mean}");
+        assert!(
+            mean.is_finite() && mean >= 0.0,
+            "a Poisson mean must be finite and not negative, got {mean}"
+        );
         if mean < 30.0 { self.poisson_small(mean) } else { self.poisson_large(mean) }
     }
 

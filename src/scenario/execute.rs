@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use crate::cluster::{Outcome, RunOptions, Violation};
+use crate::cluster::{Outcome, RunOptions, Violation, simulate};
 use crate::diagnostic::{InputError, InputErrors};
 use crate::metrics::{MeasureContext, Window, curves, measure, timeline_of};
 use crate::results::{PointInfo, RunResult};
@@ -11,7 +11,6 @@ use crate::workload::{Prepared, RequestRate, Trace};
 use super::load::{self, Capacity, NoCapacity};
 use super::plan::{Axis, RunPlan, StudyPlan, SystemPlan};
 use super::requests::at_rate;
-use super::simulate::simulate;
 
 /// How a study is carried out; none of it changes a number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -9,7 +9,6 @@ mod plan;
 pub mod requests;
 mod resolve;
 pub mod schema;
-mod simulate;
 mod study;
 mod study_results;
 

@@ -81,8 +81,9 @@ impl Parts {
         let at = node.value_span("engine");
         let engine_source = find(Shelf::Engines, name, beside, at.clone(), &doc.sources)?;
         let engine = EngineProfile::load(name, beside)?;
-        if let Err(e) = engine.for_simulation() {
-            return Err(doc.sources.error(at, format!("engine `{name}` {}", e.message), e.help).into());
+        if let Err(found) = engine.for_simulation() {
+            let placed = |e: InputError| doc.sources.error(at.clone(), format!("engine `{name}` {}", e.message), e.help);
+            return Err(InputErrors(found.0.into_iter().map(placed).collect()));
         }
         errors.or(Parts { accelerator, model, engine, engine_source })
     }

@@ -126,7 +126,9 @@ impl Rows {
         if factor > 1.0 && self.chains.is_some() {
             return Err(InputError::named(
                 "rate-scale",
-                format!("`{factor}` would copy requests, but copies of a trace with prefix hashes hit each other's cache"),
+                format!(
+                    "`{factor}` would copy requests, but copies of a trace with prefix hashes hit each other's cache"
+                ),
                 "use `time-scale` or `rate`",
             ));
         }
@@ -157,7 +159,11 @@ impl Rows {
             let message = format!("`{factor}` is outside 1e-9 to 1e9");
             return Err(InputError::named("time-scale", message, "use `rate` to set a mean rate"));
         }
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "range checked just above")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "range checked just above"
+        )]
         let divisor = scaled as u128;
         let Some(origin) = self.rows.first().map(|r| r.time) else { return Ok(()) };
         for row in &mut self.rows {

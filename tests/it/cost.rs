@@ -1,9 +1,17 @@
 //! What the cost tests share: specs by name, and the grid of shapes.
 
+use std::fmt;
+
 use windtunnel::catalog::{Shelf, embedded_names};
 use windtunnel::cost::{Chunk, CostSpec, DecodeShape, EngineProfile, Roofline, StepShape};
 use windtunnel::hardware::Accelerator;
 use windtunnel::model::Model;
+
+/// A measured number, for those who run the tests with `--nocapture`.
+#[expect(clippy::print_stdout, reason = "shown only on request")]
+pub fn report(line: fmt::Arguments<'_>) {
+    println!("{line}");
+}
 
 pub fn spec(accelerator: &str, model: &str, engine: &str, tp: u32) -> CostSpec {
     let mut spec = CostSpec::new(

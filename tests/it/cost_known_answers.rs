@@ -2,7 +2,7 @@
 
 use windtunnel::cost::{Chunk, CostSpec, Datasheet, StepCost, StepShape};
 
-use crate::cost::{decode, roofline, spec};
+use crate::cost::{decode, report, roofline, spec};
 
 struct Row {
     name: String,
@@ -75,7 +75,7 @@ fn real_numbers_agree_to_a_millionth() {
             worst = worst.max(near(row, what, got.0 * 1e3, row.answers[i], 1e-6));
         }
     }
-    println!("known answers, real numbers: largest relative error {worst:.2e}");
+    report(format_args!("known answers, real numbers: largest relative error {worst:.2e}"));
 }
 
 #[test]
@@ -90,7 +90,7 @@ fn integers_agree_to_a_thousandth() {
         near(row, "attention", step.attention.as_ms_f64(), row.answers[2], 1e-3);
         near(row, "all-reduce", step.link.as_ms_f64(), row.answers[3], 1e-3);
     }
-    println!("known answers, integers: largest relative error {worst:.2e}");
+    report(format_args!("known answers, integers: largest relative error {worst:.2e}"));
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! A decode segment is the step function itself, to the picosecond, on both sides of every breakpoint.
 
-use windtunnel::cost::{CostSpec, Datasheet, DecodeShape, HostMode, Roofline, Segment, StepCost};
+use windtunnel::cost::{
+    Chunk, CostSpec, Datasheet, DecodeShape, HostMode, Roofline, Segment, StepCost, StepShape,
+};
 use windtunnel::units::Seconds;
 
 use crate::cost::{decode_only, roofline, spec};
@@ -147,6 +149,22 @@ fn stages_share_layers_floor_and_host_time() {
     // 10 us + 100 tokens of 8192 * 2 bytes at 300 GB/s.
     assert_eq!(three.hop(100).as_ps(), 15_461_333);
     assert_eq!(three.token_return().as_ps(), 10_000_000);
+}
+
+#[test]
+fn mixed_attention_can_be_made_dearer_without_touching_other_steps() {
+    let mut dear = spec("h100-sxm", "llama-3.1-8b", "none", 1);
+    let base = roofline(&dear);
+    dear.overrides.mixed_attention_percent = 125;
+    let dear = roofline(&dear);
+    let chunks = [Chunk { tokens: 480, past: 1000 }];
+    let shape = DecodeShape { n: 32, padding: 0, context: 50_000 };
+    let attention =
+        |cost: &Roofline, chunks, decode| cost.step(0, &StepShape { chunks, decode }).attention.as_ps();
+    assert_eq!(attention(&dear, &chunks, shape), attention(&base, &chunks, shape) * 125 / 100);
+    assert_eq!(attention(&dear, &[], shape), attention(&base, &[], shape));
+    let alone = DecodeShape::default();
+    assert_eq!(attention(&dear, &chunks, alone), attention(&base, &chunks, alone));
 }
 
 #[test]

@@ -4,9 +4,7 @@
 use std::fs;
 use std::path::Path;
 
-use windtunnel::workload::{
-    PrepareContext, Prepared, ReadOptions, Recipe, Trace, WorkloadSpec, read_trace,
-};
+use windtunnel::workload::{PrepareContext, Prepared, ReadOptions, Recipe, Trace, WorkloadSpec, read_trace};
 
 use crate::shared_data::shared;
 use crate::workload_baseline::{counts, fitted_zipf, gaps, ks};
@@ -47,7 +45,10 @@ fn real_rows(path: &Path) -> Vec<(f64, f64, f64)> {
 fn accept(what: &str, ours: f64, limit: f64, baseline: f64) {
     eprintln!("KS {what}: ours {ours:.4}, limit {limit}, baseline {baseline:.4}");
     assert!(ours <= limit, "{what}: KS {ours:.4} is above {limit}");
-    assert!(ours * 3.0 <= baseline, "{what}: KS {ours:.4} is more than a third of the baseline's {baseline:.4}");
+    assert!(
+        ours * 3.0 <= baseline,
+        "{what}: KS {ours:.4} is more than a third of the baseline's {baseline:.4}"
+    );
 }
 
 #[test]
@@ -81,8 +82,16 @@ fn api_lengths_are_those_of_the_sample() {
     );
     let trace = prepare(&text, 1).trace;
     let pairs = [
-        ("prompt", real.iter().map(|r| r.0).collect::<Vec<_>>(), trace.requests.iter().map(|r| r.prompt).collect()),
-        ("output", real.iter().map(|r| r.1).collect(), trace.requests.iter().map(|r| r.output).collect::<Vec<_>>()),
+        (
+            "prompt",
+            real.iter().map(|r| r.0).collect::<Vec<_>>(),
+            trace.requests.iter().map(|r| r.prompt).collect(),
+        ),
+        (
+            "output",
+            real.iter().map(|r| r.1).collect(),
+            trace.requests.iter().map(|r| r.output).collect::<Vec<_>>(),
+        ),
     ];
     for (what, sample, ours) in pairs {
         let ours: Vec<f64> = ours.into_iter().map(f64::from).collect();
@@ -101,10 +110,8 @@ fn conversation_arrivals_are_those_of_the_trace() {
     let natural = 30.0 * 24.0 * 0.313 * (22.0 * 122.9 + 8.0 * 63.3) / 30.0;
     let scale = real.len() as f64 / natural;
     for seed in 0..6 {
-        let twin = prepare(
-            &format!("recipe = 'burstgpt-conv'\nduration = '30 d'\nrate-scale = {scale}"),
-            seed,
-        );
+        let twin =
+            prepare(&format!("recipe = 'burstgpt-conv'\nduration = '30 d'\nrate-scale = {scale}"), seed);
         let times = column(&of_class(&twin.trace, GPT4), |r| r.2);
         our_gaps.extend(gaps(&times));
         our_counts.extend(counts(&times, 1_200.0, end));
@@ -119,7 +126,12 @@ fn conversation_arrivals_are_those_of_the_trace() {
     }
     let (real_gaps, real_counts) = (gaps(&real), counts(&real, 1_200.0, end));
     accept("conversation gaps", ks(&our_gaps, &real_gaps), 0.06, ks(&base_gaps, &real_gaps));
-    accept("conversation 20-minute counts", ks(&our_counts, &real_counts), 0.06, ks(&base_counts, &real_counts));
+    accept(
+        "conversation 20-minute counts",
+        ks(&our_counts, &real_counts),
+        0.06,
+        ks(&base_counts, &real_counts),
+    );
 }
 
 #[test]

@@ -49,8 +49,9 @@ pub(super) struct Used {
 /// A partial prefill is never swapped: a swapped request decodes in the step that brings it back.
 pub(super) fn preempt(view: &EngineView<'_>, plan: &mut StepPlan, victim: RequestId, kind: Preempt) -> u32 {
     let kind = if view.is_decoding(victim) { kind } else { Preempt::Recompute };
+    let freed = view.blocks_freed(victim, plan);
     plan.preempt.push((victim, kind));
-    view.request(victim).blocks
+    freed
 }
 
 /// Whether `r` is a victim of this plan.
@@ -71,6 +72,9 @@ pub(super) fn decode_each(view: &EngineView<'_>, plan: &StepPlan, decodes: Vec<R
 /// V0's block rule: for each decode-ready request in queue order (at most `cap` of them), while no block is free –
 /// whether it needs one or not – preempt the last ready request after it or, if there is none, itself; then it
 /// decodes. O(1) while more blocks are free than all of them need, and always under reserving allocation.
+///
+/// Nobody preempts himself while he is alone on the replica and needs no block: without a watermark a request may come
+/// to hold every block, and losing them to no one would leave the replica idle for ever.
 pub(super) fn decode_or_preempt(view: &EngineView<'_>, plan: &mut StepPlan, kind: Preempt, cap: u32) -> Used {
     let (decodes, free, growth) = (view.decoding_len(), view.blocks_free(), view.growth());
     if decodes == 0 {
@@ -88,6 +92,7 @@ pub(super) fn decode_or_preempt(view: &EngineView<'_>, plan: &mut StepPlan, kind
     'requests: while next < kept && served.len() < cap as usize {
         let r = ready[next];
         if view.is_decoding(r) {
+            let need = view.extra_blocks(r, view.request(r).computed + 1);
             while free == 0 && !view.reserves() {
                 kept -= 1;
                 free += preempt(view, plan, ready[kept], kind);
@@ -95,7 +100,7 @@ pub(super) fn decode_or_preempt(view: &EngineView<'_>, plan: &mut StepPlan, kind
                     break 'requests;
                 }
             }
-            free -= view.extra_blocks(r, view.request(r).computed + 1);
+            free -= need;
             served.push(r);
         }
         next += 1;
@@ -111,8 +116,7 @@ pub(super) fn decode_or_preempt(view: &EngineView<'_>, plan: &mut StepPlan, kind
 /// The spare block is waived where the replica has none at all: else a request near the limit could never return.
 pub(super) fn swap_in(view: &EngineView<'_>, plan: &mut StepPlan, used: &mut Used, max_sequences: u32) {
     debug_assert!(plan.preempt.is_empty());
-    let mut running = view.running_len();
-    for r in view.swapped() {
+    for (running, r) in (view.running_len()..).zip(view.swapped()) {
         let computed = view.request(r).computed;
         let spared = view.blocks_total() - view.watermark();
         let wanted = (view.blocks_for(computed) + 1).min(spared);
@@ -121,15 +125,9 @@ pub(super) fn swap_in(view: &EngineView<'_>, plan: &mut StepPlan, used: &mut Use
         }
         used.free -= view.blocks_for(computed + 1);
         used.decodes += 1;
-        running += 1;
         plan.swap_in.push(r);
         plan.decode = Decode::All;
     }
-}
-
-/// Whether anyone is still swapped out after this plan's swap-ins.
-pub(super) fn any_swapped(view: &EngineView<'_>, plan: &StepPlan) -> bool {
-    view.swapped_len() as usize > plan.swap_in.len()
 }
 
 /// Steps for which V0's block rule leaves a pure-decode plan alone, this one included: one block stays free.

@@ -87,9 +87,8 @@ impl PrefillFirst {
     /// A batch of whole prompts. The first goes whatever its length.
     fn admit(&self, view: &EngineView<'_>, plan: &mut StepPlan) {
         let mut free = view.blocks_free();
-        let mut running = view.running_len();
         let mut batch: u32 = 0;
-        for r in view.waiting() {
+        for (running, r) in (view.running_len()..).zip(view.waiting()) {
             if running >= self.max_sequences {
                 break;
             }
@@ -104,7 +103,6 @@ impl PrefillFirst {
             }
             free -= takes;
             batch = batch.saturating_add(chunk);
-            running += 1;
             head.admit(plan, head.tokens, chunk);
         }
     }

@@ -180,8 +180,7 @@ impl Unified {
 
     /// The loop over waiting requests: stops at the first that does not fit.
     fn admit(&self, view: &EngineView<'_>, plan: &mut StepPlan, mut left: Left) {
-        let mut running = view.running_len();
-        for r in view.waiting() {
+        for (running, r) in (view.running_len()..).zip(view.waiting()) {
             if left.budget == 0 || running >= self.max_sequences {
                 break;
             }
@@ -196,7 +195,6 @@ impl Unified {
             }
             left.free -= takes;
             left.budget -= q;
-            running += 1;
             head.admit(plan, head.hit.tokens + q, q);
         }
     }

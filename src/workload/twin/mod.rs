@@ -30,7 +30,12 @@ pub(super) struct Window {
 }
 
 /// Generates a twin: rows in time order, numbered from 0.
-pub(super) fn generate(spec: &TwinSpec, window: Window, rate_scale: f64, seed: u64) -> Result<Rows, InputErrors> {
+pub(super) fn generate(
+    spec: &TwinSpec,
+    window: Window,
+    rate_scale: f64,
+    seed: u64,
+) -> Result<Rows, InputErrors> {
     spec.check().map_err(InputErrors)?;
     let mut classes = Vec::new();
     let mut streams = Vec::new();
@@ -61,7 +66,8 @@ pub(super) fn generate(spec: &TwinSpec, window: Window, rate_scale: f64, seed: u
         bin += 1;
     }
     if window.to_ps.is_none() && ready.len() < wanted {
-        let message = format!("the recipe gives only {} requests in 213 days, {wanted} are wanted", ready.len());
+        let message =
+            format!("the recipe gives only {} requests in 213 days, {wanted} are wanted", ready.len());
         return Err(InputError::named("requests", message, "ask for fewer, or raise `rate-scale`").into());
     }
     ready.truncate(wanted);

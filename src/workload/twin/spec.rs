@@ -282,12 +282,18 @@ impl TwinSpec {
             for part in &stream.part {
                 need(part.share > 0.0 && part.share.is_finite(), key("part.share"), "must be above zero");
                 need(part.output_shift.abs() < 10.0, key("part.output-shift"), "must lie within ±10");
-                need(self.lengths.contains_key(&part.lengths), key("part.lengths"), "names no table of `lengths`");
+                need(
+                    self.lengths.contains_key(&part.lengths),
+                    key("part.lengths"),
+                    "names no table of `lengths`",
+                );
             }
             check_rate(stream, hourly, &mut |holds, name, message| need(holds, key(name), message));
             check_clusters(stream, &mut |holds, name, message| need(holds, key(name), message));
         }
-        errors.extend(self.lengths.iter().filter_map(|(name, m)| m.check(&format!("twin.lengths.{name}")).err()));
+        errors.extend(
+            self.lengths.iter().filter_map(|(name, m)| m.check(&format!("twin.lengths.{name}")).err()),
+        );
         if errors.is_empty() { Ok(()) } else { Err(errors) }
     }
 }
@@ -316,22 +322,39 @@ fn check_rate(stream: &StreamSpec, hourly: bool, need: Need<'_>) {
     if let Some(switch) = &stream.switch {
         need(share(switch.stay), "switch.stay", "must lie in 0 to 1");
         need(switch.start.is_none_or(share), "switch.start", "must lie in 0 to 1");
-        need(switch.start.is_some() != switch.on_by_hour.is_some(), "switch", "needs `start` or `on-by-hour`");
+        need(
+            switch.start.is_some() != switch.on_by_hour.is_some(),
+            "switch",
+            "needs `start` or `on-by-hour`",
+        );
         if let Some(hours) = &switch.on_by_hour {
             let inside = hours.len() == 24 && hours.iter().all(|p| *p > 0.0 && *p < 1.0);
-            need(hourly && inside, "switch.on-by-hour", "needs bins of one hour and 24 probabilities inside 0 to 1");
+            need(
+                hourly && inside,
+                "switch.on-by-hour",
+                "needs bins of one hour and 24 probabilities inside 0 to 1",
+            );
         }
-        let background = switch.background.is_none_or(|b| share(b.zero) && b.geometric > 0.0 && b.geometric <= 1.0);
+        let background =
+            switch.background.is_none_or(|b| share(b.zero) && b.geometric > 0.0 && b.geometric <= 1.0);
         need(background, "switch.background", "needs probabilities");
     }
     let memory = |m: &Option<Memory>| m.is_none_or(|m| m.sigma >= 0.0 && m.sigma < 10.0 && m.phi.abs() < 1.0);
     match &stream.modulation {
         Some(Modulation::Lognormal(l)) => {
-            need(memory(&l.day) && memory(&l.bin), "modulation.lognormal", "needs sigmas of 0 to 10 and phis inside ±1");
+            need(
+                memory(&l.day) && memory(&l.bin),
+                "modulation.lognormal",
+                "needs sigmas of 0 to 10 and phis inside ±1",
+            );
         }
         Some(Modulation::LogMixture(l)) => {
             let parts = l.parts.iter().all(|[w, mu, s]| *w > 0.0 && mu.abs() < 30.0 && *s > 0.0 && *s < 10.0);
-            need(parts && !l.parts.is_empty(), "modulation.log-mixture.parts", "needs rows of [weight, mu, sigma]");
+            need(
+                parts && !l.parts.is_empty(),
+                "modulation.log-mixture.parts",
+                "needs rows of [weight, mu, sigma]",
+            );
             need(l.phi.abs() < 1.0, "modulation.log-mixture.phi", "must lie inside ±1");
             need(share(l.day_share), "modulation.log-mixture.day-share", "must lie in 0 to 1");
             need(l.cap.is_none_or(|c| c > 0.0), "modulation.log-mixture.cap", "must be above zero");
@@ -348,9 +371,15 @@ fn check_clusters(stream: &StreamSpec, need: Need<'_>) {
             need(s.max > 0, "cluster.session.max", "must be at least 1");
             let cap_s = s.think_cap.as_secs_f64();
             let sane = s.think_sigma >= 0.0 && s.think_sigma < 10.0 && s.think_mu.abs() < 30.0;
-            need(sane && cap_s > libm::exp(s.think_mu), "cluster.session", "needs a `think-cap` above the median pause");
+            need(
+                sane && cap_s > libm::exp(s.think_mu),
+                "cluster.session",
+                "needs a `think-cap` above the median pause",
+            );
         }
-        Cluster::Batch(b) => need(b.mean >= 1.0 && b.mean.is_finite(), "cluster.batch.mean", "must be at least 1"),
+        Cluster::Batch(b) => {
+            need(b.mean >= 1.0 && b.mean.is_finite(), "cluster.batch.mean", "must be at least 1")
+        }
         Cluster::PartOfBin(p) => {
             let [low, high] = p.active;
             let sane = share(p.chance) && low > 0.0 && low <= high && high <= 1.0;

@@ -1,0 +1,33 @@
+//! The independent oracle: a naive simulator written from `docs/semantics.md` alone.
+//!
+//! One event per step, plain vectors, linear scans, its own copy of every scheduler and router. It shares with the
+//! product only configuration types, record types and the cost function `StepCost::{step, hop, token_return, swap}`.
+//! Section numbers in comments (§) are those of `docs/semantics.md`.
+//!
+//! When engine and oracle differ, the test prints how many scenarios differ, the smallest of them (the requests that
+//! differ, the scenario, the steps of the oracle), and how many of them each fault or other reading
+//! (`outcome::Mutation`) would explain.
+
+mod apply;
+mod compare;
+mod cost;
+mod door;
+mod engine;
+mod ideal;
+mod kv;
+mod ledger;
+mod mutants;
+mod outcome;
+mod pipeline;
+mod plan;
+mod random;
+mod real;
+mod request;
+mod rng;
+mod router;
+mod sanity;
+mod sanity_policies;
+mod scenario;
+mod schedulers;
+mod schedulers_batch;
+mod sim;
