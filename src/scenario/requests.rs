@@ -1,6 +1,6 @@
 //! The requests of a study: read once, prepared per seed, set to each rate; all systems share them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::diagnostic::{InputError, InputErrors, Node, Sources, from_tree};
 use crate::workload::{Loads, OpenWorkload, RequestRate, Trace, WorkloadSpec, rescale_to_rate};
@@ -58,7 +58,7 @@ fn place(error: InputError, node: &Node, sources: &Sources) -> InputError {
     if error.source.is_some() {
         return error;
     }
-    let named = error.place.clone().unwrap_or_default();
+    let named = from_here(error.place.as_deref().unwrap_or_default());
     let span = if let Some(key) = named.strip_prefix("workload.") {
         node.value_span(key)
     } else if named == "workload" {
@@ -70,7 +70,7 @@ fn place(error: InputError, node: &Node, sources: &Sources) -> InputError {
         let message = format!("trace `{named}`: {}", error.message);
         return sources.error(node.value_span("trace"), message, error.help);
     } else {
-        return error;
+        return InputError { place: Some(named), ..error };
     };
     let message = if named.starts_with("workload.") && !error.message.contains('`') {
         format!("`{named}`: {}", error.message)
@@ -78,6 +78,13 @@ fn place(error: InputError, node: &Node, sources: &Sources) -> InputError {
         error.message
     };
     sources.error(span, message, error.help)
+}
+
+/// A path as seen from the current folder, where it lies below it: shorter, and the same on every machine.
+fn from_here(place: &str) -> String {
+    let here = std::env::current_dir().ok();
+    let below = here.and_then(|here| Path::new(place).strip_prefix(here).ok().map(Path::to_path_buf));
+    below.map_or_else(|| place.to_owned(), |path| path.display().to_string())
 }
 
 /// Whether a place already says line and column.

@@ -76,7 +76,10 @@ fn parse<U: Unit>(text: &str) -> Result<U, UnitError> {
     let value: f64 = number
         .replace('_', "")
         .parse()
-        .map_err(|_| fail(format!("`{number}` in `{text}` is not a number")))?;
+        .map_err(|_| match number {
+            "" => fail(format!("`{text}` is not a number with a unit")),
+            _ => fail(format!("`{number}` in `{text}` is not a number")),
+        })?;
     if !value.is_finite() || value < 0.0 {
         return Err(fail(format!("{} must be finite and not negative, got `{text}`", U::NAME)));
     }

@@ -36,15 +36,15 @@ fn run(case: &Path) -> std::process::Output {
     command.output().unwrap()
 }
 
-/// `file:line:column`, or a flag, or the command line itself.
-fn has_place(stderr: &str, is_args: bool) -> bool {
+/// `file:line:column`, or the word of the command line that is wrong.
+fn has_place(stderr: &str, words: &[String]) -> bool {
     let positions = stderr.split(|c: char| c.is_whitespace() || matches!(c, '[' | ']'));
     let is_position = |word: &str| {
         let mut parts = word.trim_end_matches(':').rsplitn(3, ':');
         let number = |p: Option<&str>| p.is_some_and(|p| !p.is_empty() && p.bytes().all(|b| b.is_ascii_digit()));
         number(parts.next()) && number(parts.next()) && parts.next().is_some_and(|f| !f.is_empty())
     };
-    positions.into_iter().any(is_position) || (is_args && (stderr.contains("--") || stderr.contains("command line")))
+    positions.into_iter().any(is_position) || words.iter().any(|w| stderr.contains(w.as_str()))
 }
 
 #[test]
@@ -59,6 +59,8 @@ fn every_bad_input_has_its_diagnostic() {
         let stderr = String::from_utf8(output.stderr).unwrap();
         let stderr = stderr.replace(folder().to_str().unwrap(), "$DIR");
         let is_args = name.ends_with(".args");
+        let text = fs::read_to_string(&case).unwrap();
+        let words: Vec<String> = text.lines().filter(|_| is_args).map(str::to_owned).collect();
         let mut check = |ok: bool, what: &str| {
             if !ok {
                 failures.push(format!("{name}: {what}\n{stderr}"));
@@ -67,7 +69,7 @@ fn every_bad_input_has_its_diagnostic() {
         check(output.status.code() == Some(2), &format!("exit code is {:?}, not 2", output.status.code()));
         check(output.stdout.is_empty(), "stdout is not empty");
         check(stderr.contains("help:"), "no `help:`");
-        check(has_place(&stderr, is_args), "no `file:line:column` and no flag");
+        check(has_place(&stderr, &words), "no `file:line:column` and no flag");
         check(!stderr.contains('\u{1b}'), "colours despite NO_COLOR");
         let snapshot = case.with_extension("stderr");
         if update {
