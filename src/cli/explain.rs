@@ -20,6 +20,12 @@ pub(super) fn scenario(args: &ExplainScenarioArgs, context: &Context) -> Outcome
         let mark = if i == plan.reference { " (reference)" } else { "" };
         let oracle = if system.oracle { " (oracle: uses true output lengths)" } else { "" };
         out.push_str(&format!("\n{}{mark}{oracle}\n", system.name));
+        if let Some(paper) = &system.paper {
+            out.push_str(&format!(" {} ({}, {}; row {})\n", paper.title, paper.venue, paper.url, paper.row));
+        }
+        if let Some(note) = &system.options.note {
+            out.push_str(&format!(" {note}\n"));
+        }
         out.push_str(&settings(&system.settings, context.width()));
     }
     emit(out.as_bytes())?;
@@ -31,10 +37,17 @@ fn size(plan: &StudyPlan) -> String {
     let axis = match &plan.axis {
         Axis::Natural => "natural rate".to_owned(),
         Axis::Rates(rates) => format!("{} rates", rates.len()),
-        Axis::Loads(loads) => format!("{} loads of the capacity of `{}`", loads.len(), plan.systems[plan.reference].name),
+        Axis::Loads(loads) => {
+            format!("{} loads of the capacity of `{}`", loads.len(), plan.systems[plan.reference].name)
+        }
     };
     let runs = plan.runs().len();
-    format!("{runs} runs: {} systems × {axis} × {} seeds; {}", plan.systems.len(), plan.seeds, plan.workload.describe())
+    format!(
+        "{runs} runs: {} systems × {axis} × {} seeds; {}",
+        plan.systems.len(),
+        plan.seeds,
+        plan.workload.describe()
+    )
 }
 
 fn settings(settings: &[Setting], width: usize) -> String {

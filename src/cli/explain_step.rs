@@ -14,7 +14,8 @@ use super::{Outcome, exit};
 
 pub(super) fn step(args: &ExplainStepArgs, context: &Context) -> Outcome {
     let mut errors = InputErrors::default();
-    let accelerator = errors.note(load(Shelf::Accelerators, "--accelerator", &args.accelerator, Accelerator::load));
+    let accelerator =
+        errors.note(load(Shelf::Accelerators, "--accelerator", &args.accelerator, Accelerator::load));
     let model = errors.note(load(Shelf::Models, "--model", &args.model, Model::load));
     let chunks = errors.note(chunks(&args.prefill));
     if args.decode == 0 && args.prefill.is_empty() {
@@ -31,11 +32,8 @@ pub(super) fn step(args: &ExplainStepArgs, context: &Context) -> Outcome {
     (spec.tensor_parallel, spec.pipeline) = (args.tp, args.pp);
     errors.note(spec.check().map_err(as_flags));
     errors.or(())?;
-    let decode = DecodeShape {
-        n: args.decode,
-        padding: 0,
-        context: u64::from(args.decode) * u64::from(args.context),
-    };
+    let decode =
+        DecodeShape { n: args.decode, padding: 0, context: u64::from(args.decode) * u64::from(args.context) };
     let shape = StepShape { chunks: &chunks, decode };
     let (roofline, datasheet) = (Roofline::new(&spec)?, Datasheet::new(&spec)?);
     let mut out = heading(&spec, &shape);
@@ -95,7 +93,8 @@ fn chunks(texts: &[String]) -> Result<Vec<Chunk>, InputErrors> {
 
 fn heading(spec: &CostSpec, shape: &StepShape<'_>) -> String {
     let chunks: Vec<String> = shape.chunks.iter().map(|c| format!("{}+{}", c.tokens, c.past)).collect();
-    let prefill = if chunks.is_empty() { "no prefill".to_owned() } else { format!("prefill {}", chunks.join(" ")) };
+    let prefill =
+        if chunks.is_empty() { "no prefill".to_owned() } else { format!("prefill {}", chunks.join(" ")) };
     format!(
         "{} on {} x {} (tp {}, pp {}), engine {}\n{prefill}, {} decoding sequences with {} tokens of context in all\n",
         spec.model.name,

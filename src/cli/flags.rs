@@ -30,10 +30,12 @@ fn problem(error: &clap::Error) -> InputError {
     let details: Vec<&str> = text.lines().skip(1).map(str::trim).take_while(|l| !l.is_empty()).collect();
     let details = details.into_iter().filter(|l| !l.starts_with("[possible values"));
     let message = std::iter::once(first).chain(details).collect::<Vec<_>>().join(" ");
-    let suggested = [ContextKind::SuggestedArg, ContextKind::SuggestedValue, ContextKind::SuggestedSubcommand]
-        .into_iter()
-        .find_map(|kind| strings(error.get(kind)?).into_iter().next());
-    let typed = error.get(ContextKind::InvalidSubcommand).map(strings).and_then(|list| list.into_iter().next());
+    let suggested =
+        [ContextKind::SuggestedArg, ContextKind::SuggestedValue, ContextKind::SuggestedSubcommand]
+            .into_iter()
+            .find_map(|kind| strings(error.get(kind)?).into_iter().next());
+    let typed =
+        error.get(ContextKind::InvalidSubcommand).map(strings).and_then(|list| list.into_iter().next());
     let verb = typed.and_then(|typed| nearest(&typed, ["run", "list", "explain", "scenario", "step"]));
     let suggested = suggested.or_else(|| verb.map(str::to_owned));
     let known = error.get(ContextKind::ValidValue).or_else(|| error.get(ContextKind::ValidSubcommand));

@@ -16,7 +16,10 @@ pub(super) fn list(what: Listed, context: &Context) -> Outcome {
         Listed::Systems => (vec!["system", "scheduler", "KV", "published", "row"], systems()?),
         Listed::Accelerators => (
             vec!["accelerator", "what", "memory", "bandwidth", "bf16"],
-            titled(Shelf::Accelerators, &["title", "datasheet.memory", "datasheet.bandwidth", "datasheet.bf16"])?,
+            titled(
+                Shelf::Accelerators,
+                &["title", "datasheet.memory", "datasheet.bandwidth", "datasheet.bf16"],
+            )?,
         ),
         Listed::Models => (
             vec!["model", "what", "layers", "hidden", "context"],

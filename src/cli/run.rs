@@ -42,7 +42,8 @@ pub(super) fn run(args: &RunArgs, context: &Context) -> Outcome {
     }
     let study = executed.into_study(&plan);
     let comparison = Comparison::of(&study);
-    let mut files = report::folder(&study, &comparison, &RunFiles { timeline: true, requests: args.requests });
+    let mut files =
+        report::folder(&study, &comparison, &RunFiles { timeline: true, requests: args.requests });
     let spans = [resolved, simulated - resolved, started.elapsed() - simulated];
     files.add("timing.json", timing(spans, pool.current_num_threads()));
     results::commit(&folder, &files)?;

@@ -46,7 +46,9 @@ pub(super) fn humanise(raw: &str, path: &str) -> (String, String) {
         .or_else(|| missing(&text))
         .or_else(|| alternatives(&text))
         .or_else(|| expected_type(&text))
-        .unwrap_or_else(|| "correct this value; `windtunnel explain scenario FILE` shows what is known".to_owned());
+        .unwrap_or_else(|| {
+            "correct this value; `windtunnel explain scenario FILE` shows what is known".to_owned()
+        });
     (message, help)
 }
 
@@ -108,7 +110,8 @@ fn expected_type(text: &str) -> Option<String> {
 
 /// One mechanism too many or too few.
 fn alternatives(text: &str) -> Option<String> {
-    text.starts_with("takes exactly one of").then(|| "keep exactly one of them: they are alternatives".to_owned())
+    text.starts_with("takes exactly one of")
+        .then(|| "keep exactly one of them: they are alternatives".to_owned())
 }
 
 fn missing(text: &str) -> Option<String> {
@@ -118,10 +121,8 @@ fn missing(text: &str) -> Option<String> {
 
 /// `did you mean …` from serde's own list of expected names.
 fn suggestion(message: &str) -> Option<String> {
-    if let Some(found) = message.strip_prefix("unknown field ") {
-        if found.ends_with("there are no fields") {
-            return Some("write `{}`: it has no parameters".to_owned());
-        }
+    if message.starts_with("unknown field ") && message.ends_with("there are no fields") {
+        return Some("write `{}`: it has no parameters".to_owned());
     }
     if !message.starts_with("unknown ") {
         return None;

@@ -25,7 +25,12 @@ impl Sources {
     }
 
     /// A problem at a global span.
-    pub fn error(&self, span: Range<usize>, message: impl Into<String>, help: impl Into<String>) -> InputError {
+    pub fn error(
+        &self,
+        span: Range<usize>,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) -> InputError {
         match self.part(span.start) {
             Some((base, source, _)) => {
                 let end = source.text.len();
@@ -36,7 +41,7 @@ impl Sources {
         }
     }
 
-    /// Layer, file and line of a global span, such as `preset (scenarios/systems/orca.toml:8)`; or the flag.
+    /// Layer, file and line of a global span, such as `preset (orca.toml:8)`; or the flag.
     pub fn origin(&self, span: &Range<usize>) -> String {
         let Some((base, source, origin)) = self.part(span.start) else { return "default".to_owned() };
         let before = source.text.get(..span.start - base).unwrap_or("");
@@ -44,12 +49,9 @@ impl Sources {
         if source.name.starts_with("--") {
             return source.name.to_string();
         }
-        // Of a file on disk only the name: this text goes into results, which must not depend on the folder.
+        // Only the file's name: this text goes into results, which must not depend on the folder.
         let file = Path::new(&*source.name).file_name().map(|n| n.to_string_lossy().into_owned());
-        let name = match source.name.strip_prefix("<embedded>/") {
-            Some(name) => name.to_owned(),
-            None => file.unwrap_or_else(|| source.name.to_string()),
-        };
+        let name = file.unwrap_or_else(|| source.name.to_string());
         format!("{origin} ({name}:{line})")
     }
 

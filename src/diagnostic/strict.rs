@@ -8,8 +8,8 @@ use std::ops::Range;
 
 use serde::de::value::{BorrowedStrDeserializer, StringDeserializer};
 use serde::de::{
-    self, DeserializeOwned, DeserializeSeed, EnumAccess, IntoDeserializer, MapAccess, SeqAccess, VariantAccess,
-    Visitor,
+    self, DeserializeOwned, DeserializeSeed, EnumAccess, IntoDeserializer, MapAccess, SeqAccess,
+    VariantAccess, Visitor,
 };
 
 use super::explain::humanise;
@@ -130,7 +130,9 @@ impl<'de> de::Deserializer<'de> for &'de Node {
         visitor: V,
     ) -> Result<V::Value, Problem> {
         match &self.value {
-            Value::String(_) => visitor.visit_enum(Tagged { tag: self.as_str().unwrap_or(""), at: &self.span, node: None }),
+            Value::String(_) => {
+                visitor.visit_enum(Tagged { tag: self.as_str().unwrap_or(""), at: &self.span, node: None })
+            }
             Value::Table(entries) => match entries.first_key_value() {
                 Some((tag, (at, node))) if entries.len() == 1 => {
                     visitor.visit_enum(Tagged { tag, at, node: Some(node) })
@@ -268,5 +270,63 @@ impl<'de> VariantAccess<'de> for Tagged<'de> {
         visitor: V,
     ) -> Result<V::Value, Problem> {
         de::Deserializer::deserialize_any(self.inner()?, visitor)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diagnostic::Source;
+    use serde::Deserialize;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields, rename_all = "kebab-case")]
+    struct Sample {
+        count: u32,
+        ratio: f64,
+        inner: Option<Inner>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(rename_all = "kebab-case")]
+    enum Inner {
+        Paged(Paged),
+        None,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Paged {
+        block: toml::Spanned<u32>,
+    }
+
+    fn read(text: &str) -> Result<Sample, Vec<(Option<(usize, usize)>, String)>> {
+        let mut sources = Sources::default();
+        // A text before, so that global offsets differ from local ones.
+        sources.parse(&Source::new("other.toml", "a = 1\n"), "other").unwrap();
+        let node = sources.parse(&Source::new("x.toml", text), "scenario").unwrap();
+        from_tree(&node, "", &sources)
+            .map_err(|e: InputErrors| e.0.into_iter().map(|e| (e.line_column(), e.message)).collect())
+    }
+
+    #[test]
+    fn reads_what_toml_reads() {
+        let sample = read("count = 3\nratio = 1\ninner.paged.block = 16\n").unwrap();
+        assert_eq!((sample.count, sample.ratio), (3, 1.0));
+        assert!(
+            matches!(sample.inner, Some(Inner::Paged(p)) if *p.block.get_ref() == 16 && p.block.span().len() == 2)
+        );
+        assert!(matches!(
+            read("count = 3\nratio = 0.5\ninner = \"none\"\n").unwrap().inner,
+            Some(Inner::None)
+        ));
+    }
+
+    #[test]
+    fn all_problems_are_found_at_once_with_their_places() {
+        let problems =
+            read("count = \"3\"\nratoi = 1\ninner.paged = { block = -1, blok = 2 }\n").unwrap_err();
+        let places: Vec<_> = problems.iter().filter_map(|(place, _)| *place).collect();
+        assert_eq!(places, [(1, 9), (3, 25), (3, 29), (2, 1)]);
     }
 }

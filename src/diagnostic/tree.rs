@@ -57,7 +57,9 @@ impl Node {
                 Ok(i) => Value::Integer(i),
                 Err(_) => Value::String(i.to_string()),
             },
-            DeValue::Float(f) => f.as_str().parse().map_or_else(|_| Value::String(f.to_string()), Value::Float),
+            DeValue::Float(f) => {
+                f.as_str().parse().map_or_else(|_| Value::String(f.to_string()), Value::Float)
+            }
             DeValue::Boolean(b) => Value::Boolean(*b),
             DeValue::Datetime(d) => Value::String(d.to_string()),
             DeValue::Array(items) => Value::Array(items.iter().map(|v| Node::from_toml(v, base)).collect()),
@@ -216,5 +218,36 @@ impl std::fmt::Display for Node {
                 write!(f, "{{ {} }}", entries.join(", "))
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::diagnostic::{Source, Sources};
+
+    #[track_caller]
+    fn check(lower: &str, upper: &str, merged: &str) {
+        let mut sources = Sources::default();
+        let mut node = sources.parse(&Source::new("lower", lower), "lower").unwrap();
+        let upper = sources.parse(&Source::new("upper", upper), "upper").unwrap();
+        node.overlay(&upper, "", &["scheduler"]);
+        assert_eq!(node.to_string(), merged);
+    }
+
+    #[test]
+    fn upper_layers_write_over_lower_ones_key_by_key() {
+        check("a = 1\nb = { c = 1, d = 2 }", "b.c = 5", "{ a = 1, b = { c = 5, d = 2 } }");
+        check("a = { b = 1 }", "a = 3", "{ a = 3 }");
+    }
+
+    #[test]
+    fn another_mechanism_replaces_the_whole_entry() {
+        let lower = "scheduler.chunked = { token-budget = 512 }";
+        check(
+            lower,
+            "scheduler.chunked.max = 1",
+            "{ scheduler = { chunked = { max = 1, token-budget = 512 } } }",
+        );
+        check(lower, "scheduler.unified = {}", "{ scheduler = { unified = {} } }");
     }
 }

@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use crate::catalog::{self, Shelf};
 use crate::diagnostic::{InputError, InputErrors, Node, Source, Sources, Value, from_tree, nearest};
 
-use super::schema::{DEPLOYMENT_KEYS, DeploymentOptions, Head, RESERVED, SYSTEM_KEYS, SystemsOptions, TAGGED};
+use super::schema::{
+    DEPLOYMENT_KEYS, DeploymentOptions, Head, RESERVED, SYSTEM_KEYS, SystemsOptions, TAGGED,
+};
 
 /// Longest chain of `base = …`; a longer one is a mistake even if it is no cycle.
 const BASES_MAX: usize = 16;
@@ -32,8 +34,9 @@ impl Target {
             Target::File(path) => {
                 let place = path.display().to_string();
                 let help = "name a scenario file, or one of `windtunnel list scenarios`";
-                let text = std::fs::read_to_string(path)
-                    .map_err(|e| InputError::named(&*place, format!("the scenario cannot be read: {e}"), help))?;
+                let text = std::fs::read_to_string(path).map_err(|e| {
+                    InputError::named(&*place, format!("the scenario cannot be read: {e}"), help)
+                })?;
                 Ok(Source::new(place, text))
             }
             Target::Embedded(name) => catalog::embedded(Shelf::Scenarios, name).ok_or_else(|| {
@@ -118,8 +121,19 @@ impl Document {
             Target::Embedded(_) => None,
         };
         let name = study_name(&source.name);
-        let doc =
-            Document { name, folder, sources, head, seeds_place, workload, slo, deployment, defaults, systems, systems_node };
+        let doc = Document {
+            name,
+            folder,
+            sources,
+            head,
+            seeds_place,
+            workload,
+            slo,
+            deployment,
+            defaults,
+            systems,
+            systems_node,
+        };
         Ok((doc, errors))
     }
 
@@ -159,7 +173,10 @@ impl Document {
                 Some((_, Node { value: Value::String(_), .. })) => break known?,
                 Some((_, node)) => {
                     let message = format!("`systems.{current}.base` is not text");
-                    return Err(self.sources.error(node.span, message, "name a preset or a variant in quotes").into());
+                    return Err(self
+                        .sources
+                        .error(node.span, message, "name a preset or a variant in quotes")
+                        .into());
                 }
                 None => match known {
                     Ok(preset) => break preset,
@@ -201,7 +218,8 @@ impl Document {
 
     /// `Err(None)`: there is none of this name.
     fn find_preset(&self, name: &str) -> Result<Source, Option<InputError>> {
-        catalog::find(Shelf::Systems, name, self.beside()).map_err(|e| e.message.starts_with("cannot").then_some(e))
+        catalog::find(Shelf::Systems, name, self.beside())
+            .map_err(|e| e.message.starts_with("cannot").then_some(e))
     }
 
     fn variant(&self, name: &str) -> Option<&(Range<usize>, Node)> {
@@ -232,7 +250,13 @@ fn first_line(root: &Node) -> Range<usize> {
 
 /// A section, which must be a table; where it is not there, an empty one. A section with `needed` has to be there, and
 /// is something else than a table where it is not, so that nothing more is said about it.
-fn section(root: &Node, key: &str, needed: Option<&str>, sources: &Sources, errors: &mut InputErrors) -> Node {
+fn section(
+    root: &Node,
+    key: &str,
+    needed: Option<&str>,
+    sources: &Sources,
+    errors: &mut InputErrors,
+) -> Node {
     let nothing = Node { span: first_line(root), value: Value::Boolean(false) };
     match (root.get(key), needed) {
         (Some(node), _) if node.entries().is_some() => node.clone(),
@@ -259,7 +283,9 @@ fn read_systems(node: &Node, sources: &Sources) -> Result<SystemsOptions, InputE
             if scalar(key, node) {
                 let help = match nearest(key, RESERVED) {
                     Some(best) => format!("did you mean `{best}`? variants are tables: `[systems.NAME]`"),
-                    None => "known here: reference, compare, and variants as tables `[systems.NAME]`".to_owned(),
+                    None => {
+                        "known here: reference, compare, and variants as tables `[systems.NAME]`".to_owned()
+                    }
                 };
                 errors.0.push(sources.error(span.clone(), format!("`systems`: unknown key `{key}`"), help));
             }

@@ -79,7 +79,8 @@ impl Executed {
         } else {
             format!("{:.0} % of the requests meet the SLO", plan.attainment * 100.0)
         };
-        let loads = self.points.iter().filter_map(|p| Some(format!("{} = {:.3} req/s", p.label, p.rate_per_s?)));
+        let loads =
+            self.points.iter().filter_map(|p| Some(format!("{} = {:.3} req/s", p.label, p.rate_per_s?)));
         let loads: Vec<String> = loads.collect();
         Some(format!(
             "capacity of `{}`: {:.3} req/s ({goal}; {} trials); {}",
@@ -125,7 +126,12 @@ pub fn execute(plan: &StudyPlan, options: Options, progress: &dyn Progress) -> R
     let (rates, capacity) = rates(plan, &prepared[0].trace, progress)?;
     let traces = rates
         .par_iter()
-        .map(|rate| prepared.iter().map(|p| rate.map_or_else(|| Ok(p.trace.clone()), |r| at_rate(&p.trace, r))).collect())
+        .map(|rate| {
+            prepared
+                .iter()
+                .map(|p| rate.map_or_else(|| Ok(p.trace.clone()), |r| at_rate(&p.trace, r)))
+                .collect()
+        })
         .collect::<Result<Vec<Vec<Trace>>, InputErrors>>()?;
     let runs = plan.runs();
     progress.phase("runs", runs.len());
@@ -161,8 +167,8 @@ fn one_run(
         run.seed
     );
     set_current(Some(name.clone()));
-    let outcome =
-        simulate_run(system, trace, options).map_err(|violation| Failure::Violation { run: name, violation })?;
+    let outcome = simulate_run(system, trace, options)
+        .map_err(|violation| Failure::Violation { run: name, violation })?;
     set_current(None);
     let context = measure_context(plan, system, rate);
     Ok(RunResult {
@@ -177,12 +183,20 @@ fn one_run(
 }
 
 /// The one place where a run is simulated.
-pub(super) fn simulate_run(system: &SystemPlan, trace: &Trace, options: &RunOptions) -> Result<Outcome, Violation> {
+pub(super) fn simulate_run(
+    system: &SystemPlan,
+    trace: &Trace,
+    options: &RunOptions,
+) -> Result<Outcome, Violation> {
     simulate(&system.cluster, &*system.cost, trace, options, &mut ())
 }
 
 /// What the numbers of a run are judged against.
-pub(super) fn measure_context(plan: &StudyPlan, system: &SystemPlan, rate: Option<RequestRate>) -> MeasureContext {
+pub(super) fn measure_context(
+    plan: &StudyPlan,
+    system: &SystemPlan,
+    rate: Option<RequestRate>,
+) -> MeasureContext {
     MeasureContext {
         slo: plan.slo,
         attainment_target: plan.attainment,
@@ -250,7 +264,10 @@ fn check_trace(plan: &StudyPlan, trace: &Trace) -> Result<(), InputErrors> {
         if !prefixes.tokens_per_id.is_multiple_of(kv.block) {
             errors.0.push(InputError::named(
                 format!("systems.{}.kv.paged.block", system.name),
-                format!("blocks of {} tokens do not divide the {} tokens of a prefix id", kv.block, prefixes.tokens_per_id),
+                format!(
+                    "blocks of {} tokens do not divide the {} tokens of a prefix id",
+                    kv.block, prefixes.tokens_per_id
+                ),
                 "choose a block size that divides it, such as 16",
             ));
         }
@@ -270,7 +287,11 @@ fn points(plan: &StudyPlan, rates: &[Option<RequestRate>]) -> Vec<PointInfo> {
         Axis::Loads(loads) => loads
             .iter()
             .enumerate()
-            .map(|(i, load)| PointInfo { label: format!("load {load}"), load: Some(*load), rate_per_s: rate(i) })
+            .map(|(i, load)| PointInfo {
+                label: format!("load {load}"),
+                load: Some(*load),
+                rate_per_s: rate(i),
+            })
             .collect(),
     }
 }

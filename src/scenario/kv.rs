@@ -31,10 +31,18 @@ pub fn computed(spec: &CostSpec, options: &SystemOptions) -> Result<Capacity, In
 /// The largest step a scheduler forms, for its activations; whole-batch schedulers count as the engine's default.
 fn largest_step(scheduler: &SchedulerConfig, default: Limits) -> Limits {
     match scheduler {
-        SchedulerConfig::Unified(p) => Limits { token_budget: p.token_budget, max_sequences: p.max_sequences },
-        SchedulerConfig::Chunked(p) => Limits { token_budget: p.token_budget, max_sequences: p.max_sequences },
-        SchedulerConfig::PrefillFirst(p) => Limits { token_budget: p.token_budget, max_sequences: p.max_sequences },
-        SchedulerConfig::Clairvoyant(p) => Limits { token_budget: p.token_budget, max_sequences: p.max_sequences },
+        SchedulerConfig::Unified(p) => {
+            Limits { token_budget: p.token_budget, max_sequences: p.max_sequences }
+        }
+        SchedulerConfig::Chunked(p) => {
+            Limits { token_budget: p.token_budget, max_sequences: p.max_sequences }
+        }
+        SchedulerConfig::PrefillFirst(p) => {
+            Limits { token_budget: p.token_budget, max_sequences: p.max_sequences }
+        }
+        SchedulerConfig::Clairvoyant(p) => {
+            Limits { token_budget: p.token_budget, max_sequences: p.max_sequences }
+        }
         SchedulerConfig::Iteration(p) => Limits { max_sequences: p.max_batch, ..default },
         SchedulerConfig::Static(p) => Limits { max_sequences: p.max_batch, ..default },
         SchedulerConfig::Ideal(_) => default,

@@ -14,8 +14,8 @@ use super::execute::{measure_context, simulate_run};
 use super::plan::{StudyPlan, SystemPlan};
 use super::requests::at_rate;
 
-/// Requests used for the search; enough that an overload shows.
-pub const SLICE: usize = 4_000;
+/// Requests used for the search at most. A shorter slice would miss the peaks that decide about the rest of a trace.
+pub const SLICE: usize = 100_000;
 
 /// Relative width at which the bisection stops.
 const PRECISION: f64 = 0.02;

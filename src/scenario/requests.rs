@@ -31,16 +31,18 @@ impl Requests {
         }
         let problems = spec.check();
         if !problems.is_empty() {
-            return Err(InputErrors(problems.into_iter().map(|e| place(e, &doc.workload, &doc.sources)).collect()));
+            return Err(InputErrors(
+                problems.into_iter().map(|e| place(e, &doc.workload, &doc.sources)).collect(),
+            ));
         }
         Ok(Requests { spec, folder: doc.folder.clone(), node: doc.workload.clone() })
     }
 
     /// Reads the files it needs.
     pub fn open(&self, sources: &Sources) -> Result<OpenWorkload<'_>, InputErrors> {
-        self.spec
-            .open(self.folder.as_deref())
-            .map_err(|errors| InputErrors(errors.0.into_iter().map(|e| place(e, &self.node, sources)).collect()))
+        self.spec.open(self.folder.as_deref()).map_err(|errors| {
+            InputErrors(errors.0.into_iter().map(|e| place(e, &self.node, sources)).collect())
+        })
     }
 
     /// Where the requests come from, as one line.

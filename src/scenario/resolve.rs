@@ -57,8 +57,15 @@ impl Parts {
             let Some(text) = value.and_then(Node::as_str) else {
                 // A wrong type is reported by the strict reader; only absence is a problem of its own.
                 if value.is_none() {
-                    let help = format!("add `{key} = \"…\"` to `[deployment]`; `windtunnel list {}` shows all", list_name(shelf));
-                    errors.0.push(doc.sources.error(place.clone(), format!("no {} is given", shelf.noun()), help));
+                    let help = format!(
+                        "add `{key} = \"…\"` to `[deployment]`; `windtunnel list {}` shows all",
+                        list_name(shelf)
+                    );
+                    errors.0.push(doc.sources.error(
+                        place.clone(),
+                        format!("no {} is given", shelf.noun()),
+                        help,
+                    ));
                 }
                 return None;
             };
@@ -82,7 +89,9 @@ impl Parts {
         let engine_source = find(Shelf::Engines, name, beside, at.clone(), &doc.sources)?;
         let engine = EngineProfile::load(name, beside)?;
         if let Err(found) = engine.for_simulation() {
-            let placed = |e: InputError| doc.sources.error(at.clone(), format!("engine `{name}` {}", e.message), e.help);
+            let placed = |e: InputError| {
+                doc.sources.error(at.clone(), format!("engine `{name}` {}", e.message), e.help)
+            };
             return Err(InputErrors(found.0.into_iter().map(placed).collect()));
         }
         errors.or(Parts { accelerator, model, engine, engine_source })
@@ -122,7 +131,9 @@ fn engine_limits(node: &mut Node, parts: &Parts, sources: &mut Sources) {
     let tables = node.entries_mut().and_then(|entries| entries.get_mut("scheduler"));
     let Some(tables) = tables.and_then(|(_, scheduler)| scheduler.entries_mut()) else { return };
     for key in BUDGETED {
-        let Some(parameters) = tables.get_mut(key).and_then(|(_, table)| table.entries_mut()) else { continue };
+        let Some(parameters) = tables.get_mut(key).and_then(|(_, table)| table.entries_mut()) else {
+            continue;
+        };
         for (name, value) in limits {
             parameters.entry(name.clone()).or_insert_with(|| value.clone());
         }
@@ -157,7 +168,11 @@ impl Builder<'_> {
         }
         self.collect_settings();
         if self.options.max_model_len.is_none() {
-            self.computed("max-model-len", model_limit.to_string(), format!("model `{}`", self.options.model));
+            self.computed(
+                "max-model-len",
+                model_limit.to_string(),
+                format!("model `{}`", self.options.model),
+            );
         }
         let Some(kv) = self.kv(&spec, max_model_len) else { return Err(self.errors) };
         let cost = build_cost(&spec, self.options.backend)?;
@@ -167,7 +182,11 @@ impl Builder<'_> {
             max_model_len,
             late_stop: self.late_stop(&spec),
         };
-        self.computed("late-stop", replica.late_stop.to_string(), "engine profile, scheduler and stages".to_owned());
+        self.computed(
+            "late-stop",
+            replica.late_stop.to_string(),
+            "engine profile, scheduler and stages".to_owned(),
+        );
         let o = &self.options;
         let cluster = ClusterConfig {
             replica,
@@ -217,13 +236,21 @@ impl Builder<'_> {
             self.at_least_one("kv.paged.block", p.block);
             if !(0.0..1.0).contains(&p.watermark) {
                 let message = format!("{} is not a share of the blocks", p.watermark);
-                self.refuse("kv.paged.watermark", message, "write a number from 0 up to, but not including, 1");
+                self.refuse(
+                    "kv.paged.watermark",
+                    message,
+                    "write a number from 0 up to, but not including, 1",
+                );
             }
         }
         if let Some(u) = o.gpu_memory_utilization
             && !(u > 0.0 && u <= 1.0)
         {
-            self.refuse("gpu-memory-utilization", format!("{u} is not a share"), "write a number above 0, at most 1");
+            self.refuse(
+                "gpu-memory-utilization",
+                format!("{u} is not a share"),
+                "write a number above 0, at most 1",
+            );
         }
     }
 
@@ -233,19 +260,22 @@ impl Builder<'_> {
         let both = |a: &str, b: &str| self.node.get(a).is_some() && self.node.get(b).is_some();
         if both("kv-blocks", "gpu-memory-utilization") {
             let other = self.other("gpu-memory-utilization");
-            let message = format!("`kv-blocks` and `gpu-memory-utilization` ({other}) both set the KV memory");
+            let message =
+                format!("`kv-blocks` and `gpu-memory-utilization` ({other}) both set the KV memory");
             self.conflict("kv-blocks", message, "remove one of the two");
         }
         if o.prefix_cache == PrefixCache::Blocks && matches!(o.kv, KvOptions::Reserve(_)) {
             let other = self.other("kv.reserve");
-            let message = format!("`prefix-cache = \"blocks\"` needs paged KV, but `kv.reserve` is set ({other})");
+            let message =
+                format!("`prefix-cache = \"blocks\"` needs paged KV, but `kv.reserve` is set ({other})");
             self.conflict("prefix-cache", message, "use `kv.paged`, or `prefix-cache = \"none\"`");
         }
         let swaps = matches!(o.kv, KvOptions::Paged(p) if p.preemption == PreemptionOptions::Swap);
         if swaps && matches!(o.scheduler, SchedulerConfig::Unified(_)) {
             let other = self.other("scheduler.unified");
-            let message =
-                format!("`preemption = \"swap\"`, but `scheduler.unified` ({other}) only recomputes its victims");
+            let message = format!(
+                "`preemption = \"swap\"`, but `scheduler.unified` ({other}) only recomputes its victims"
+            );
             let help = "write `preemption = \"recompute\"`, or use `scheduler.prefill-first`";
             self.conflict("kv.paged.preemption", message, help);
         }
@@ -264,8 +294,10 @@ impl Builder<'_> {
     fn context_limit(&mut self, model: &Model) -> u32 {
         let Some(limit) = self.options.max_model_len else { return model.max_model_len };
         if limit > model.max_model_len {
-            let message = format!("{limit} tokens, but model `{}` serves {}", model.name, model.max_model_len);
-            let help = format!("write at most {}, or choose a model with a longer context", model.max_model_len);
+            let message =
+                format!("{limit} tokens, but model `{}` serves {}", model.name, model.max_model_len);
+            let help =
+                format!("write at most {}, or choose a model with a longer context", model.max_model_len);
             self.refuse("max-model-len", message, help);
         } else if limit < 2 {
             let message = format!("{limit} leaves no room for one prompt token and one answer token");
@@ -286,7 +318,11 @@ impl Builder<'_> {
             Ok(stages) => spec.pipeline = stages,
             Err(_) => {
                 let message = format!("{} stages are more than 255", o.parallel.pp);
-                self.refuse("parallel.pp", message, "write a number of stages from 1 to the layers of the model");
+                self.refuse(
+                    "parallel.pp",
+                    message,
+                    "write a number of stages from 1 to the layers of the model",
+                );
             }
         }
         spec
@@ -329,7 +365,11 @@ impl Builder<'_> {
             self.errors.0.push(self.sources.error(span, message, help));
             return None;
         }
-        self.computed("kv.usable-blocks", config.blocks.to_string(), "kv-blocks less reserved blocks".to_owned());
+        self.computed(
+            "kv.usable-blocks",
+            config.blocks.to_string(),
+            "kv-blocks less reserved blocks".to_owned(),
+        );
         let limit = replica.effective_limit();
         self.computed("kv.longest-context", limit.to_string(), "min(max-model-len, usable KV)".to_owned());
         Some(config)
@@ -337,13 +377,15 @@ impl Builder<'_> {
 
     /// A stop is seen late by overlapped engines with one stage; bounds and static batches have no such step.
     fn late_stop(&self, spec: &CostSpec) -> bool {
-        let policy = !matches!(self.options.scheduler, SchedulerConfig::Static(_) | SchedulerConfig::Ideal(_));
+        let policy =
+            !matches!(self.options.scheduler, SchedulerConfig::Static(_) | SchedulerConfig::Ideal(_));
         let real = self.options.backend == Backend::Roofline;
         spec.engine.late_stop && policy && real && self.options.parallel.pp == 1
     }
 
     fn collect_settings(&mut self) {
-        for (path, leaf) in self.node.leaves() {
+        let about = |path: &str| path == "note" || path.starts_with("paper.");
+        for (path, leaf) in self.node.leaves().into_iter().filter(|(path, _)| !about(path)) {
             let origin = self.sources.origin(&leaf.span);
             self.settings.push(Setting { path, value: leaf.to_string(), origin });
         }
@@ -364,6 +406,7 @@ fn build_cost(spec: &CostSpec, backend: Backend) -> Result<Arc<dyn StepCost>, In
 
 /// Whether a system uses what no real system knows.
 fn knows_lengths(scheduler: &SchedulerConfig, kv: &KvOptions) -> bool {
-    let reserve = matches!(kv, KvOptions::Reserve(r) if matches!(r.rule, ReserveRule::Exact | ReserveRule::Pow2));
+    let reserve =
+        matches!(kv, KvOptions::Reserve(r) if matches!(r.rule, ReserveRule::Exact | ReserveRule::Pow2));
     scheduler.knows_lengths() || reserve
 }

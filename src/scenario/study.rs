@@ -36,7 +36,11 @@ impl StudyPlan {
         let seeds = doc.head.seeds;
         if seeds == 0 || seeds > SEEDS_MAX {
             let message = format!("`seeds`: {seeds} is not a number of seeds");
-            errors.0.push(doc.sources.error(doc.seeds_place.clone(), message, format!("write 1 to {SEEDS_MAX}")));
+            errors.0.push(doc.sources.error(
+                doc.seeds_place.clone(),
+                message,
+                format!("write 1 to {SEEDS_MAX}"),
+            ));
         }
         let slo = errors.note(read_slo(&doc));
         let mut workload_node = doc.workload.clone();
@@ -129,7 +133,11 @@ fn read_slo(doc: &Document) -> Result<SloOptions, InputErrors> {
     for (key, limit) in limits {
         if limit.is_some_and(|d| d.as_ps() == 0) {
             let message = format!("`slo.{key}`: no request can meet a limit of zero");
-            errors.0.push(doc.sources.error(doc.slo.value_span(key), message, "write a duration, such as `\"1 s\"`"));
+            errors.0.push(doc.sources.error(
+                doc.slo.value_span(key),
+                message,
+                "write a duration, such as `\"1 s\"`",
+            ));
         }
     }
     if let (Some(ttft), Some(e2e)) = (slo.ttft, slo.e2e)
@@ -137,7 +145,11 @@ fn read_slo(doc: &Document) -> Result<SloOptions, InputErrors> {
     {
         let place = doc.sources.origin(&doc.slo.value_span("e2e"));
         let message = format!("`slo.ttft` of {ttft} is longer than `slo.e2e` of {e2e} ({place})");
-        errors.0.push(doc.sources.error(doc.slo.value_span("ttft"), message, "a first token comes before the last"));
+        errors.0.push(doc.sources.error(
+            doc.slo.value_span("ttft"),
+            message,
+            "a first token comes before the last",
+        ));
     }
     if let Some(share) = slo.attainment
         && !(share > 0.0 && share <= 1.0)
@@ -162,19 +174,37 @@ fn read_axis(workload: &mut Node, sources: &Sources) -> Result<Axis, InputErrors
         (Some((_, node)), None) => {
             let loads = list::<f64>(&node, "workload.load", sources)?;
             let valid = |&load: &f64| load > 0.0 && load <= LOAD_MAX;
-            check_points(&node, &loads, valid, "load", "write shares of the capacity, such as `[0.5, 0.8]`", sources)?;
+            check_points(
+                &node,
+                &loads,
+                valid,
+                "load",
+                "write shares of the capacity, such as `[0.5, 0.8]`",
+                sources,
+            )?;
             Ok(Axis::Loads(loads))
         }
         (None, Some((_, node))) => {
             let rates = list::<RequestRate>(&node, "workload.rate", sources)?;
-            check_points(&node, &rates, |_| true, "rate", "write rates, such as `[\"2 req/s\", \"4 req/s\"]`", sources)?;
+            check_points(
+                &node,
+                &rates,
+                |_| true,
+                "rate",
+                "write rates, such as `[\"2 req/s\", \"4 req/s\"]`",
+                sources,
+            )?;
             Ok(Axis::Rates(rates))
         }
     }
 }
 
 /// One value or a list of them.
-fn list<T: serde::de::DeserializeOwned>(node: &Node, path: &str, sources: &Sources) -> Result<Vec<T>, InputErrors> {
+fn list<T: serde::de::DeserializeOwned>(
+    node: &Node,
+    path: &str,
+    sources: &Sources,
+) -> Result<Vec<T>, InputErrors> {
     match &node.value {
         Value::Array(_) => from_tree(node, path, sources),
         _ => from_tree(node, path, sources).map(|value| vec![value]),
@@ -210,8 +240,10 @@ fn check_points<T: PartialEq + std::fmt::Debug>(
     errors.or(())
 }
 
-/// One problem per place: a wrong `[deployment]` is found again by every system.
+/// One problem per place, because a wrong `[deployment]` is found again by every system; in the order of the file.
 fn dedupe(errors: &mut InputErrors) {
+    let at = |e: &InputError| (e.source.as_ref().map(|s| s.name.clone()), e.span.as_ref().map(|s| s.start));
+    errors.0.sort_by_key(at);
     let mut seen: Vec<(Option<Range<usize>>, String, String)> = Vec::new();
     errors.0.retain(|e: &InputError| {
         let name = e.source.as_ref().map_or_else(String::new, |s| s.name.to_string());
@@ -228,10 +260,12 @@ fn unused_variants(doc: &Document) -> Vec<String> {
     let base_of = |name: &str| doc.systems_node.get(&format!("{name}.base")).and_then(Node::as_str);
     let names = doc.variant_names();
     let compared = |name: &str| doc.systems.as_ref().is_some_and(|s| s.compare.iter().any(|n| n == name));
-    let used = |name: &str| {
-        compared(name) || names.iter().any(|n| *n != name && base_of(n) == Some(name))
-    };
-    names.iter().filter(|name| !used(name)).map(|name| format!("system `{name}` is defined but not compared")).collect()
+    let used = |name: &str| compared(name) || names.iter().any(|n| *n != name && base_of(n) == Some(name));
+    names
+        .iter()
+        .filter(|name| !used(name))
+        .map(|name| format!("system `{name}` is defined but not compared"))
+        .collect()
 }
 
 /// Values of the study itself, for `explain`.
@@ -247,6 +281,10 @@ fn study_settings(doc: &Document) -> Vec<Setting> {
         }
     }
     let seeds = doc.head.seeds.to_string();
-    settings.push(Setting { path: "seeds".to_owned(), value: seeds, origin: doc.sources.origin(&doc.seeds_place) });
+    settings.push(Setting {
+        path: "seeds".to_owned(),
+        value: seeds,
+        origin: doc.sources.origin(&doc.seeds_place),
+    });
     settings
 }

@@ -13,7 +13,11 @@ impl Executed {
         Study {
             title: plan.title.clone(),
             scenario_name: plan.name.clone(),
-            scenario_text: plan.sources.all().next().map_or_else(String::new, |(source, _)| source.text.to_string()),
+            scenario_text: plan
+                .sources
+                .all()
+                .next()
+                .map_or_else(String::new, |(source, _)| source.text.to_string()),
             resolved_plan: resolved_plan(plan, &self),
             reference: reference.name.clone(),
             slo: plan.slo,
@@ -29,7 +33,8 @@ impl Executed {
 }
 
 fn info(system: &SystemPlan) -> SystemInfo {
-    let paper = system.paper.as_ref().map_or_else(String::new, |p| format!("{} ({}), {}", p.title, p.venue, p.url));
+    let paper =
+        system.paper.as_ref().map_or_else(String::new, |p| format!("{} ({}), {}", p.title, p.venue, p.url));
     let bound = system.paper.as_ref().is_some_and(|p| p.row == "bound");
     let notes = system.options.note.clone().unwrap_or_default();
     SystemInfo { name: system.name.clone(), paper, bound, oracle: system.oracle, notes }

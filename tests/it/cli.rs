@@ -43,7 +43,9 @@ fn quickstart_works_in_an_empty_folder() {
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(0), "{stderr}");
     let stdout = String::from_utf8(output.stdout).unwrap();
-    for system in ["fastertransformer", "orca", "vllm-0.2", "sarathi-serve", "vllm-v1", "ideal", "clairvoyant"] {
+    for system in
+        ["fastertransformer", "orca", "vllm-0.2", "sarathi-serve", "vllm-v1", "ideal", "clairvoyant"]
+    {
         assert!(stdout.contains(system), "{system} is missing:\n{stdout}");
     }
     assert!(stderr.contains("capacity of `vllm-v1`") && stderr.contains("index.html"), "{stderr}");
@@ -104,7 +106,9 @@ fn a_folder_of_others_is_not_replaced() {
 
 #[test]
 fn every_list_has_rows_and_every_embedded_scenario_resolves() {
-    for what in ["systems", "accelerators", "models", "engines", "workloads", "metrics", "formats", "scenarios"] {
+    for what in
+        ["systems", "accelerators", "models", "engines", "workloads", "metrics", "formats", "scenarios"]
+    {
         let (_folder, mut command) = windtunnel();
         let output = command.args(["list", what]).output().unwrap();
         assert_eq!(output.status.code(), Some(0), "{what}");
@@ -120,7 +124,15 @@ fn every_list_has_rows_and_every_embedded_scenario_resolves() {
 fn explain_says_where_each_value_comes_from() {
     let (_folder, mut command) = windtunnel();
     let output = command
-        .args(["explain", "scenario", "quickstart", "--set", "deployment.replicas=2", "--set", "slo.ttft=2 s"])
+        .args([
+            "explain",
+            "scenario",
+            "quickstart",
+            "--set",
+            "deployment.replicas=2",
+            "--set",
+            "slo.ttft=2 s",
+        ])
         .output()
         .unwrap();
     let stdout = String::from_utf8(output.stdout).unwrap();
@@ -135,7 +147,8 @@ fn explain_says_where_each_value_comes_from() {
 #[test]
 fn explain_step_shows_the_bound_below_the_step() {
     let (_folder, mut command) = windtunnel();
-    let arguments = ["explain", "step", "--accelerator", "h100-sxm", "--model", "llama-3.1-8b", "--decode", "64"];
+    let arguments =
+        ["explain", "step", "--accelerator", "h100-sxm", "--model", "llama-3.1-8b", "--decode", "64"];
     let output = command.args(arguments).output().unwrap();
     let stdout = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(0));

@@ -52,7 +52,8 @@ fn v1_cannot_use_its_null_block() {
 
 #[test]
 fn allocation_follows_the_preset() {
-    let allocation = |name: &str| resolve(name, &["deployment.kv-blocks=10000"]).systems[0].cluster.replica.kv.allocation;
+    let allocation =
+        |name: &str| resolve(name, &["deployment.kv-blocks=10000"]).systems[0].cluster.replica.kv.allocation;
     assert_eq!(allocation("orca"), Allocation::Reserve(ReserveRule::MaxTokens));
     assert_eq!(allocation("fastertransformer"), Allocation::Reserve(ReserveRule::MaxModelLen));
     assert_eq!(allocation("sarathi-serve"), Allocation::Paged { watermark: 100 });
@@ -60,7 +61,13 @@ fn allocation_follows_the_preset() {
 
 #[test]
 fn oracles_are_marked() {
-    for (name, oracle) in [("orca-oracle", true), ("orca-pow2", true), ("clairvoyant", true), ("orca", false), ("vllm-v1", false)] {
+    for (name, oracle) in [
+        ("orca-oracle", true),
+        ("orca-pow2", true),
+        ("clairvoyant", true),
+        ("orca", false),
+        ("vllm-v1", false),
+    ] {
         assert_eq!(resolve(name, &[]).systems[0].oracle, oracle, "{name}");
     }
 }

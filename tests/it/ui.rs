@@ -41,7 +41,8 @@ fn has_place(stderr: &str, words: &[String]) -> bool {
     let positions = stderr.split(|c: char| c.is_whitespace() || matches!(c, '[' | ']'));
     let is_position = |word: &str| {
         let mut parts = word.trim_end_matches(':').rsplitn(3, ':');
-        let number = |p: Option<&str>| p.is_some_and(|p| !p.is_empty() && p.bytes().all(|b| b.is_ascii_digit()));
+        let number =
+            |p: Option<&str>| p.is_some_and(|p| !p.is_empty() && p.bytes().all(|b| b.is_ascii_digit()));
         number(parts.next()) && number(parts.next()) && parts.next().is_some_and(|f| !f.is_empty())
     };
     positions.into_iter().any(is_position) || words.iter().any(|w| stderr.contains(w.as_str()))
