@@ -39,7 +39,9 @@ pub(super) fn generate(spec: &TwinSpec, window: Window, rate_scale: f64, seed: u
         classes.extend(stream.part.iter().map(|p| p.class.clone()));
         streams.push(StreamProcess::new(spec, stream, first, rate_scale, seed));
     }
-    let end_ps = window.to_ps.unwrap_or(u64::MAX);
+    let lead_in = spec.lead_in.as_ps();
+    let from_ps = window.from_ps.saturating_add(lead_in);
+    let end_ps = window.to_ps.map_or(u64::MAX, |to| to.saturating_add(lead_in));
     let wanted = window.requests.unwrap_or(usize::MAX);
     let (mut ready, mut pending) = (Vec::new(), Vec::<Row>::new());
     let mut bin = 0u64;
@@ -52,10 +54,10 @@ pub(super) fn generate(spec: &TwinSpec, window: Window, rate_scale: f64, seed: u
             stream.bin(bin, &mut pending);
         }
         settle(&mut pending, &mut ready, bin_end);
-        if bin_end <= window.from_ps {
+        if bin_end <= from_ps {
             ready.clear();
-        } else if window.from_ps > bin_end - spec.bin.as_ps() || end_ps < bin_end {
-            let (from, to) = (u128::from(window.from_ps), u128::from(end_ps));
+        } else if from_ps > bin_end - spec.bin.as_ps() || end_ps < bin_end {
+            let (from, to) = (u128::from(from_ps), u128::from(end_ps));
             ready.retain(|r| r.time >= from && r.time < to);
         }
         bin += 1;
@@ -67,6 +69,7 @@ pub(super) fn generate(spec: &TwinSpec, window: Window, rate_scale: f64, seed: u
     ready.truncate(wanted);
     for (number, row) in (0u32..).zip(&mut ready) {
         row.number = number;
+        row.time -= u128::from(lead_in);
     }
     let report = LoadReport { rows_read: ready.len() as u64, ..LoadReport::default() };
     Ok(Rows { rows: ready, classes, chains: None, timed: true, clock: Clock::Detect, report })

@@ -17,6 +17,10 @@ pub struct TwinSpec {
     /// Length of a bin: rates are constant inside it.
     #[serde(with = "duration")]
     pub bin: SimDuration,
+    /// The process starts this long before the origin, so that sessions are under way there; not with `weekly` or
+    /// `on-by-hour`, whose hours count from the start.
+    #[serde(default, with = "duration")]
+    pub lead_in: SimDuration,
     /// The streams, superposed.
     pub stream: Vec<StreamSpec>,
     /// Length mixtures by name.
@@ -275,6 +279,11 @@ impl TwinSpec {
         };
         need(self.bin > SimDuration::ZERO, "bin".into(), "must be longer than zero");
         need(!self.stream.is_empty(), "stream".into(), "needs at least one stream");
+        let calendar = |s: &StreamSpec| {
+            matches!(s.envelope, Envelope::Weekly(_)) || s.switch.as_ref().is_some_and(|w| w.on_by_hour.is_some())
+        };
+        let free = self.lead_in == SimDuration::ZERO || !self.stream.iter().any(calendar);
+        need(free, "lead-in".into(), "cannot be combined with hours of the day");
         for (i, stream) in self.stream.iter().enumerate() {
             let hourly = self.bin == SimDuration::from_secs(3_600);
             let key = |name: &str| format!("stream[{i}].{name}");
