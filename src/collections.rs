@@ -10,7 +10,7 @@ pub struct LookupMap<K, V>(#[expect(clippy::disallowed_types, reason = "hidden")
 
 impl<K, V> Default for LookupMap<K, V> {
     fn default() -> Self {
-        LookupMap(FxHashMap::default())
+        LookupMap(Default::default())
     }
 }
 

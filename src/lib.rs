@@ -1,12 +1,17 @@
 //! windtunnel: a wind tunnel for LLM serving systems.
 
 pub mod catalog;
+pub mod cluster;
 pub mod collections;
 pub mod cost;
 pub mod diagnostic;
 pub mod engine;
+pub mod hardware;
 pub mod ids;
+pub mod kernel;
+pub mod kv;
 pub mod metrics;
+pub mod model;
 pub mod policy;
 pub mod rng;
 pub mod units;

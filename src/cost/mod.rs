@@ -4,6 +4,22 @@
 //! layers; all later arithmetic is integer, so that `k` steps added one by one and `k` steps in closed form agree to
 //! the picosecond. Equations: `docs/cost-model.md`.
 
+mod datasheet;
+mod engine_profile;
+mod memo;
+mod memory;
+mod roofline;
+mod spec;
+mod terms;
+
+pub use datasheet::Datasheet;
+pub use engine_profile::{
+    Collectives, EngineMemory, EngineProfile, Graphs, HostMode, Limits, LimitsByClass, Overhead, Sampler,
+};
+pub use memory::{KvCapacity, MemoryRequest, kv_blocks};
+pub use roofline::{ExactStep, Roofline};
+pub use spec::{CostSpec, Overrides, Precision};
+
 use crate::units::SimDuration;
 
 /// What the decoding sequences of one step look like to the cost model.
@@ -78,7 +94,8 @@ pub struct Segment {
     pub linear: u64,
     /// Constant part of `gpu` that is collectives, in ps.
     pub link: u64,
-    /// Largest context sum for which the line holds.
+    /// Largest context sum for which the line holds, at least the one it was asked for. A line without an end stops
+    /// at 2^36 tokens, so that `total + total_slope·until` fits an u64; ask again there.
     pub until: u64,
 }
 

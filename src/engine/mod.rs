@@ -1,4 +1,23 @@
 //! One replica: request state machine, population, pipeline; applies a `StepPlan` and advances time.
 
+mod apply;
+mod audit;
+mod clock;
+mod cohort;
+mod complete;
 pub mod config;
+mod flight;
+mod gaps;
+mod launch;
+mod load;
+mod replica;
+mod request;
 pub mod view;
+mod world;
+
+pub(crate) use flight::line_sum;
+pub use load::Load;
+pub(crate) use load::last_multiple;
+pub(crate) use replica::Replica;
+pub(crate) use request::Phase;
+pub(crate) use world::World;

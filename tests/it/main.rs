@@ -1,6 +1,24 @@
 //! The integration tests: one binary, one module a topic.
 
+mod conformance;
+mod cost;
+mod cost_bounds;
+mod cost_files;
+mod cost_ground_truth;
+mod cost_known_answers;
+mod cost_lines;
+mod eut;
+mod oracle;
+mod scheduler_bounds;
+mod scheduler_chunked;
+mod scheduler_iteration;
+mod scheduler_prefill_first;
+mod scheduler_registry;
+mod scheduler_static;
+mod scheduler_unified;
+mod served_logs;
 mod shared_data;
+mod tidy;
 mod workload_baseline;
 mod workload_formats;
 mod workload_spec;

@@ -1,8 +1,14 @@
 //! Batch formation inside a replica: the contract, and the registry of mechanisms.
 
+mod blocks;
+mod parameters;
 mod plan;
 
+pub use parameters::BadParameter;
 pub use plan::{Admission, Decode, Horizon, Preempt, StepPlan};
+pub use static_batch::RaggedPrompts;
+
+use parameters::Mechanism;
 
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +26,8 @@ use crate::engine::view::EngineView;
 /// * The plan must fit: blocks it needs (admissions, chunks, decode growth, swap-ins, less what its preemptions free)
 ///   are at most what is free. A plan that cannot fit must name victims.
 /// * Work-conserving: if any request could make progress the plan is not empty, unless the policy's file says why.
+/// * A policy keeps no state that the number of `plan` calls could change; what a plan must remember of an earlier
+///   one (the length a static batch was formed at) is set only by plans that admit or while batches are in flight.
 /// * Check first, then decide: the plan is built so that each entry is feasible given the entries before it.
 pub trait Scheduler: Send {
     /// Decides one step. `plan` arrives empty.
@@ -53,165 +61,94 @@ pub enum Completion {
     },
 }
 
+/// Where a mechanism was published.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Paper {
+    /// Title of the paper or project.
+    pub title: &'static str,
+    /// Venue and year, or who publishes it.
+    pub venue: &'static str,
+    /// Where to read it.
+    pub url: &'static str,
+    /// Its row in the project's reading list.
+    pub row: &'static str,
+}
+
+/// One line per mechanism: file and parameter struct, key, summary, whether it reads true output lengths, paper.
 macro_rules! schedulers {
-    ($($(#[$doc:meta])* $variant:ident($params:ident) = $module:ident, $key:literal;)+) => {
+    ($($module:ident::$variant:ident = $key:literal, $summary:literal, knows_lengths: $lengths:literal
+        $(, paper: $title:literal, $venue:literal, $url:literal, $row:literal)?;)+) => {
+        $(mod $module; pub use $module::$variant;)+
+
         /// Which scheduler, with its parameters. Written as `scheduler.KEY = { … }`.
         #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
         #[serde(rename_all = "kebab-case")]
         pub enum SchedulerConfig {
-            $($(#[$doc])* #[serde(rename = $key)] $variant($params),)+
+            $(#[doc = $summary] #[serde(rename = $key)] $variant($variant),)+
         }
 
         impl SchedulerConfig {
             /// Every mechanism with its default parameters, in registry order.
             pub fn all() -> Vec<SchedulerConfig> {
-                vec![$(SchedulerConfig::$variant($params::default()),)+]
+                vec![$(SchedulerConfig::$variant($variant::default()),)+]
             }
 
             /// The key of the mechanism in TOML.
             pub fn key(&self) -> &'static str {
                 match self { $(SchedulerConfig::$variant(_) => $key,)+ }
             }
+
+            /// What it does, in one line.
+            pub fn summary(&self) -> &'static str {
+                match self { $(SchedulerConfig::$variant(_) => $summary,)+ }
+            }
+
+            /// Where it was published; absent for the bounds.
+            pub fn paper(&self) -> Option<Paper> {
+                match self {
+                    $(SchedulerConfig::$variant(_) => None$(
+                        .or(Some(Paper { title: $title, venue: $venue, url: $url, row: $row }))
+                    )?,)+
+                }
+            }
+
+            /// Whether it reads true output lengths (an oracle; marked in reports).
+            pub fn knows_lengths(&self) -> bool {
+                match self { $(SchedulerConfig::$variant(_) => $lengths,)+ }
+            }
+
+            /// The scheduler of one replica. `None` for `ideal`, which the cluster runs without a replica.
+            pub fn build(&self) -> Option<Box<dyn Scheduler>> {
+                match self { $(SchedulerConfig::$variant(parameters) => parameters.build(),)+ }
+            }
+
+            /// Refuses parameters that no run can work with.
+            ///
+            /// # Errors
+            /// The key below `scheduler.KEY`, what is wrong with its value, and what to do about it.
+            pub fn validate(&self) -> Result<(), BadParameter> {
+                match self { $(SchedulerConfig::$variant(parameters) => parameters.validate(),)+ }
+            }
         }
     };
 }
 
 schedulers! {
-    /// vLLM V1: one token loop over running, then waiting.
-    Unified(Unified) = unified, "unified";
-    /// Sarathi-Serve, FastGen: decodes first, prompt chunks fill a token budget.
-    Chunked(Chunked) = chunked, "chunked";
-    /// vLLM V0: prompts first in batches of their own, then decodes.
-    PrefillFirst(PrefillFirst) = prefill_first, "prefill-first";
-    /// Orca: whole prompts and decodes mixed, reservation at admission.
-    Iteration(Iteration) = iteration, "iteration";
-    /// FasterTransformer: a batch runs to its end.
-    Static(Static) = static_batch, "static";
-    /// Bound: every request alone on the accelerator from its arrival.
-    Ideal(Ideal) = ideal, "ideal";
-    /// Bound: shortest job first with known lengths.
-    Clairvoyant(Clairvoyant) = clairvoyant, "clairvoyant";
-}
-
-/// Parameters of `unified` (vLLM V1).
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
-pub struct Unified {
-    /// Tokens per step (`max_num_batched_tokens`).
-    pub token_budget: u32,
-    /// Running requests (`max_num_seqs`).
-    pub max_sequences: u32,
-    /// Longest chunk of one prompt per step (`long_prefill_token_threshold`); 0: no limit.
-    pub long_prefill_threshold: u32,
-    /// Admit only if the whole prompt fits in free blocks (`scheduler_reserve_full_isl`, on in 0.19).
-    pub reserve_full_prompt: bool,
-}
-
-impl Default for Unified {
-    fn default() -> Self {
-        Unified {
-            token_budget: 2048,
-            max_sequences: 256,
-            long_prefill_threshold: 0,
-            reserve_full_prompt: true,
-        }
-    }
-}
-
-/// Parameters of `chunked` (Sarathi-Serve, FastGen).
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
-pub struct Chunked {
-    /// Tokens per step that prompt chunks may fill up to; decodes count but are never cut.
-    pub token_budget: u32,
-    /// Running requests.
-    pub max_sequences: u32,
-}
-
-impl Default for Chunked {
-    fn default() -> Self {
-        Chunked { token_budget: 2048, max_sequences: 128 }
-    }
-}
-
-/// Parameters of `prefill-first` (vLLM V0).
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
-pub struct PrefillFirst {
-    /// Prompt tokens per prefill step (`max_num_batched_tokens`); a longer prompt goes alone.
-    pub token_budget: u32,
-    /// Running requests (`max_num_seqs`).
-    pub max_sequences: u32,
-}
-
-impl Default for PrefillFirst {
-    fn default() -> Self {
-        PrefillFirst { token_budget: 4096, max_sequences: 256 }
-    }
-}
-
-/// Parameters of `iteration` (Orca).
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
-pub struct Iteration {
-    /// Requests per batch (`max_bs`).
-    pub max_batch: u32,
-}
-
-impl Default for Iteration {
-    fn default() -> Self {
-        Iteration { max_batch: 128 }
-    }
-}
-
-/// How `static` treats prompts of different lengths.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum RaggedPrompts {
-    /// Prefill all at the shortest prompt's length, feed the rest token by token (FasterTransformer, Orca §6.2).
-    #[default]
-    Shortest,
-    /// Pad all to the longest prompt.
-    Padded,
-}
-
-/// Parameters of `static` (FasterTransformer).
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
-pub struct Static {
-    /// Requests per batch.
-    pub max_batch: u32,
-    /// Requests per micro-batch under pipeline parallelism; 0: the whole batch.
-    pub micro_batch: u32,
-    /// Prompts of different lengths.
-    pub ragged: RaggedPrompts,
-    /// Deliver each answer as it is computed instead of at the end of the batch.
-    pub return_early: bool,
-}
-
-impl Default for Static {
-    fn default() -> Self {
-        Static { max_batch: 8, micro_batch: 0, ragged: RaggedPrompts::Shortest, return_early: false }
-    }
-}
-
-/// Parameters of `ideal`: none.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Ideal {}
-
-/// Parameters of `clairvoyant`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
-pub struct Clairvoyant {
-    /// Tokens per step that prompt chunks may fill up to.
-    pub token_budget: u32,
-    /// Running requests.
-    pub max_sequences: u32,
-}
-
-impl Default for Clairvoyant {
-    fn default() -> Self {
-        Clairvoyant { token_budget: 2048, max_sequences: 256 }
-    }
+    unified::Unified = "unified", "vLLM V1: one token loop over running, then waiting", knows_lengths: false,
+        paper: "Efficient Memory Management for Large Language Model Serving with PagedAttention (engine V1 of vLLM)",
+        "SOSP'23; vLLM 2025", "https://blog.vllm.ai/2025/01/27/v1-alpha-release.html", "A10";
+    chunked::Chunked = "chunked", "Sarathi-Serve, FastGen: decodes first, prompt chunks fill a token budget", knows_lengths: false,
+        paper: "Taming Throughput-Latency Tradeoff in LLM Inference with Sarathi-Serve",
+        "OSDI'24", "https://arxiv.org/abs/2403.02310", "A31";
+    prefill_first::PrefillFirst = "prefill-first", "vLLM V0: prompts first in batches of their own, then decodes", knows_lengths: false,
+        paper: "Efficient Memory Management for Large Language Model Serving with PagedAttention",
+        "SOSP'23", "https://arxiv.org/abs/2309.06180", "A10";
+    iteration::Iteration = "iteration", "Orca: whole prompts and decodes mixed, reservation at admission", knows_lengths: false,
+        paper: "Orca: A Distributed Serving System for Transformer-Based Generative Models",
+        "OSDI'22", "https://www.usenix.org/conference/osdi22/presentation/yu", "A22";
+    static_batch::Static = "static", "FasterTransformer: a batch runs to its end", knows_lengths: false,
+        paper: "FasterTransformer, as described in section 6.2 of Orca",
+        "NVIDIA; OSDI'22", "https://github.com/NVIDIA/FasterTransformer", "A11";
+    ideal::Ideal = "ideal", "Bound: every request alone on the accelerator from its arrival", knows_lengths: false;
+    clairvoyant::Clairvoyant = "clairvoyant", "Bound: shortest job first with known lengths", knows_lengths: true;
 }

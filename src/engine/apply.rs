@@ -1,0 +1,338 @@
+//! Applies a plan: checks it against the scheduler's contract, moves requests and blocks, in the order of
+//! docs/semantics.md §3: preemptions free, hits are pinned, then blocks are taken.
+
+use crate::cluster::Violation;
+use crate::ids::RequestId;
+use crate::metrics::record::Cause;
+use crate::policy::scheduler::{Admission, Decode, Preempt};
+use crate::units::SimTime;
+
+use super::flight::Flight;
+use super::replica::{ReplicaState, insert_ordered, remove_ordered};
+use super::request::Phase;
+use super::world::World;
+
+/// Marks a hit on a block that an earlier admission of the same plan is about to fill.
+const PENDING: u32 = u32::MAX - 1;
+
+/// Blocks that a step moves to or from host memory.
+type Moved = u32;
+
+impl ReplicaState {
+    /// Applies `flight.plan` at `now` and fills the flight's chunks, members and shape.
+    pub fn apply(
+        &mut self,
+        flight: &mut Flight,
+        now: SimTime,
+        world: &mut World<'_>,
+    ) -> Result<(), Violation> {
+        flight.start = now;
+        let plan = std::mem::take(&mut flight.plan);
+        let mut moved: Moved = 0;
+        for &(id, kind) in &plan.preempt {
+            self.expect_ready(id, "preempt", now, world)?;
+            moved += self.preempt(id, kind, now, world);
+        }
+        for &id in &plan.swap_in {
+            moved += self.swap_in(id, now, world)?;
+        }
+        for admission in &plan.admit {
+            self.admit(admission, now, world)?;
+        }
+        for admission in &plan.admit {
+            self.allocate(admission, now, world)?;
+        }
+        for &(id, tokens) in &plan.prefill {
+            self.start_chunk(id, tokens, now, world)?;
+            flight.chunks.push(self.chunk(id, tokens, plan.pad_prefill_to, world));
+        }
+        for &id in &plan.feed {
+            self.feed(id, now, world)?;
+        }
+        flight.plan = plan;
+        self.start_decode(flight, now, world)?;
+        if moved > 0 {
+            world.counters.swapped_blocks += u64::from(moved);
+            flight.swap = world.cost.swap(moved);
+        }
+        Ok(())
+    }
+
+    fn preempt(&mut self, id: RequestId, kind: Preempt, now: SimTime, world: &mut World<'_>) -> Moved {
+        if world.request(id).stopping {
+            self.remove(id, now, world);
+            return 0;
+        }
+        let was_decoding = world.request(id).phase == Phase::Decoding;
+        if was_decoding {
+            self.depart(id, world);
+        }
+        self.forget_running(id, world);
+        let piped = world.stages() > 1;
+        let request = world.request_mut(id);
+        if piped && !request.recovering && request.mark < now {
+            request.charge(Cause::Bubble, now);
+        }
+        if !request.recovering {
+            request.mark = now;
+            request.recovering = request.generated > 0;
+        }
+        request.record.preemptions += 1;
+        let blocks = self.pool.blocks_for(request.computed);
+        let swaps = kind == Preempt::Swap && was_decoding && blocks <= self.pool.host_free();
+        if swaps {
+            request.phase = Phase::Swapped;
+            self.pool.host_take(blocks);
+            self.release(id, None, world);
+            insert_ordered(&mut self.swapped, id, world);
+        } else {
+            let computed = std::mem::take(&mut request.computed);
+            request.phase = Phase::Waiting;
+            request.fed = false;
+            request.dropped = computed;
+            request.record.recomputed += computed;
+            world.counters.recomputed_tokens += u64::from(computed);
+            self.release(id, Some(computed / self.pool.block()), world);
+            let number = world.request(id).number;
+            let at = self.waiting.iter().position(|&w| world.request(w).number > number);
+            self.waiting.insert(at.unwrap_or(self.waiting.len()), id);
+        }
+        world.counters.preemptions += 1;
+        if swaps { blocks } else { 0 }
+    }
+
+    fn swap_in(&mut self, id: RequestId, now: SimTime, world: &mut World<'_>) -> Result<Moved, Violation> {
+        if world.request(id).phase != Phase::Swapped {
+            return Err(self.broken(now, format!("swap-in of {id}, which is not swapped out")));
+        }
+        remove_ordered(&mut self.swapped, id, world);
+        let request = world.request_mut(id);
+        let blocks = self.pool.blocks_for(request.computed);
+        self.expect_free(blocks, "swap-in", id, now)?;
+        self.pool.host_release(blocks);
+        self.pool.take(blocks);
+        request.blocks = blocks;
+        insert_ordered(&mut self.running, id, world);
+        self.join(id, world);
+        Ok(blocks)
+    }
+
+    /// Moves a waiting request to running and pins the blocks it hits.
+    fn admit(&mut self, admission: &Admission, now: SimTime, world: &mut World<'_>) -> Result<(), Violation> {
+        let &Admission { request: id, hit, .. } = admission;
+        if world.request(id).phase != Phase::Waiting {
+            return Err(self.broken(now, format!("admission of {id}, which is not waiting")));
+        }
+        if self.waiting.front() == Some(&id) {
+            self.waiting.pop_front();
+        } else if let Some(at) = self.waiting.iter().position(|&w| w == id) {
+            self.waiting.remove(at);
+        }
+        let keyed_range = world.keyed_range(id);
+        let hit_blocks = hit / self.pool.block();
+        let mut keyed = std::mem::take(&mut world.request_mut(id).keyed);
+        keyed.clear();
+        for index in 0..hit_blocks.min(keyed_range) {
+            let node = self.pool.find(world.key(id, index)).map_or(PENDING, |(node, _)| node);
+            if node != PENDING {
+                self.pool.pin(node);
+            }
+            keyed.push(node);
+        }
+        if hit_blocks > keyed_range {
+            let own = self.pool.pin_private(id);
+            if own != hit_blocks - keyed_range {
+                return Err(self.broken(now, format!("{id} hits {own} of its own blocks, planned otherwise")));
+            }
+        } else {
+            self.pool.forget_private(id);
+        }
+        let request = world.request_mut(id);
+        request.phase = Phase::Prefilling;
+        request.keyed = keyed;
+        request.computed = hit;
+        request.blocks = hit_blocks;
+        if request.record.preemptions == 0 {
+            request.record.cached += hit;
+            world.counters.cached_tokens += u64::from(hit);
+        } else {
+            let regained = hit.min(request.dropped);
+            request.record.recomputed -= regained;
+            request.dropped = 0;
+            world.counters.recomputed_tokens -= u64::from(regained);
+        }
+        let request = world.request_mut(id);
+        if request.record.preemptions > 0 && !request.recovering {
+            request.charge(Cause::PreemptionLoss, now);
+        }
+        insert_ordered(&mut self.running, id, world);
+        insert_ordered(&mut self.partial, id, world);
+        Ok(())
+    }
+
+    /// Takes the blocks that an admission sets aside beyond its hits.
+    fn allocate(
+        &mut self,
+        admission: &Admission,
+        now: SimTime,
+        world: &mut World<'_>,
+    ) -> Result<(), Violation> {
+        let id = admission.request;
+        let wanted = if world.reserves() { world.reservation(id) } else { admission.allocate };
+        let blocks = self.pool.blocks_for(wanted);
+        let extra = blocks.saturating_sub(world.request(id).blocks);
+        self.expect_free(extra, "admission", id, now)?;
+        self.pool.take(extra);
+        world.request_mut(id).blocks += extra;
+        Ok(())
+    }
+
+    /// Starts a prompt chunk: blocks, keys, the end of queueing.
+    fn start_chunk(
+        &mut self,
+        id: RequestId,
+        tokens: u32,
+        now: SimTime,
+        world: &mut World<'_>,
+    ) -> Result<(), Violation> {
+        let request = world.request(id);
+        let (computed, left) = (request.computed, request.tokens() - request.computed);
+        if request.phase != Phase::Prefilling || tokens == 0 || tokens > left {
+            let message =
+                format!("chunk of {tokens} tokens for {id}, which is {:?} with {left} left", request.phase);
+            return Err(self.broken(now, message));
+        }
+        let target = computed + tokens;
+        let extra = self.pool.blocks_for(target).saturating_sub(request.blocks);
+        self.expect_free(extra, "chunk", id, now)?;
+        self.pool.take(extra);
+        let request = world.request_mut(id);
+        request.blocks += extra;
+        if request.record.scheduled == SimTime::MAX {
+            request.record.scheduled = now;
+            request.charge(Cause::Queue, now);
+        }
+        if self.pool.caches() {
+            self.enter_keys(id, target, world);
+        }
+        if self.stage_free.len() > 1 {
+            remove_ordered(&mut self.partial, id, world);
+            world.request_mut(id).phase = Phase::Flying;
+        }
+        Ok(())
+    }
+
+    /// Enters the keys of the prompt blocks that are full once `computed` tokens are there.
+    fn enter_keys(&mut self, id: RequestId, computed: u32, world: &mut World<'_>) {
+        let full = (computed / self.pool.block()).min(world.keyed_range(id));
+        let mut keyed = std::mem::take(&mut world.request_mut(id).keyed);
+        for (index, node) in keyed.iter_mut().enumerate().filter(|(_, node)| **node == PENDING) {
+            let key = world.key(id, u32::try_from(index).expect("a block count"));
+            let (entered, _) =
+                self.pool.find(key).expect("an earlier admission of this plan entered the key");
+            self.pool.pin(entered);
+            *node = entered;
+        }
+        for index in u32::try_from(keyed.len()).expect("a block count")..full {
+            keyed.push(self.pool.enter(world.key(id, index)));
+        }
+        world.request_mut(id).keyed = keyed;
+    }
+
+    fn chunk(&self, id: RequestId, tokens: u32, pad_to: u32, world: &World<'_>) -> crate::cost::Chunk {
+        if pad_to > 0 {
+            return crate::cost::Chunk { tokens: pad_to, past: 0 };
+        }
+        crate::cost::Chunk { tokens, past: world.request(id).computed }
+    }
+
+    /// From now on the request gets its remaining prompt with the decoding ones.
+    fn feed(&mut self, id: RequestId, now: SimTime, world: &mut World<'_>) -> Result<(), Violation> {
+        if world.request(id).phase != Phase::Prefilling {
+            return Err(self.broken(now, format!("feed of {id}, whose prompt is not incomplete")));
+        }
+        remove_ordered(&mut self.partial, id, world);
+        let request = world.request_mut(id);
+        request.fed = true;
+        request.phase = Phase::Decoding;
+        self.join(id, world);
+        Ok(())
+    }
+
+    /// Fills the decoding part of the flight; checks that its growth fits.
+    fn start_decode(
+        &mut self,
+        flight: &mut Flight,
+        now: SimTime,
+        world: &mut World<'_>,
+    ) -> Result<(), Violation> {
+        let piped = self.stage_free.len() > 1;
+        let listed = match &mut flight.plan.decode {
+            Decode::None => return Ok(()),
+            Decode::All if !piped => {
+                let growth = self.cohort.growth();
+                if growth > self.pool.free() {
+                    return Err(
+                        self.broken(now, format!("decodes need {growth} blocks, {} free", self.pool.free()))
+                    );
+                }
+                flight.cohort_steps = true;
+                flight.decode.n = self.cohort.n;
+                flight.decode.context = self.cohort.context;
+                flight.decode.padding = self.held_slots;
+                return Ok(());
+            }
+            Decode::All => {
+                let decoding = |&&id: &&RequestId| world.request(id).phase == Phase::Decoding;
+                self.running.iter().filter(decoding).copied().collect()
+            }
+            Decode::Each(listed) => listed.clone(),
+        };
+        for &id in &listed {
+            self.expect_ready(id, "decode", now, world)?;
+            if world.request(id).phase != Phase::Decoding {
+                return Err(self.broken(now, format!("decode of {id}, whose prompt is incomplete")));
+            }
+            self.depart(id, world);
+            let request = world.request_mut(id);
+            request.phase = Phase::Flying;
+            let grows = !request.fixed_blocks && request.computed.is_multiple_of(self.pool.block());
+            flight.decode.context += u64::from(request.computed) + 1;
+            self.expect_free(u32::from(grows), "decode", id, now)?;
+            if grows {
+                self.pool.take(1);
+                world.request_mut(id).blocks += 1;
+            }
+        }
+        flight.decode.n = u32::try_from(listed.len()).expect("a batch size");
+        flight.decode.padding = if piped { 0 } else { self.held_slots };
+        flight.members = listed;
+        Ok(())
+    }
+
+    fn expect_ready(
+        &self,
+        id: RequestId,
+        what: &str,
+        now: SimTime,
+        world: &World<'_>,
+    ) -> Result<(), Violation> {
+        let request = world.request(id);
+        if request.is_ready() && request.record.replica == self.id {
+            return Ok(());
+        }
+        Err(self.broken(now, format!("{what} of {id}, which is {:?}", request.phase)))
+    }
+
+    fn expect_free(&self, blocks: u32, what: &str, id: RequestId, now: SimTime) -> Result<(), Violation> {
+        if blocks <= self.pool.free() {
+            return Ok(());
+        }
+        Err(self.broken(now, format!("{what} of {id} needs {blocks} blocks, {} free", self.pool.free())))
+    }
+
+    /// The scheduler broke its contract.
+    fn broken(&self, now: SimTime, message: String) -> Violation {
+        self.violation("plan", now, message)
+    }
+}

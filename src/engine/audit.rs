@@ -1,0 +1,82 @@
+//! The invariants of one replica, recomputed from its requests (docs/invariants.md).
+
+use crate::cluster::Violation;
+use crate::kv::UNKEYED;
+use crate::metrics::record::Sample;
+use crate::units::SimTime;
+
+use super::replica::ReplicaState;
+use super::request::Phase;
+use super::world::World;
+
+impl ReplicaState {
+    /// Requests on this replica.
+    pub fn population(&self) -> usize {
+        self.waiting.len() + self.running.len() + self.swapped.len()
+    }
+
+    /// Adds this replica's state at `at` (not before the last change, before the next event) to a sample.
+    pub fn sample(&self, at: SimTime, sample: &mut Sample) {
+        let waiting = self.waiting.len() + self.swapped.len();
+        sample.waiting += u32::try_from(waiting).unwrap_or(u32::MAX);
+        sample.running += u32::try_from(self.running.len()).unwrap_or(u32::MAX);
+        sample.kv_held += u64::from(self.pool.held());
+        let leap = self.flights.front().and_then(|f| f.leap.map(|l| (f.start, l)));
+        if let Some((start, leap)) = leap.filter(|(start, _)| at >= *start) {
+            let steps = leap.steps_within(at - start);
+            sample.generated += steps * u64::from(self.cohort.emitting);
+            sample.kv_held += self.cohort.growth_over(steps);
+        }
+    }
+
+    /// Recomputes what the replica keeps incrementally.
+    pub fn audit(&self, now: SimTime, world: &World<'_>) -> Result<(), Violation> {
+        let fail = |invariant, message: String| Err(self.violation(invariant, now, message));
+        let mut blocks = 0u64;
+        let mut shared = std::collections::BTreeMap::new();
+        let (mut n, mut context, mut tokens) = (0, 0u64, 0u64);
+        for &id in &self.running {
+            let r = world.request(id);
+            let decoding = r.phase == Phase::Decoding;
+            blocks += u64::from(if decoding { self.cohort.blocks(r) } else { r.blocks });
+            for &node in r.keyed.iter().filter(|&&node| node != UNKEYED) {
+                *shared.entry(node).or_insert(0u64) += 1;
+            }
+            n += u32::from(decoding);
+            context += if decoding { u64::from(self.cohort.computed(r)) + 1 } else { 0 };
+            if !r.is_running() {
+                return fail("I1", format!("{id} is in the running set but {:?}", r.phase));
+            }
+        }
+        for &id in self.running.iter().chain(&self.waiting).chain(&self.swapped) {
+            let r = world.request(id);
+            let decoding = r.phase == Phase::Decoding;
+            let generated = if decoding { self.cohort.generated(r) } else { r.generated };
+            tokens += u64::from(r.prompt + generated);
+            if generated > r.output {
+                return fail("I2", format!("{id} got {generated} of {} tokens", r.output));
+            }
+        }
+        let extra: u64 = shared.values().map(|holders| holders - 1).sum();
+        if blocks - extra != u64::from(self.pool.held()) {
+            return fail(
+                "I3",
+                format!("requests hold {} blocks, the pool says {}", blocks - extra, self.pool.held()),
+            );
+        }
+        if self.pool.audit_free() != self.pool.free() {
+            return fail("I3", format!("{} free, {} in the queue", self.pool.free(), self.pool.audit_free()));
+        }
+        if (n, context) != (self.cohort.n, self.cohort.context) {
+            return fail(
+                "I9",
+                format!("cohort {n}/{context}, kept {}/{}", self.cohort.n, self.cohort.context),
+            );
+        }
+        let load = self.load.present();
+        if (load.requests as usize, load.tokens) != (self.population(), tokens) {
+            return fail("I1", format!("load {load:?}, recomputed {} and {tokens}", self.population()));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,352 @@
+//! What happens when a step or leap ends: tokens are delivered, prompts advance, requests finish and leave.
+
+use crate::cluster::{StepEvent, StepObserver};
+use crate::ids::RequestId;
+use crate::metrics::record::Cause;
+use crate::policy::scheduler::Completion;
+use crate::units::{SimDuration, SimTime};
+
+use super::cohort::Milestone;
+use super::flight::{Flight, line_sum};
+use super::replica::{ReplicaState, insert_ordered, remove_ordered};
+use super::request::Phase;
+use super::world::World;
+
+impl ReplicaState {
+    /// Whether completion event `event` is still the one of the first flight.
+    pub fn is_current(&self, event: u32) -> bool {
+        self.flights.front().is_some_and(|f| f.event == event)
+    }
+
+    /// Ends the first flight at `now`.
+    pub fn complete(&mut self, now: SimTime, world: &mut World<'_>, observer: &mut impl StepObserver) {
+        self.load_before_change(now);
+        let flight = self.flights.pop_front().expect("a completion has a flight");
+        debug_assert_eq!(flight.end, now);
+        world.counters.events += 1;
+        self.count(&flight, world);
+        let mut finished = Vec::new();
+        let piped = self.stage_free.len() > 1;
+        if !piped {
+            self.tick(&flight);
+            self.charge_partial(&flight, world);
+        }
+        if flight.cohort_steps {
+            self.step_cohort(&flight, now, &mut finished, world);
+        }
+        for &id in &flight.members {
+            self.step_member(id, &flight, now, &mut finished, world);
+        }
+        for &(id, tokens) in &flight.plan.prefill {
+            self.step_prompt(id, tokens, &flight, now, &mut finished, world);
+        }
+        finished.sort_by_key(|&id| world.request(id).number);
+        for id in finished {
+            self.last_step_done(id, now, world);
+        }
+        self.end_held_batch(now, world);
+        observer.step(&StepEvent {
+            replica: self.id,
+            start: flight.start,
+            end: now,
+            steps: u32::try_from(flight.steps()).unwrap_or(u32::MAX),
+            plan: &flight.plan,
+            shape: flight.shape(),
+            time: flight.time,
+            kv_held: self.pool.held(),
+            kv_total: self.pool.total(),
+        });
+        self.recycle(flight);
+    }
+
+    /// Run-wide sums.
+    fn count(&self, flight: &Flight, world: &mut World<'_>) {
+        let steps = flight.steps();
+        let counters = &mut world.counters;
+        counters.steps += steps;
+        counters.prefill_steps += u64::from(flight.decode.n == 0);
+        counters.mixed_steps += u64::from(flight.decode.n > 0 && !flight.chunks.is_empty());
+        for (chunk, &(_, tokens)) in flight.chunks.iter().zip(&flight.plan.prefill) {
+            counters.prefill_tokens += u64::from(tokens);
+            counters.prefill_pairs +=
+                u128::from(chunk.tokens) * (2 * u128::from(chunk.past) + u128::from(chunk.tokens));
+        }
+        let n = u64::from(flight.decode.n);
+        counters.decode_tokens += n * steps;
+        counters.wasted_slots += u64::from(flight.decode.padding) * steps;
+        counters.decode_context += u128::from(line_sum(flight.decode.context, n, steps));
+        let logits = n + u64::from(flight.decode.padding) + flight.chunks.len() as u64;
+        counters.logits += logits.max(1) * steps;
+        let time = &flight.time;
+        let (gpu, total) = match &flight.leap {
+            Some(leap) => (leap.gpu_sum(steps), leap.elapsed(steps).as_ps()),
+            None => (time.gpu().as_ps(), time.total().as_ps()),
+        };
+        let (linear, link) = (time.linear.as_ps() * steps, time.link.as_ps() * steps);
+        for (sum, part) in counters.busy.iter_mut().zip([linear, gpu - linear - link, link, total - gpu]) {
+            *sum += u128::from(part);
+        }
+    }
+
+    /// Advances the busy clock over the flight (one stage).
+    fn tick(&mut self, flight: &Flight) {
+        let steps = flight.steps();
+        if let Some(leap) = &flight.leap {
+            let gpu = leap.gpu_sum(steps);
+            self.clock.decode += gpu;
+            self.clock.host += leap.elapsed(steps).as_ps() - gpu;
+        } else if flight.cohort_steps {
+            self.clock.decode += flight.decode_gpu;
+            self.clock.stalled += flight.time.gpu().as_ps() - flight.decode_gpu;
+            self.clock.host += flight.time.host.as_ps();
+            self.clock.swap += flight.swap.as_ps();
+        } else {
+            self.clock.stalled += flight.time.total().as_ps() + flight.swap.as_ps();
+        }
+    }
+
+    /// Incomplete prompts that the step did not work on were interrupted (one stage).
+    fn charge_partial(&self, flight: &Flight, world: &mut World<'_>) {
+        for &id in &self.partial {
+            let request = &mut world.requests[id.index()];
+            let waits = request.record.scheduled != SimTime::MAX && !request.recovering;
+            if waits && !flight.plan.prefill.iter().any(|&(r, _)| r == id) {
+                request.charge(Cause::PrefillInterrupted, flight.end);
+            }
+        }
+    }
+
+    /// The cohort takes the flight's steps.
+    fn step_cohort(
+        &mut self,
+        flight: &Flight,
+        now: SimTime,
+        finished: &mut Vec<RequestId>,
+        world: &mut World<'_>,
+    ) {
+        let steps = flight.steps();
+        let growth = u32::try_from(self.cohort.growth_over(steps)).expect("growth fits in the pool");
+        self.pool.take(growth);
+        let (first, slope) = match &flight.leap {
+            Some(leap) => (leap.total, leap.total_slope),
+            None => (now.since(flight.start).as_ps(), 0),
+        };
+        let first_end = flight.start + SimDuration::from_ps(first);
+        let held_back = self.completion == Completion::HoldsSlot { return_early: false };
+        let emitting = u64::from(self.cohort.emitting);
+        world.counters.wasted_slots += u64::from(self.cohort.stopping) * steps;
+        let veterans = emitting - self.joiners.len() as u64;
+        let first_gap = first_end.as_ps() - self.last_token.as_ps();
+        self.gap_stack.push(self.cohort.step + 1, first_gap);
+        if steps > 1 {
+            self.gap_stack.push(self.cohort.step + steps, first + slope * (steps - 1));
+        }
+        if !held_back {
+            world.gaps.record(first_gap, veterans);
+            world.gaps.record_line(first + slope, slope, steps - 1, emitting);
+        }
+        let joiners = std::mem::take(&mut self.joiners);
+        for &id in &joiners {
+            self.first_cohort_token(id, first_end, !held_back, world);
+        }
+        self.joiners = joiners;
+        self.joiners.clear();
+        self.last_token = now;
+        self.load.delivered(emitting * steps, now);
+        world.generated += emitting * steps;
+        self.cohort.advance(steps);
+        while let Some((id, milestone)) = self.cohort.reached(&world.requests) {
+            match milestone {
+                Milestone::Emits => {
+                    self.cohort.emitting += 1;
+                    self.joiners.push(id);
+                }
+                Milestone::Finishes | Milestone::Leaves => finished.push(id),
+            }
+        }
+    }
+
+    /// A member whose latest token did not come with the cohort gets one at `at`.
+    fn first_cohort_token(&mut self, id: RequestId, at: SimTime, record_gap: bool, world: &mut World<'_>) {
+        let clock = self.clock;
+        let request = &mut world.requests[id.index()];
+        request.gaps_from = self.cohort.step + 1;
+        if request.fed {
+            (clock - request.clock).charge(&mut request.record.ledger, true);
+            request.clock = clock;
+            request.fed = false;
+            if request.generated == 0 {
+                return world.first_token(id, at);
+            }
+        }
+        self.token_gap(id, at, record_gap, world);
+        let request = world.request_mut(id);
+        if request.recovering {
+            request.recovering = false;
+            request.charge(Cause::PreemptionLoss, at);
+            request.clock = clock;
+        }
+    }
+
+    /// A token at `at` after the one at `last_token`.
+    fn token_gap(&self, id: RequestId, at: SimTime, record: bool, world: &mut World<'_>) {
+        let request = world.request_mut(id);
+        let gap = at - request.last_token;
+        request.last_token = at;
+        request.record.gap_max = request.record.gap_max.max(gap);
+        if record {
+            world.gaps.record(gap.as_ps(), 1);
+        }
+    }
+
+    /// A request that was taken out of the cohort for this step gets its token (or its wasted slot) and goes back.
+    fn step_member(
+        &mut self,
+        id: RequestId,
+        flight: &Flight,
+        now: SimTime,
+        finished: &mut Vec<RequestId>,
+        world: &mut World<'_>,
+    ) {
+        let request = &mut world.requests[id.index()];
+        request.computed += 1;
+        if request.stopping {
+            world.counters.wasted_slots += 1;
+            finished.push(id);
+            return;
+        }
+        let incomplete = request.computed < request.tokens();
+        let own = if request.fed { Cause::PrefillExecution } else { Cause::DecodeExecution };
+        self.charge_step(id, own, flight, now, world);
+        if incomplete {
+            self.join(id, world);
+            return;
+        }
+        let request = &mut world.requests[id.index()];
+        request.fed = false;
+        self.deliver(id, now, finished, world);
+    }
+
+    /// A prompt chunk is done.
+    fn step_prompt(
+        &mut self,
+        id: RequestId,
+        tokens: u32,
+        flight: &Flight,
+        now: SimTime,
+        finished: &mut Vec<RequestId>,
+        world: &mut World<'_>,
+    ) {
+        let piped = self.stage_free.len() > 1;
+        let request = &mut world.requests[id.index()];
+        request.computed += tokens;
+        let incomplete = request.computed < request.tokens();
+        self.charge_step(id, Cause::PrefillExecution, flight, now, world);
+        if incomplete {
+            if piped {
+                world.request_mut(id).phase = Phase::Prefilling;
+                insert_ordered(&mut self.partial, id, world);
+            }
+            return;
+        }
+        if !piped {
+            remove_ordered(&mut self.partial, id, world);
+        }
+        self.deliver(id, now, finished, world);
+    }
+
+    /// Writes one step that worked on a request outside the cohort to its ledger.
+    fn charge_step(&self, id: RequestId, own: Cause, flight: &Flight, now: SimTime, world: &mut World<'_>) {
+        let piped = self.stage_free.len() > 1;
+        let request = &mut world.requests[id.index()];
+        if request.recovering {
+            return;
+        }
+        let (gpu, host, swap) = (flight.time.gpu(), flight.time.host, flight.swap);
+        let ledger = &mut request.record.ledger;
+        let decodes = own == Cause::DecodeExecution;
+        if decodes && !piped {
+            let alone = SimDuration::from_ps(flight.decode_gpu);
+            ledger.add(own, alone);
+            ledger.add(Cause::DecodeStalled, gpu - alone);
+        } else {
+            ledger.add(own, gpu);
+        }
+        ledger.add(Cause::Host, host);
+        ledger.add(if decodes { Cause::PreemptionLoss } else { own }, swap);
+        if piped {
+            let waited = now.since(request.mark) - (gpu + host + swap);
+            ledger.add(Cause::Bubble, waited);
+        }
+        request.mark = now;
+    }
+
+    /// A request outside the cohort gets a token at `now` and joins it, or is done.
+    fn deliver(&mut self, id: RequestId, now: SimTime, finished: &mut Vec<RequestId>, world: &mut World<'_>) {
+        let held_back = self.completion == Completion::HoldsSlot { return_early: false };
+        self.load.delivered(1, now);
+        world.generated += 1;
+        let request = &mut world.requests[id.index()];
+        request.generated += 1;
+        let (first, done) = (request.generated == 1, request.generated == request.output);
+        if request.recovering {
+            request.recovering = false;
+            request.charge(Cause::PreemptionLoss, now);
+        }
+        if first {
+            request.last_token = now;
+            world.first_token(id, now);
+        } else {
+            self.token_gap(id, now, !held_back, world);
+        }
+        if done {
+            // Not a member: `last_step_done` sees a request that is flying.
+            world.request_mut(id).phase = Phase::Flying;
+            finished.push(id);
+        } else {
+            self.join(id, world);
+        }
+    }
+
+    /// A request has got its last token (or wasted its last slot).
+    fn last_step_done(&mut self, id: RequestId, now: SimTime, world: &mut World<'_>) {
+        if world.request(id).stopping {
+            return self.remove(id, now, world);
+        }
+        match self.completion {
+            Completion::Leaves if self.late_stop => self.stop_late(id, now, world),
+            Completion::Leaves => {
+                if world.request(id).phase == Phase::Decoding {
+                    self.depart(id, world);
+                    world.request_mut(id).phase = Phase::Flying;
+                }
+                world.finish(id, now);
+                self.remove(id, now, world);
+            }
+            Completion::HoldsSlot { return_early } => {
+                if world.request(id).phase == Phase::Decoding {
+                    self.depart(id, world);
+                }
+                let request = world.request_mut(id);
+                request.phase = Phase::Held;
+                request.mark = now;
+                if self.stage_free.len() == 1 {
+                    self.held_slots += 1;
+                }
+                if return_early {
+                    world.finish(id, now);
+                }
+            }
+        }
+    }
+
+    /// The host learns of the stop one step late: the request keeps its slot for one more step.
+    fn stop_late(&mut self, id: RequestId, now: SimTime, world: &mut World<'_>) {
+        if world.request(id).phase == Phase::Decoding {
+            self.depart(id, world);
+        }
+        world.request_mut(id).stopping = true;
+        self.join(id, world);
+        world.finish(id, now);
+    }
+}

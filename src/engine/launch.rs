@@ -1,0 +1,123 @@
+//! Gives applied work its duration and sends it off.
+
+use crate::cost::{StepShape, StepTime};
+use crate::policy::scheduler::Horizon;
+use crate::units::{SimDuration, SimTime};
+
+use super::flight::{Flight, Leap};
+use super::replica::{Launched, ReplicaState};
+use super::request::RequestState;
+use super::world::World;
+
+impl ReplicaState {
+    /// Starts an applied flight. `horizon` is set for pure decode steps that may become a leap.
+    pub fn launch(
+        &mut self,
+        mut flight: Flight,
+        horizon: Option<Horizon>,
+        now: SimTime,
+        world: &mut World<'_>,
+    ) -> Launched {
+        flight.event = self.event_number();
+        let first_stage_free = if self.stage_free.len() > 1 {
+            self.time_stages(&mut flight, now, world)
+        } else if flight.plan.is_pure_decode() {
+            self.time_leap(&mut flight, horizon.unwrap_or(Horizon::OneStep), now, world)
+        } else {
+            time_step(&mut flight, now, world)
+        };
+        self.stage_free[0] = first_stage_free;
+        let launched = Launched { event: flight.event, end: flight.end, first_stage_free };
+        self.flights.push_back(flight);
+        launched
+    }
+
+    /// Decode steps of the whole cohort: as many as nothing interrupts.
+    fn time_leap(
+        &mut self,
+        flight: &mut Flight,
+        horizon: Horizon,
+        now: SimTime,
+        world: &World<'_>,
+    ) -> SimTime {
+        let shape = flight.decode;
+        let segment = world.cost.decode_segment(0, &shape);
+        let mut leap = Leap::new(&segment, &shape);
+        let milestone = self.cohort.steps_to_milestone(&world.requests).unwrap_or(1);
+        let memory = u64::from(self.cohort.steps_within(self.pool.free()));
+        leap.steps = leap.steps.min(milestone).min(memory).max(1);
+        let (steps, cut) = match horizon {
+            Horizon::OneStep => (1, false),
+            Horizon::Steps(steps) => (u64::from(steps), true),
+            Horizon::Until(t) if t > now => (leap.steps_to_boundary(t - now), true),
+            Horizon::Until(_) => (1, true),
+            Horizon::UntilChange => (u64::MAX, true),
+            Horizon::UntilCompletion(steps) => (u64::from(steps), false),
+        };
+        leap.steps = leap.steps.min(steps).max(1);
+        let newcomer = |r: &RequestState| r.recovering || r.fed;
+        if self.joiners.iter().any(|&j| newcomer(world.request(j))) {
+            leap.steps = 1;
+        }
+        leap.cut_by_arrivals = cut;
+        flight.time = first_step(&leap);
+        flight.decode_gpu = leap.gpu;
+        flight.end = now + leap.elapsed(leap.steps);
+        flight.leap = Some(leap);
+        // The replica is busy until its completion event, however often that is re-timed.
+        now
+    }
+
+    /// One batch through the pipeline: start(s, b) = max(end(s−1, b) + hop, end(s, previous batch)).
+    fn time_stages(&mut self, flight: &mut Flight, now: SimTime, world: &World<'_>) -> SimTime {
+        if !flight.plan.prefill.is_empty() || flight.decode.n > 0 {
+            let tokens =
+                flight.chunks.iter().map(|c| c.tokens).sum::<u32>() + flight.decode.n + flight.decode.padding;
+            let hop = world.cost.hop(tokens);
+            let mut sum = StepTime::default();
+            let mut ready = now;
+            for (stage, free) in (0u8..).zip(self.stage_free.iter_mut()) {
+                let time = world.cost.step(stage, &flight.shape());
+                let swap = if stage == 0 { flight.swap } else { SimDuration::ZERO };
+                let start = ready.max(*free);
+                *free = start + time.total() + swap;
+                ready = *free + hop;
+                sum.linear += time.linear;
+                sum.attention += time.attention;
+                sum.link += time.link;
+                sum.host += time.host;
+            }
+            flight.time = sum;
+            flight.decode_gpu = sum.gpu().as_ps();
+            let last = self.stage_free[self.stage_free.len() - 1];
+            flight.end = last + world.cost.token_return();
+        }
+        self.stage_free[0]
+    }
+}
+
+/// One step on one stage.
+fn time_step(flight: &mut Flight, now: SimTime, world: &World<'_>) -> SimTime {
+    flight.time = world.cost.step(0, &flight.shape());
+    flight.decode_gpu = if flight.decode.n == 0 {
+        0
+    } else if flight.chunks.is_empty() {
+        flight.time.gpu().as_ps()
+    } else {
+        let alone = StepShape { chunks: &[], decode: flight.decode };
+        world.cost.step(0, &alone).gpu().min(flight.time.gpu()).as_ps()
+    };
+    flight.end = now + flight.time.total() + flight.swap;
+    now
+}
+
+/// Split of a leap's first step.
+fn first_step(leap: &Leap) -> StepTime {
+    let ps = SimDuration::from_ps;
+    StepTime {
+        linear: ps(leap.linear),
+        attention: ps(leap.gpu - leap.linear - leap.link),
+        link: ps(leap.link),
+        host: ps(leap.total - leap.gpu),
+    }
+}

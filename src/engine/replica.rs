@@ -1,0 +1,325 @@
+//! One engine replica: its queues, its cohort, its KV pool, the work on its way.
+//!
+//! The flow of one request: `enqueue` → waiting → (a plan admits it: `apply`) → prefilling → (its last chunk returns:
+//! `complete`) → member of the cohort → (a milestone is reached: `complete`) → `remove`.
+
+use std::collections::VecDeque;
+
+use crate::cluster::Violation;
+use crate::ids::{ReplicaId, RequestId};
+use crate::kv::{Pool, Released};
+use crate::metrics::record::Cause;
+use crate::policy::scheduler::{Completion, Scheduler};
+use crate::units::{SimDuration, SimTime};
+
+use super::clock::BusyClock;
+use super::cohort::Cohort;
+use super::config::{Preemption, ReplicaConfig};
+use super::flight::Flight;
+use super::gaps::GapStack;
+use super::load::{Load, LoadHistory, UnderWay};
+use super::request::Phase;
+use super::world::World;
+
+/// A replica with the policy that plans it.
+pub(crate) struct Replica {
+    pub state: ReplicaState,
+    scheduler: Box<dyn Scheduler>,
+}
+
+/// Everything of a replica that a scheduler's view may read.
+pub(crate) struct ReplicaState {
+    pub id: ReplicaId,
+    pub completion: Completion,
+    pub knows_lengths: bool,
+    pub late_stop: bool,
+    pub pool: Pool,
+    pub cohort: Cohort,
+    /// In queue order.
+    pub waiting: VecDeque<RequestId>,
+    /// In queue order; everything that is running.
+    pub running: Vec<RequestId>,
+    /// In queue order; ready requests whose prompt is incomplete and not fed.
+    pub partial: Vec<RequestId>,
+    /// In queue order.
+    pub swapped: Vec<RequestId>,
+    /// Members that get tokens and did not get their latest one with the cohort.
+    pub joiners: Vec<RequestId>,
+    /// Members that became joiners or left are known by this instant: the cohort's latest token.
+    pub last_token: SimTime,
+    pub gap_stack: GapStack,
+    pub clock: BusyClock,
+    /// Finished requests that hold their slot.
+    pub held_slots: u32,
+    /// In launch order.
+    pub flights: VecDeque<Flight>,
+    /// Finished flights, kept for their memory.
+    pub spare: Vec<Flight>,
+    /// When each pipeline stage is free.
+    pub stage_free: Vec<SimTime>,
+    pub load: LoadHistory,
+    next_number: u32,
+    next_event: u32,
+}
+
+/// What planning started.
+pub(crate) struct Launched {
+    /// Number of the completion event.
+    pub event: u32,
+    /// When the tokens are back.
+    pub end: SimTime,
+    /// When the first stage is free again.
+    pub first_stage_free: SimTime,
+}
+
+impl Replica {
+    pub fn new(id: ReplicaId, config: &ReplicaConfig, scheduler: Box<dyn Scheduler>, stages: u8) -> Self {
+        let host_blocks = match config.kv.preemption {
+            Preemption::Recompute => 0,
+            Preemption::Swap { host_blocks } => host_blocks,
+        };
+        let kv = &config.kv;
+        let completion = scheduler.completion();
+        let state = ReplicaState {
+            id,
+            completion,
+            knows_lengths: scheduler.knows_lengths(),
+            late_stop: config.late_stop && stages == 1 && completion == Completion::Leaves,
+            pool: Pool::new(kv.block, kv.blocks, host_blocks, kv.prefix_cache),
+            cohort: Cohort::new(kv.block),
+            waiting: VecDeque::new(),
+            running: Vec::new(),
+            partial: Vec::new(),
+            swapped: Vec::new(),
+            joiners: Vec::new(),
+            last_token: SimTime::ZERO,
+            gap_stack: GapStack::default(),
+            clock: BusyClock::default(),
+            held_slots: 0,
+            flights: VecDeque::new(),
+            spare: Vec::new(),
+            stage_free: vec![SimTime::ZERO; usize::from(stages)],
+            load: LoadHistory::default(),
+            next_number: 0,
+            next_event: 0,
+        };
+        Replica { state, scheduler }
+    }
+
+    /// Lets the policy decide and starts what it decided, if anything.
+    pub fn plan(&mut self, now: SimTime, world: &mut World<'_>) -> Result<Option<Launched>, Violation> {
+        let state = &mut self.state;
+        if state.flights.len() >= state.stage_free.len() || state.stage_free[0] > now || state.has_no_work() {
+            return Ok(None);
+        }
+        let mut flight = state.spare.pop().unwrap_or_default();
+        flight.clear();
+        world.counters.plans += 1;
+        let view = super::view::EngineView::new(state, world, now);
+        self.scheduler.plan(&view, &mut flight.plan);
+        if flight.plan.is_empty() {
+            let stuck = state.flights.is_empty();
+            state.spare.push(flight);
+            return if stuck {
+                Err(state.violation(
+                    "I7",
+                    now,
+                    "work is waiting, nothing is under way, and the plan is empty".into(),
+                ))
+            } else {
+                Ok(None)
+            };
+        }
+        let horizon = (flight.plan.is_pure_decode() && state.stage_free.len() == 1 && !world.stepwise)
+            .then(|| self.scheduler.horizon(&view, &flight.plan));
+        state.apply(&mut flight, now, world)?;
+        Ok(Some(state.launch(flight, horizon, now, world)))
+    }
+}
+
+impl ReplicaState {
+    /// A request joins the waiting queue. Returns the new completion event of a leap that its arrival cuts.
+    pub fn enqueue(&mut self, id: RequestId, now: SimTime, world: &mut World<'_>) -> Option<(u32, SimTime)> {
+        let request = world.request_mut(id);
+        request.phase = Phase::Waiting;
+        request.number = self.next_number;
+        request.record.queued = now;
+        request.record.replica = self.id;
+        request.mark = now;
+        self.next_number += 1;
+        self.load_before_change(now);
+        self.load.queued(u64::from(request.prompt), now);
+        self.waiting.push_back(id);
+        self.cut_leap(now)
+    }
+
+    /// Shortens a leap that arrivals cut to the first step boundary at or after `now`.
+    fn cut_leap(&mut self, now: SimTime) -> Option<(u32, SimTime)> {
+        let flight = self.flights.front_mut()?;
+        let leap = flight.leap.as_mut().filter(|l| l.cut_by_arrivals)?;
+        let steps = leap.steps_to_boundary(now - flight.start);
+        if steps == leap.steps {
+            return None;
+        }
+        leap.steps = steps;
+        flight.end = flight.start + leap.elapsed(steps);
+        flight.event = self.next_event;
+        let event = (self.next_event, flight.end);
+        self.next_event += 1;
+        Some(event)
+    }
+
+    /// Number for a new completion event.
+    pub fn event_number(&mut self) -> u32 {
+        self.next_event += 1;
+        self.next_event - 1
+    }
+
+    /// Whether there is nothing to plan: nobody waits, is swapped out, or is ready.
+    fn has_no_work(&self) -> bool {
+        self.waiting.is_empty() && self.swapped.is_empty() && self.cohort.n == 0 && self.partial.is_empty()
+    }
+
+    /// Takes a request out of the cohort: settles counters, ledger and longest gap.
+    pub fn depart(&mut self, id: RequestId, world: &mut World<'_>) {
+        let clock = self.clock;
+        let request = world.request_mut(id);
+        assert_eq!(request.phase, Phase::Decoding, "only members depart");
+        self.cohort.leave(request);
+        if !request.stopping {
+            if !request.recovering {
+                (clock - request.clock).charge(&mut request.record.ledger, request.fed);
+            }
+            let longest = SimDuration::from_ps(self.gap_stack.longest_since(request.gaps_from));
+            request.record.gap_max = request.record.gap_max.max(longest);
+            if request.gaps_from == u64::MAX {
+                if let Some(at) = self.joiners.iter().position(|&j| j == id) {
+                    self.joiners.swap_remove(at);
+                }
+            } else {
+                request.last_token = self.last_token;
+            }
+            request.gaps_from = u64::MAX;
+        }
+        if self.cohort.n == 0 {
+            self.gap_stack.clear();
+        }
+    }
+
+    /// Takes a request with a complete prompt (or a fed one) into the cohort.
+    pub fn join(&mut self, id: RequestId, world: &mut World<'_>) {
+        let reserves = world.reserves();
+        let request = &mut world.requests[id.index()];
+        request.phase = Phase::Decoding;
+        request.fixed_blocks = reserves || request.blocks > self.pool.blocks_for(request.computed);
+        request.clock = self.clock;
+        request.gaps_from = u64::MAX;
+        self.cohort.join(id, request);
+        if !request.stopping && request.silent == 0 && self.stage_free.len() == 1 {
+            self.joiners.push(id);
+        }
+    }
+
+    /// Removes a running request for good; its blocks are let go.
+    pub fn remove(&mut self, id: RequestId, now: SimTime, world: &mut World<'_>) {
+        if world.request(id).phase == Phase::Decoding {
+            self.depart(id, world);
+        }
+        self.release(id, None, world);
+        self.forget_running(id, world);
+        let request = world.request_mut(id);
+        request.phase = Phase::Left;
+        let tokens = u64::from(request.prompt + request.output);
+        self.load_before_change(now);
+        self.load.left(tokens, now);
+    }
+
+    /// Lets a request's blocks go; `returns` keeps the private keys of its full blocks.
+    pub fn release(&mut self, id: RequestId, returns: Option<u32>, world: &mut World<'_>) {
+        let request = world.request_mut(id);
+        let keyed = std::mem::take(&mut request.keyed);
+        let blocks = std::mem::take(&mut request.blocks);
+        self.pool.release(Released { blocks, keyed: &keyed, returns: returns.map(|full| (id, full)) });
+    }
+
+    /// Takes a request out of the running set and the list of incomplete prompts.
+    pub fn forget_running(&mut self, id: RequestId, world: &World<'_>) {
+        remove_ordered(&mut self.running, id, world);
+        if world.request(id).phase == Phase::Prefilling {
+            remove_ordered(&mut self.partial, id, world);
+        }
+    }
+
+    /// Keeps the load a router may still be shown before it changes at `now`.
+    pub fn load_before_change(&mut self, now: SimTime) {
+        let under_way = self.under_way();
+        self.load.before_change(now, under_way);
+    }
+
+    /// The leap on its way, if any.
+    fn under_way(&self) -> UnderWay {
+        let leap = self.flights.front().and_then(|f| f.leap.map(|l| (f.start, l)));
+        UnderWay { leap, emitting: u64::from(self.cohort.emitting) }
+    }
+
+    /// Outstanding requests and tokens at the report instant `at`.
+    pub fn load_at(&self, at: SimTime) -> Load {
+        self.load.at(at, self.under_way())
+    }
+
+    /// A violation on this replica.
+    pub fn violation(&self, invariant: &'static str, at: SimTime, message: String) -> Violation {
+        Violation { invariant, at, replica: self.id, message }
+    }
+
+    /// A static batch is over when every running request has finished: then all leave.
+    pub fn end_held_batch(&mut self, now: SimTime, world: &mut World<'_>) {
+        let Completion::HoldsSlot { return_early } = self.completion else { return };
+        if self.running.is_empty() || self.running.iter().any(|&r| world.request(r).phase != Phase::Held) {
+            return;
+        }
+        for id in std::mem::take(&mut self.running) {
+            if !return_early {
+                let request = world.request_mut(id);
+                request.charge(Cause::Bubble, now);
+                request.record.gap_max = SimDuration::ZERO;
+                let gaps = u64::from(request.output - 1);
+                world.gaps.record(0, gaps);
+                world.first_token(id, now);
+                world.finish(id, now);
+            }
+            self.release(id, None, world);
+            let request = world.request_mut(id);
+            request.phase = Phase::Left;
+            let tokens = u64::from(request.prompt + request.output);
+            self.load_before_change(now);
+            self.load.left(tokens, now);
+        }
+        self.held_slots = 0;
+    }
+
+    /// The plan of a flight that is done goes back for reuse.
+    pub fn recycle(&mut self, flight: Flight) {
+        if self.spare.len() < 8 {
+            self.spare.push(flight);
+        }
+    }
+}
+
+/// Inserts `id` by queue number.
+pub(crate) fn insert_ordered(list: &mut Vec<RequestId>, id: RequestId, world: &World<'_>) {
+    let number = world.request(id).number;
+    if list.last().is_none_or(|&l| world.request(l).number < number) {
+        return list.push(id);
+    }
+    let at = list.partition_point(|&r| world.request(r).number < number);
+    list.insert(at, id);
+}
+
+/// Removes `id` from a list in queue order.
+pub(crate) fn remove_ordered(list: &mut Vec<RequestId>, id: RequestId, world: &World<'_>) {
+    let number = world.request(id).number;
+    let at = list.partition_point(|&r| world.request(r).number < number);
+    assert_eq!(list.get(at), Some(&id), "a request is where its queue number says");
+    list.remove(at);
+}

@@ -1,0 +1,97 @@
+//! The state of one request inside the deployment.
+
+use crate::metrics::record::{Cause, RequestRecord};
+use crate::units::SimTime;
+
+use super::clock::BusyClock;
+
+/// Where a request is. `Decoding` requests are members of their replica's cohort: what changes with every token is
+/// derived from the cohort's step counter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// Not yet at a replica.
+    Outside,
+    /// In the waiting queue of its replica.
+    Waiting,
+    /// Running, prompt incomplete.
+    Prefilling,
+    /// Running, a member of the cohort.
+    Decoding,
+    /// Running, in a batch that has not returned (pipeline, or a step that takes only some of the cohort).
+    Flying,
+    /// Finished, its slot is held until its static batch ends.
+    Held,
+    /// KV in host memory.
+    Swapped,
+    /// Gone.
+    Left,
+}
+
+/// One request. Fields marked *settled* are those at the time it joined the cohort while it is `Decoding`.
+#[derive(Clone, Debug)]
+pub(crate) struct RequestState {
+    pub prompt: u32,
+    /// Tokens it will answer, after limits.
+    pub output: u32,
+    pub max_tokens: u32,
+    /// Place in its replica's queue order.
+    pub number: u32,
+    pub phase: Phase,
+    /// Tokens whose KV exists; settled.
+    pub computed: u32,
+    /// Tokens generated; settled.
+    pub generated: u32,
+    /// Blocks it holds, shared ones included; settled.
+    pub blocks: u32,
+    /// It holds all blocks it will ever need: no growth.
+    pub fixed_blocks: bool,
+    /// Gets its remaining prompt one token per decode step.
+    pub fed: bool,
+    /// Has its last token but has not left (late stop).
+    pub stopping: bool,
+    /// Was preempted and has not regained a token since.
+    pub recovering: bool,
+    /// Cohort step at which it joined.
+    pub joined: u64,
+    /// Cohort steps after joining that give it no token yet (fed prompt).
+    pub silent: u32,
+    /// Counts its memberships, so that stale milestones are known.
+    pub epoch: u32,
+    /// Tokens whose KV its last preemption dropped.
+    pub dropped: u32,
+    /// Instant up to which the ledger is written (where the busy clock does not tell), or of its preemption.
+    pub mark: SimTime,
+    /// When it got its latest token.
+    pub last_token: SimTime,
+    /// Busy clock of the replica when it joined the cohort.
+    pub clock: BusyClock,
+    /// Cohort step from which on the cohort's gaps are its own.
+    pub gaps_from: u64,
+    /// Nodes of its leading keyed blocks.
+    pub keyed: Vec<u32>,
+    pub record: RequestRecord,
+}
+
+impl RequestState {
+    /// Prompt and generated tokens; settled.
+    pub fn tokens(&self) -> u32 {
+        self.prompt + self.generated
+    }
+
+    /// Whether it is in its replica's running set.
+    pub fn is_running(&self) -> bool {
+        matches!(self.phase, Phase::Prefilling | Phase::Decoding | Phase::Flying | Phase::Held)
+    }
+
+    /// Whether a scheduler may plan it as a running request.
+    pub fn is_ready(&self) -> bool {
+        matches!(self.phase, Phase::Prefilling | Phase::Decoding)
+    }
+
+    /// Writes the time from `mark` to `until` to one cause and moves the mark.
+    pub fn charge(&mut self, cause: Cause, until: SimTime) {
+        let elapsed = until - self.mark;
+        self.record.ledger.add(cause, elapsed);
+        self.mark = until;
+    }
+}

@@ -1,0 +1,183 @@
+//! What all replicas of a run share: the requests, the cost function, the sums.
+
+use crate::cost::StepCost;
+use crate::ids::ReplicaId;
+use crate::ids::RequestId;
+use crate::kv::BlockKey;
+use crate::metrics::record::{Cause, Fate, Ledger, Rejection, RequestRecord, RunCounters};
+use crate::units::{SimDuration, SimTime};
+use crate::workload::{PrefixChains, Trace};
+
+use super::clock::BusyClock;
+use super::config::{Allocation, ReplicaConfig, ReserveRule};
+use super::gaps::PooledGaps;
+use super::request::{Phase, RequestState};
+
+/// See the module's head.
+pub(crate) struct World<'a> {
+    pub config: &'a ReplicaConfig,
+    pub cost: &'a dyn StepCost,
+    pub requests: Vec<RequestState>,
+    pub counters: RunCounters,
+    pub gaps: PooledGaps,
+    /// Longest context served.
+    pub limit: u32,
+    /// Delay of each token on its way to the client.
+    pub streaming: SimDuration,
+    /// One event per step.
+    pub stepwise: bool,
+    /// Requests that got their last token in this instant, for the closed loop.
+    pub finished: Vec<RequestId>,
+    /// Requests finished so far.
+    pub done: u32,
+    /// Tokens delivered so far (not counting a leap on its way).
+    pub generated: u64,
+    prefixes: Option<&'a PrefixChains>,
+}
+
+impl<'a> World<'a> {
+    pub fn new(config: &'a ReplicaConfig, cost: &'a dyn StepCost, trace: &'a Trace, stepwise: bool) -> Self {
+        let limit = config.effective_limit();
+        let prefixes = trace.prefixes.as_deref().filter(|p| p.tokens_per_id % config.kv.block == 0);
+        World {
+            config,
+            cost,
+            requests: requests(trace, limit),
+            counters: RunCounters::default(),
+            gaps: PooledGaps::default(),
+            limit,
+            streaming: SimDuration::ZERO,
+            stepwise,
+            finished: Vec::new(),
+            done: 0,
+            generated: 0,
+            prefixes,
+        }
+    }
+
+    pub fn request(&self, id: RequestId) -> &RequestState {
+        &self.requests[id.index()]
+    }
+
+    pub fn request_mut(&mut self, id: RequestId) -> &mut RequestState {
+        &mut self.requests[id.index()]
+    }
+
+    /// Pipeline stages.
+    pub fn stages(&self) -> u8 {
+        self.cost.stages()
+    }
+
+    /// Whether allocation reserves at admission.
+    pub fn reserves(&self) -> bool {
+        matches!(self.config.kv.allocation, Allocation::Reserve(_))
+    }
+
+    /// Tokens that reserving allocation sets aside for a request.
+    pub fn reservation(&self, id: RequestId) -> u32 {
+        let r = self.request(id);
+        match self.config.kv.allocation {
+            Allocation::Paged { .. } => 0,
+            Allocation::Reserve(ReserveRule::MaxTokens) => r.prompt + r.max_tokens,
+            Allocation::Reserve(ReserveRule::MaxModelLen) => self.limit,
+            Allocation::Reserve(ReserveRule::Pow2) => {
+                r.prompt + r.output.next_power_of_two().min(self.limit - r.prompt)
+            }
+            Allocation::Reserve(ReserveRule::Exact) => r.prompt + r.output,
+        }
+    }
+
+    /// Full blocks of a prompt that have keys from the trace.
+    pub fn keyed_range(&self, id: RequestId) -> u32 {
+        if self.prefixes.is_some_and(|p| !p.of(id).is_empty()) {
+            self.request(id).prompt / self.config.kv.block
+        } else {
+            0
+        }
+    }
+
+    /// Key of block `index` of a prompt, `index < keyed_range`.
+    pub fn key(&self, id: RequestId, index: u32) -> BlockKey {
+        let prefixes = self.prefixes.expect("a keyed range exists only with prefix ids");
+        let parts = prefixes.tokens_per_id / self.config.kv.block;
+        BlockKey { id: prefixes.of(id)[(index / parts) as usize], part: index % parts }
+    }
+
+    /// Turns a request away at the door.
+    pub fn reject(&mut self, id: RequestId, at: SimTime, reason: Rejection) {
+        let request = self.request_mut(id);
+        request.phase = Phase::Left;
+        let record = &mut request.record;
+        (record.arrival, record.queued, record.scheduled) = (at, at, at);
+        (record.first_token, record.finish) = (at, at);
+        record.fate = Fate::Rejected(reason);
+    }
+
+    /// Marks the last token of a request at engine time `at`.
+    pub fn finish(&mut self, id: RequestId, at: SimTime) {
+        let streaming = self.streaming;
+        let request = self.request_mut(id);
+        request.record.finish = at + streaming;
+        request.record.fate = Fate::Finished;
+        request.record.output = request.output;
+        request.record.ledger.add(Cause::FrontEnd, streaming);
+        self.finished.push(id);
+        self.done += 1;
+    }
+
+    /// Marks the first token of a request at engine time `at`.
+    pub fn first_token(&mut self, id: RequestId, at: SimTime) {
+        let at = at + self.streaming;
+        self.request_mut(id).record.first_token = at;
+    }
+}
+
+fn requests(trace: &Trace, limit: u32) -> Vec<RequestState> {
+    let state = |(index, r): (usize, &crate::workload::Request)| {
+        let room = limit.saturating_sub(r.prompt);
+        let max_tokens = r.max_tokens.min(room);
+        let id = RequestId(u32::try_from(index).expect("fewer than 2^32 requests"));
+        RequestState {
+            prompt: r.prompt,
+            output: r.output.min(max_tokens),
+            max_tokens,
+            number: 0,
+            phase: Phase::Outside,
+            computed: 0,
+            generated: 0,
+            blocks: 0,
+            fixed_blocks: false,
+            fed: false,
+            stopping: false,
+            recovering: false,
+            joined: 0,
+            silent: 0,
+            epoch: 0,
+            dropped: 0,
+            mark: SimTime::ZERO,
+            last_token: SimTime::ZERO,
+            clock: BusyClock::default(),
+            gaps_from: u64::MAX,
+            keyed: Vec::new(),
+            record: RequestRecord {
+                id,
+                class: r.class,
+                replica: ReplicaId(0),
+                fate: Fate::Unfinished,
+                prompt: r.prompt,
+                output: 0,
+                arrival: r.arrival,
+                queued: SimTime::MAX,
+                scheduled: SimTime::MAX,
+                first_token: SimTime::MAX,
+                finish: SimTime::MAX,
+                gap_max: SimDuration::ZERO,
+                preemptions: 0,
+                recomputed: 0,
+                cached: 0,
+                ledger: Ledger::default(),
+            },
+        }
+    };
+    trace.requests.iter().enumerate().map(state).collect()
+}

@@ -1,0 +1,27 @@
+//! Accelerators, links and hosts: datasheet values apart from fitted constants, each with its source.
+//!
+//! One TOML file each under `hardware/`; a new part needs no code.
+
+mod accelerator;
+mod check;
+mod host;
+mod link;
+
+pub use accelerator::{
+    Accelerator, AttentionFit, BatchClass, Datasheet, ElementwiseFit, GemmFit, PrefillLaw, Rates,
+};
+pub(crate) use check::Check;
+pub use host::Host;
+pub use link::{AllReduce, Link};
+
+/// How a number came to be; every fitted section of a data file says it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Grade {
+    /// Read off a measurement as it is.
+    Measured,
+    /// Fitted to measurements of this very part.
+    Fitted,
+    /// Taken from a relative, scaled, assumed or from memory; the source says which.
+    Derived,
+}

@@ -1,0 +1,8 @@
+//! KV memory of one replica: block counts, host memory for swapping, the prefix cache.
+
+mod free_queue;
+mod pool;
+mod prefix;
+
+pub use pool::{Pool, Released, UNKEYED};
+pub use prefix::{BlockKey, PrefixIndex};

@@ -1,0 +1,29 @@
+//! Every deliberate fault of the oracle is noticed by the comparison on some random scenario.
+
+use super::compare::difference;
+use super::outcome::{Mutation, Options};
+use super::scenario::{KINDS, MAX_STEPS, scenario};
+use super::sim::{run, run_with};
+
+/// Scenarios per scheduler that are tried.
+const TRIED: u64 = 80;
+
+#[test]
+fn mutants_are_caught() {
+    let mut alive: Vec<Mutation> = Mutation::ALL.to_vec();
+    for index in 0..TRIED {
+        for kind in 0..KINDS.len() {
+            if alive.is_empty() {
+                return;
+            }
+            let s = scenario(kind, index);
+            let sound = run(&s.config, &s.cost, &s.trace);
+            alive.retain(|&mutation| {
+                let options = Options { mutation, max_steps: 2 * MAX_STEPS, ..Options::default() };
+                let faulty = run_with(&s.config, &s.cost, &s.trace, options);
+                difference((&faulty.records, &faulty.counters), (&sound.records, &sound.counters)).is_none()
+            });
+        }
+    }
+    assert!(alive.is_empty(), "no scenario notices {alive:?}");
+}

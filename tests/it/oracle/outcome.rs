@@ -1,0 +1,138 @@
+//! What an oracle run leaves behind, and the ways to break it on purpose.
+
+use windtunnel::metrics::record::{RequestRecord, RunCounters};
+
+/// A deliberate fault, so that a test can show that the comparison would notice it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mutation {
+    #[default]
+    None,
+    /// The first possible victim instead of the last.
+    VictimOrderReversed,
+    /// A plan must leave one block more than it needs.
+    FitsOffByOne,
+    /// Requests of one instant are routed in reverse.
+    ArrivalTiesReversed,
+    /// Tokens of decodes do not use up the budget of `unified`.
+    BudgetIgnoresDecodes,
+    /// A preempting plan admits nevertheless.
+    AdmitsWhilePreempting,
+    /// A hit may cover the whole prompt.
+    HitCoversWholePrompt,
+    /// A finished request leaves at once although the host learns late.
+    LateStopMissing,
+    /// A victim joins the back of the queue.
+    VictimToBack,
+    WatermarkIgnored,
+    /// A gap is measured to the start of the step that ends it.
+    GapFromStepStart,
+    /// One token more is reserved.
+    ReservationOffByOne,
+    /// Equal load goes to the highest replica.
+    RouterTieToHighest,
+    /// Routers read the load of now.
+    StalenessIgnored,
+    /// Moving blocks takes no time.
+    SwapIsFree,
+    /// Activations reach the next stage at once.
+    HopMissing,
+    /// A decode attends to the tokens before its own only.
+    ContextOffByOne,
+    /// A prompt of exactly the limit is served.
+    LimitOffByOne,
+    /// A request lets go of its first block first.
+    FreesFirstBlockFirst,
+    /// Finished slots of a static batch cost nothing.
+    PaddingMissing,
+    /// Arrivals at the end of a step miss the plan of that instant.
+    ArrivalsAfterPlan,
+    /// The step in which a request finishes takes 1 ps more.
+    FinishingStepTooLong,
+    /// Keys are entered a second time (the newer block wins).
+    DuplicateKeys,
+}
+
+impl Mutation {
+    pub const ALL: [Mutation; 22] = [
+        Mutation::VictimOrderReversed,
+        Mutation::FitsOffByOne,
+        Mutation::ArrivalTiesReversed,
+        Mutation::BudgetIgnoresDecodes,
+        Mutation::AdmitsWhilePreempting,
+        Mutation::HitCoversWholePrompt,
+        Mutation::LateStopMissing,
+        Mutation::VictimToBack,
+        Mutation::WatermarkIgnored,
+        Mutation::GapFromStepStart,
+        Mutation::ReservationOffByOne,
+        Mutation::RouterTieToHighest,
+        Mutation::StalenessIgnored,
+        Mutation::SwapIsFree,
+        Mutation::HopMissing,
+        Mutation::ContextOffByOne,
+        Mutation::LimitOffByOne,
+        Mutation::FreesFirstBlockFirst,
+        Mutation::PaddingMissing,
+        Mutation::ArrivalsAfterPlan,
+        Mutation::FinishingStepTooLong,
+        Mutation::DuplicateKeys,
+    ];
+}
+
+/// How an oracle run is carried out.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    pub mutation: Mutation,
+    /// Keep one line per step.
+    pub log: bool,
+    /// Give up after this many steps (0: never) and mark the outcome as stuck.
+    pub max_steps: u64,
+}
+
+/// What happened in a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Coverage {
+    pub preemptions: u64,
+    pub swaps_out: u64,
+    pub swaps_in: u64,
+    /// Swaps that became recomputes because host memory was full.
+    pub swaps_refused: u64,
+    /// Batches that started while another one was in flight.
+    pub overlapped_batches: u64,
+    /// Instants with two completions, two routed requests, or both.
+    pub ties: u64,
+    pub rejections: u64,
+    /// Requests that joined a replica inside, or at the end of, a decode-only step of it.
+    pub leap_cuts: u64,
+    pub prefix_hits: u64,
+    /// Hits on blocks that an earlier admission of the same plan fills.
+    pub same_plan_hits: u64,
+    pub evictions: u64,
+    pub late_stops: u64,
+    /// Stopping requests that left as victims.
+    pub stopping_victims: u64,
+    pub feeds: u64,
+    pub held_slots: u64,
+    /// Plans that preempted and computed nothing.
+    pub barren_plans: u64,
+    /// Of those: with nothing in flight, so that the replica had to plan again in the same instant.
+    pub plans_again: u64,
+    /// Routing decisions on values older than the instant.
+    pub stale_reads: u64,
+    pub front_end_waits: u64,
+}
+
+/// Everything an oracle run leaves behind.
+#[derive(Clone, Debug)]
+pub struct OracleOutcome {
+    pub records: Vec<RequestRecord>,
+    pub counters: RunCounters,
+    pub coverage: Coverage,
+    /// Ends of steps.
+    pub boundaries: Vec<u64>,
+    pub log: Vec<String>,
+    /// Requests were left and nothing more could happen, or `max_steps` was reached.
+    pub stuck: bool,
+    /// Blocks held by nobody at the end, on every replica.
+    pub all_free: bool,
+}

@@ -1,0 +1,238 @@
+//! A batch from its launch through the stages to the return of its tokens (§5, §6, §7).
+
+use windtunnel::cost::{Chunk, DecodeShape, StepShape};
+use windtunnel::metrics::record::RunCounters;
+use windtunnel::policy::scheduler::SchedulerConfig;
+
+use super::door::Door;
+use super::ledger;
+use super::outcome::Mutation;
+use super::plan::Plan;
+use super::request::Loss;
+use super::sim::Sim;
+
+/// One step in flight.
+pub struct Batch {
+    pub start: u64,
+    /// Its tokens are back.
+    pub end: u64,
+    pub prefill: Vec<(usize, u32)>,
+    /// One token each; feeds and stopping requests included.
+    pub decode: Vec<usize>,
+    /// Accelerator and host time, summed over stages.
+    pub gpu: u64,
+    pub host: u64,
+    pub swap: u64,
+    /// Accelerator time of stage 0 for the same sequences without chunks.
+    pub decode_only_gpu: u64,
+}
+
+impl Batch {
+    pub fn has(&self, r: usize) -> bool {
+        self.decode.contains(&r) || self.prefill.iter().any(|p| p.0 == r)
+    }
+}
+
+/// Counters that follow from the shape alone.
+pub fn count_step(counters: &mut RunCounters, shape: &StepShape<'_>) {
+    counters.steps += 1;
+    if !shape.chunks.is_empty() {
+        let mixed = shape.decode.n > 0;
+        counters.mixed_steps += u64::from(mixed);
+        counters.prefill_steps += u64::from(!mixed);
+    }
+    counters.decode_context += u128::from(shape.decode.context);
+    for c in shape.chunks {
+        counters.prefill_pairs += u128::from(c.tokens) * (2 * u128::from(c.past) + u128::from(c.tokens));
+    }
+    counters.logits += u64::from(shape.decode.n);
+}
+
+/// The plan has been applied: the batch starts on stage 0 now.
+pub fn launch(sim: &mut Sim<'_>, k: usize, plan: Plan) {
+    let chunk = |&(r, q): &(usize, u32)| match plan.pad_prefill_to {
+        0 => Chunk { tokens: q, past: sim.requests[r].computed },
+        longest => Chunk { tokens: longest, past: 0 },
+    };
+    let chunks: Vec<Chunk> = plan.prefill.iter().map(chunk).collect();
+    let own = u64::from(!sim.mutated(Mutation::ContextOffByOne));
+    let decode = DecodeShape {
+        n: plan.decode.len() as u32,
+        padding: plan.padding,
+        context: plan.decode.iter().map(|&r| u64::from(sim.requests[r].computed) + own).sum(),
+    };
+    let shape = StepShape { chunks: &chunks, decode };
+    let swap = if plan.moved > 0 && !sim.mutated(Mutation::SwapIsFree) {
+        sim.cost.swap(plan.moved).as_ps()
+    } else {
+        0
+    };
+    let (end, gpu, host) = stages(sim, k, &shape, swap);
+    let only = StepShape { chunks: &[], decode };
+    let batch = Batch {
+        start: sim.now,
+        end: end + late(sim, &plan),
+        prefill: plan.prefill,
+        decode: plan.decode,
+        gpu,
+        host,
+        swap,
+        decode_only_gpu: if decode.n == 0 { 0 } else { sim.cost.step(0, &only).gpu().as_ps() },
+    };
+    count(sim, &batch, &shape);
+    for &r in batch.prefill.iter().map(|p| &p.0).chain(&batch.decode) {
+        sim.requests[r].in_flight = true;
+        ledger::account_queue(&mut sim.requests[r], sim.now);
+    }
+    sim.coverage.overlapped_batches += u64::from(!sim.replicas[k].in_flight.is_empty());
+    sim.replicas[k].in_flight.push(batch);
+}
+
+/// Mutation: 1 ps more if a request gets its last token in this step.
+fn late(sim: &Sim<'_>, plan: &Plan) -> u64 {
+    let finishing = plan.decode.iter().any(|&r| sim.requests[r].generated + 1 == sim.requests[r].output);
+    u64::from(sim.mutated(Mutation::FinishingStepTooLong) && finishing)
+}
+
+/// §5 and §7: through all stages; returns (tokens are back, accelerator time, host time).
+fn stages(sim: &mut Sim<'_>, k: usize, shape: &StepShape<'_>, swap: u64) -> (u64, u64, u64) {
+    let tokens = shape.chunks.iter().map(|c| c.tokens).sum::<u32>() + shape.decode.n + shape.decode.padding;
+    let (mut gpu, mut host) = (0, 0);
+    let mut end = 0;
+    for s in 0..sim.stages() {
+        let time = sim.cost.step(s as u8, shape);
+        gpu += time.gpu().as_ps();
+        host += time.host.as_ps();
+        let hop = if sim.mutated(Mutation::HopMissing) { 0 } else { sim.cost.hop(tokens).as_ps() };
+        end = if s == 0 {
+            sim.now + time.total().as_ps() + swap
+        } else {
+            (end + hop).max(sim.replicas[k].stage_end[s]) + time.total().as_ps()
+        };
+        sim.replicas[k].stage_end[s] = end;
+    }
+    if sim.pipelined() {
+        sim.replicas[k].timer = Some(sim.replicas[k].stage_end[0]);
+        end += sim.cost.token_return().as_ps();
+    }
+    (end, gpu, host)
+}
+
+fn count(sim: &mut Sim<'_>, batch: &Batch, shape: &StepShape<'_>) {
+    count_step(&mut sim.counters, shape);
+    let completing = |&&(r, q): &&(usize, u32)| sim.requests[r].computed + q == sim.requests[r].tokens();
+    sim.counters.logits += batch.prefill.iter().filter(completing).count() as u64;
+    sim.counters.prefill_tokens += batch.prefill.iter().map(|p| u64::from(p.1)).sum::<u64>();
+    sim.counters.decode_tokens += batch.decode.len() as u64;
+    let stopping = batch.decode.iter().filter(|&&r| sim.requests[r].stopping).count() as u64;
+    sim.counters.wasted_slots += stopping + u64::from(shape.decode.padding);
+    sim.coverage.late_stops += stopping;
+    sim.coverage.held_slots += u64::from(shape.decode.padding);
+    sim.coverage.feeds += batch.decode.iter().filter(|&&r| !sim.requests[r].prefilled).count() as u64;
+    if sim.options.log {
+        let line = format!(
+            "t={} k{} P{:?} D{:?} pad{} swap{} -> {}",
+            batch.start,
+            sim.requests[batch.decode.first().copied().unwrap_or_else(|| batch.prefill[0].0)].replica,
+            batch.prefill,
+            batch.decode,
+            shape.decode.padding,
+            batch.swap,
+            batch.end
+        );
+        sim.log.push(line);
+    }
+}
+
+/// The tokens of the replica's oldest batch are back.
+pub fn complete(sim: &mut Sim<'_>, k: usize) {
+    let batch = sim.replicas[k].in_flight.remove(0);
+    ledger::account_step(sim, k, &batch);
+    sim.replicas[k].touched = true;
+    sim.boundaries.push(batch.end);
+    if batch.prefill.is_empty() {
+        sim.replicas[k].last_decode_step = (batch.start, batch.end);
+    }
+    let mut members = batch.prefill.clone();
+    members.extend(batch.decode.iter().map(|&r| (r, 1)));
+    members.sort_by_key(|m| sim.requests[m.0].number);
+    for (r, q) in members {
+        sim.requests[r].in_flight = false;
+        advance(sim, r, q, batch.start);
+    }
+    end_of_static_batch(sim, k);
+}
+
+/// `q` more tokens of the request have KV; one is sampled when that is all of them (§4).
+fn advance(sim: &mut Sim<'_>, r: usize, q: u32, start: u64) {
+    let now = sim.now;
+    let from_start = sim.mutated(Mutation::GapFromStepStart);
+    let request = &mut sim.requests[r];
+    request.computed += q;
+    assert!(request.computed <= request.tokens());
+    if request.computed < request.tokens() {
+        return;
+    }
+    request.prefilled = true;
+    if request.stopping {
+        leave(sim, r);
+        return;
+    }
+    request.generated += 1;
+    request.loss = Loss::None;
+    let early = !matches!(&sim.config.replica.scheduler, SchedulerConfig::Static(s) if !s.return_early);
+    if early {
+        if from_start && request.first_token.is_some() {
+            request.gap_max = request.gap_max.max(start - request.last_token.min(start));
+            request.last_token = now;
+        } else {
+            request.deliver(now);
+        }
+    }
+    if request.generated == request.output {
+        got_last_token(sim, r, early);
+    }
+}
+
+/// §6.
+fn got_last_token(sim: &mut Sim<'_>, r: usize, early: bool) {
+    if early {
+        sim.requests[r].finish = Some(sim.now);
+        Door::release(sim, sim.now);
+    }
+    if matches!(sim.config.replica.scheduler, SchedulerConfig::Static(_)) {
+        sim.requests[r].holding = true;
+    } else if sim.late_stop() {
+        sim.requests[r].stopping = true;
+    } else {
+        leave(sim, r);
+    }
+}
+
+/// The request is out of the running set and lets go of its blocks.
+pub fn leave(sim: &mut Sim<'_>, r: usize) {
+    let k = sim.requests[r].replica;
+    let last_first = !sim.mutated(Mutation::FreesFirstBlockFirst);
+    sim.replicas[k].running.retain(|&x| x != r);
+    let blocks = std::mem::take(&mut sim.requests[r].blocks);
+    sim.replicas[k].kv.release(blocks, last_first);
+    sim.requests[r].outstanding = false;
+}
+
+/// §6: when all running requests have finished, all leave in queue order, and answers held back are delivered.
+fn end_of_static_batch(sim: &mut Sim<'_>, k: usize) {
+    let batch = sim.replicas[k].running.clone();
+    if !batch.iter().all(|&r| sim.requests[r].holding) {
+        return;
+    }
+    for r in batch {
+        if sim.requests[r].finish.is_none() {
+            let (now, pipelined) = (sim.now, sim.pipelined());
+            ledger::account_wait(&mut sim.requests[r], now, pipelined);
+            sim.requests[r].deliver(now);
+            sim.requests[r].finish = Some(now);
+            Door::release(sim, now);
+        }
+        leave(sim, r);
+    }
+}

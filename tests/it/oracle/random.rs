@@ -1,0 +1,184 @@
+//! Random scenarios: engine = oracle, leap = step, and what the set covers.
+
+use std::fmt::Write as _;
+
+use windtunnel::cluster::RunOptions;
+
+use super::compare::assert_equal;
+use super::engine::engine_run;
+use super::outcome::{Options, OracleOutcome};
+use super::scenario::{KINDS, MAX_STEPS, Scenario, scenario};
+use super::sim::{run, run_with};
+
+/// Scenarios per scheduler.
+const SCENARIOS: u64 = 500;
+
+/// In how many scenarios something happened.
+#[derive(Default)]
+struct Covered(Vec<(&'static str, u64)>);
+
+impl Covered {
+    fn count(&mut self, name: &'static str, happened: bool) {
+        if !self.0.iter().any(|c| c.0 == name) {
+            self.0.push((name, 0));
+        }
+        for c in &mut self.0 {
+            c.1 += u64::from(c.0 == name && happened);
+        }
+    }
+
+    fn of(&self, name: &str) -> u64 {
+        self.0.iter().find(|c| c.0 == name).map_or(0, |c| c.1)
+    }
+
+    fn add(&mut self, s: &Scenario, o: &OracleOutcome) {
+        let c = &o.coverage;
+        self.count("preempting", c.preemptions > 0);
+        self.count("swapping", c.swaps_out > 0);
+        self.count("swaps-in", c.swaps_in > 0);
+        self.count("swap-refused", c.swaps_refused > 0);
+        self.count("pipeline", s.cost.stage.len() > 1);
+        self.count("overlapped", c.overlapped_batches > 0);
+        self.count("ties", c.ties > 0);
+        self.count("rejections", c.rejections > 0);
+        self.count("leap-cuts", c.leap_cuts > 0);
+        self.count("prefix-hits", c.prefix_hits > 0);
+        self.count("same-plan-hits", c.same_plan_hits > 0);
+        self.count("evictions", c.evictions > 0);
+        self.count("late-stops", c.late_stops > 0);
+        self.count("stopping-victims", c.stopping_victims > 0);
+        self.count("feeds", c.feeds > 0);
+        self.count("held-slots", c.held_slots > 0);
+        self.count("barren-plans", c.barren_plans > 0);
+        self.count("plans-again", c.plans_again > 0);
+        self.count("stale-reads", c.stale_reads > 0);
+        self.count("front-end-waits", c.front_end_waits > 0);
+        self.count("closed-loop", s.trace.closed.is_some());
+        self.count("recomputed", o.counters.recomputed_tokens > 0);
+        self.count("redrawn", s.redrawn > 0);
+    }
+}
+
+/// Runs the engine with leaps and with steps and compares both with the oracle.
+fn compare_with_engine(s: &Scenario, oracle: &OracleOutcome) {
+    for stepwise in [false, true] {
+        let options = RunOptions { stepwise, audit: true, samples: 0 };
+        match engine_run(&s.config, &s.cost, &s.trace, &options) {
+            None => return,
+            Some(Err(violation)) => panic!("stepwise {stepwise}: {violation}\n{s}"),
+            Some(Ok(outcome)) => {
+                let same = super::compare::difference(
+                    (&outcome.records, &outcome.counters),
+                    (&oracle.records, &oracle.counters),
+                );
+                if same.is_some() {
+                    let options = Options { log: true, ..Options::default() };
+                    let logged = run_with(&s.config, &s.cost, &s.trace, options);
+                    assert_equal(&outcome, &logged, &format!("stepwise {stepwise}\n{s}"));
+                }
+            }
+        }
+    }
+}
+
+fn check_scheduler(kind: usize) -> Covered {
+    let mut covered = Covered::default();
+    for index in 0..SCENARIOS {
+        let s = scenario(kind, index);
+        let oracle = run(&s.config, &s.cost, &s.trace);
+        check_oracle(&s, &oracle);
+        compare_with_engine(&s, &oracle);
+        covered.add(&s, &oracle);
+    }
+    covered
+}
+
+/// Invariants of the oracle's own outcome: I1, I2, I3, I4, I7, I15.
+fn check_oracle(s: &Scenario, o: &OracleOutcome) {
+    use windtunnel::metrics::record::Fate;
+    assert!(!o.stuck && o.all_free, "{s}");
+    assert!(o.counters.steps < MAX_STEPS, "{s}");
+    assert_eq!(o.records.len(), s.trace.len());
+    let limit = s.config.replica.effective_limit();
+    let closed = s.trace.closed.is_some();
+    for (record, row) in o.records.iter().zip(&s.trace.requests) {
+        assert!(closed || record.arrival == row.arrival, "{s}");
+        if row.prompt + 1 > limit {
+            assert!(matches!(record.fate, Fate::Rejected(_)), "{s}");
+            continue;
+        }
+        assert_eq!(record.fate, Fate::Finished, "{s}");
+        assert_eq!(record.output, row.output.min(row.max_tokens).min(limit - row.prompt), "{s}");
+        assert!(record.arrival <= record.queued && record.queued <= record.scheduled, "{s}");
+        assert!(record.scheduled < record.first_token && record.first_token <= record.finish, "{s}");
+        assert!(record.gap_max <= record.finish - record.first_token, "{s}");
+        assert_eq!(record.ledger.total(), record.e2e(), "{record:?}\n{s}");
+    }
+}
+
+macro_rules! scheduler_tests {
+    ($($name:ident = $kind:literal;)+) => {$(
+        #[test]
+        fn $name() {
+            let covered = check_scheduler($kind);
+            assert!(covered.of("ties") >= 100 && covered.of("rejections") >= 50);
+        }
+    )+};
+}
+
+scheduler_tests! {
+    unified_equals_the_oracle = 0;
+    chunked_equals_the_oracle = 1;
+    prefill_first_equals_the_oracle = 2;
+    iteration_equals_the_oracle = 3;
+    static_equals_the_oracle = 4;
+    ideal_equals_the_oracle = 5;
+    clairvoyant_equals_the_oracle = 6;
+}
+
+/// The random set contains what it is meant to contain; the table goes to `target/oracle-coverage.txt`.
+#[test]
+fn random_scenarios_cover_every_mechanism() {
+    let mut total = Covered::default();
+    let mut table = String::new();
+    for (kind, name) in KINDS.iter().enumerate() {
+        let mut covered = Covered::default();
+        for index in 0..SCENARIOS {
+            let s = scenario(kind, index);
+            let oracle = run(&s.config, &s.cost, &s.trace);
+            covered.add(&s, &oracle);
+            total.add(&s, &oracle);
+        }
+        let _ = write!(table, "{name:14}");
+        for (what, n) in &covered.0 {
+            let _ = write!(table, " {what}={n}");
+        }
+        table.push('\n');
+    }
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/target/oracle-coverage.txt");
+    std::fs::write(path, &table).expect("target is writable");
+    let least = [
+        ("preempting", 100),
+        ("swapping", 50),
+        ("swaps-in", 50),
+        ("swap-refused", 10),
+        ("pipeline", 50),
+        ("overlapped", 50),
+        ("ties", 100),
+        ("rejections", 50),
+        ("leap-cuts", 50),
+        ("prefix-hits", 50),
+        ("same-plan-hits", 20),
+        ("evictions", 50),
+        ("late-stops", 100),
+        ("stopping-victims", 5),
+        ("feeds", 50),
+        ("held-slots", 50),
+        ("stale-reads", 50),
+        ("front-end-waits", 50),
+        ("closed-loop", 50),
+    ];
+    for (name, n) in least {
+        assert!(total.of(name) >= n, "only {} scenarios with {name}\n{table}", total.of(name));
+    }
+}

@@ -1,0 +1,156 @@
+//! One request with all of its own counters.
+
+use windtunnel::ids::{ClassId, ReplicaId, RequestId};
+use windtunnel::metrics::record::{Fate, Ledger, Rejection, RequestRecord};
+use windtunnel::units::{SimDuration, SimTime};
+
+/// Whether the ledger is inside a preemption (§10).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loss {
+    None,
+    /// It had tokens: until the step that gives it its next token ends.
+    UntilToken,
+    /// It had no token: until the first step of its next admission starts.
+    UntilStep,
+}
+
+#[derive(Clone, Debug)]
+pub struct Req {
+    pub id: usize,
+    pub class: ClassId,
+    pub prompt: u32,
+    /// After the cut of §2.
+    pub output: u32,
+    pub max_tokens: u32,
+    pub rejected: bool,
+
+    pub arrival: u64,
+    pub queued: u64,
+    /// In the books of a replica (§2: queued there and not yet left).
+    pub outstanding: bool,
+    pub replica: usize,
+    /// Queue number in its replica (§4).
+    pub number: u64,
+
+    pub generated: u32,
+    pub computed: u32,
+    /// A step has brought `computed` to `tokens` since the last admission.
+    pub prefilled: bool,
+    pub in_flight: bool,
+    /// Late stop: got its last token, has one more step to take part in (§6).
+    pub stopping: bool,
+    /// Static: got its last token and fills its slot (§6).
+    pub holding: bool,
+    /// Block ids held, in token order.
+    pub blocks: Vec<usize>,
+    /// Blocks in host memory while swapped out.
+    pub host_blocks: u32,
+    /// Tokens dropped by the last recompute preemption, until it is admitted again.
+    pub dropped: Option<u32>,
+
+    pub scheduled: Option<u64>,
+    pub first_token: Option<u64>,
+    pub last_token: u64,
+    pub finish: Option<u64>,
+    pub gap_max: u64,
+    pub preemptions: u32,
+    pub recomputed: u32,
+    pub cached: u32,
+    pub ledger: Ledger,
+    /// The ledger is complete up to here.
+    pub upto: u64,
+    pub loss: Loss,
+}
+
+impl Req {
+    pub fn new(id: usize, class: ClassId, prompt: u32, output: u32, max_tokens: u32) -> Req {
+        Req {
+            id,
+            class,
+            prompt,
+            output,
+            max_tokens,
+            rejected: false,
+            arrival: 0,
+            queued: 0,
+            outstanding: false,
+            replica: 0,
+            number: 0,
+            generated: 0,
+            computed: 0,
+            prefilled: false,
+            in_flight: false,
+            stopping: false,
+            holding: false,
+            blocks: Vec::new(),
+            host_blocks: 0,
+            dropped: None,
+            scheduled: None,
+            first_token: None,
+            last_token: 0,
+            finish: None,
+            gap_max: 0,
+            preemptions: 0,
+            recomputed: 0,
+            cached: 0,
+            ledger: Ledger::default(),
+            upto: 0,
+            loss: Loss::None,
+        }
+    }
+
+    /// §4: what a prefill has to cover.
+    pub fn tokens(&self) -> u32 {
+        self.prompt + self.generated
+    }
+
+    /// A token reaches the engine's edge at `now` (§9).
+    pub fn deliver(&mut self, now: u64) {
+        if self.first_token.is_none() {
+            self.first_token = Some(now);
+        } else {
+            self.gap_max = self.gap_max.max(now - self.last_token);
+        }
+        self.last_token = now;
+    }
+
+    /// §9; the streaming delay of §2 is added to both token instants of the record.
+    pub fn record(&self, stream: u64) -> RequestRecord {
+        let mut ledger = self.ledger;
+        let time = SimTime::from_ps;
+        let base = RequestRecord {
+            id: RequestId(self.id as u32),
+            class: self.class,
+            replica: ReplicaId(self.replica as u16),
+            fate: Fate::Finished,
+            prompt: self.prompt,
+            output: self.generated,
+            arrival: time(self.arrival),
+            queued: time(self.queued),
+            scheduled: time(self.scheduled.unwrap_or(self.queued)),
+            first_token: time(self.first_token.unwrap_or(self.arrival) + stream),
+            finish: time(self.finish.unwrap_or(self.arrival) + stream),
+            gap_max: SimDuration::from_ps(self.gap_max),
+            preemptions: self.preemptions,
+            recomputed: self.recomputed,
+            cached: self.cached,
+            ledger,
+        };
+        if self.rejected {
+            let at = time(self.arrival);
+            return RequestRecord {
+                fate: Fate::Rejected(Rejection::TooLong),
+                queued: at,
+                scheduled: at,
+                first_token: at,
+                finish: at,
+                ..base
+            };
+        }
+        if self.finish.is_none() {
+            return RequestRecord { fate: Fate::Unfinished, ..base };
+        }
+        ledger.0[windtunnel::metrics::record::Cause::FrontEnd as usize] += stream;
+        RequestRecord { ledger, ..base }
+    }
+}

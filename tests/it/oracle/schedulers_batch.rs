@@ -1,0 +1,115 @@
+//! Schedulers without a preempting token budget (§8): iteration, static, clairvoyant.
+
+use windtunnel::policy::scheduler::{Clairvoyant, Iteration, RaggedPrompts, Static};
+
+use super::outcome::Mutation;
+use super::plan::Planner;
+use super::schedulers::{decode_or_preempt, partial_prefills};
+
+/// Orca. Decodes come first; a step that preempts admits nobody; victims are always recomputed.
+pub fn iteration(s: &mut Planner<'_, '_>, p: &Iteration) {
+    for r in s.ready() {
+        if s.plan.decode.len() as u32 >= p.max_batch {
+            break;
+        }
+        if s.replica().running.contains(&r) {
+            decode_or_preempt(s, r, false);
+        }
+    }
+    if s.plan.preempted && !s.sim.mutated(Mutation::AdmitsWhilePreempting) {
+        return;
+    }
+    for r in s.waiting() {
+        if (s.plan.decode.len() + s.plan.admit.len()) as u32 >= p.max_batch {
+            break;
+        }
+        let hit = s.hit(r);
+        let tokens = s.request(r).tokens();
+        if !s.admission_fits(r, tokens, &hit, 0) {
+            break; // head of line
+        }
+        let chunk = (tokens - s.hit_tokens(&hit)).max(1);
+        s.admit(r, tokens, hit, chunk);
+    }
+}
+
+/// FasterTransformer.
+pub fn static_batch(s: &mut Planner<'_, '_>, p: &Static) {
+    if s.replica().running.is_empty() {
+        form_batch(s, p);
+    }
+    let mut members: Vec<usize> = s.plan.admit.iter().map(|a| a.request).collect();
+    members.extend(s.replica().running.iter().copied());
+    let prompts: Vec<u32> = members.iter().map(|&r| s.request(r).prompt).collect();
+    let Some(&longest) = prompts.iter().max() else { return };
+    let shortest = prompts.iter().copied().min().unwrap_or(longest);
+
+    // The next micro-batch: ready, unfinished members of one phase in queue order.
+    let ready: Vec<usize> =
+        members.iter().copied().filter(|&r| !s.request(r).in_flight && !s.request(r).holding).collect();
+    let most = if p.micro_batch == 0 { usize::MAX } else { p.micro_batch as usize };
+    let fresh: Vec<usize> = ready.iter().copied().filter(|&r| s.request(r).computed == 0).collect();
+    if !fresh.is_empty() {
+        for &r in fresh.iter().take(most) {
+            let padded = p.ragged == RaggedPrompts::Padded;
+            let chunk = if padded { s.request(r).prompt } else { shortest };
+            s.plan.prefill.push((r, chunk));
+        }
+        if p.ragged == RaggedPrompts::Padded {
+            s.plan.pad_prefill_to = longest;
+        }
+        return;
+    }
+    s.plan.decode = ready.into_iter().take(most).collect();
+    let finished = members.iter().filter(|&&r| s.request(r).holding).count() as u32;
+    let travels = !s.sim.pipelined() && !s.plan.decode.is_empty();
+    if travels && !s.sim.mutated(Mutation::PaddingMissing) {
+        s.plan.padding = finished;
+    }
+}
+
+/// From the head of waiting, while each fits with everything it may ever need.
+fn form_batch(s: &mut Planner<'_, '_>, p: &Static) {
+    for r in s.waiting() {
+        let allocate = s.request(r).prompt + s.request(r).max_tokens - 1;
+        if s.plan.admit.len() as u32 >= p.max_batch || !s.admission_fits(r, allocate, &[], 0) {
+            break;
+        }
+        s.admit(r, allocate, Vec::new(), 0);
+    }
+}
+
+/// Blocks for prompt and true output, and the token of a late stop.
+fn lifetime(s: &Planner<'_, '_>, r: usize) -> u32 {
+    let late = u32::from(s.sim.late_stop());
+    s.blocks_for(s.request(r).prompt + s.request(r).output + late)
+}
+
+/// Shortest job first with known lengths; everything is promised, nothing is preempted.
+pub fn clairvoyant(s: &mut Planner<'_, '_>, p: &Clairvoyant) {
+    for r in s.ready() {
+        if s.request(r).prefilled {
+            s.schedule(r, 1);
+        }
+    }
+    let decoding = s.plan.decode.len() as u32;
+    let mut n = partial_prefills(s, p.token_budget, decoding);
+    let mut promised: u32 = s.replica().running.iter().map(|&r| lifetime(s, r)).sum();
+    let mut waiting = s.waiting();
+    waiting.sort_by_key(|&r| (s.request(r).prompt + s.request(r).output, s.request(r).number));
+    for r in waiting {
+        if n >= p.token_budget || s.running_count() >= p.max_sequences {
+            break;
+        }
+        let hit = s.hit(r);
+        let tokens = s.request(r).tokens();
+        let own = lifetime(s, r);
+        if promised + own > s.kv_config().blocks || !s.admission_fits(r, tokens, &hit, 0) {
+            continue;
+        }
+        let c = (tokens - s.hit_tokens(&hit)).max(1).min(p.token_budget - n);
+        s.admit(r, tokens, hit, c);
+        promised += own;
+        n += c;
+    }
+}
