@@ -25,9 +25,7 @@ impl Draws {
     /// A uniform integer below `n` (Lemire's multiplication; bias below n / 2^64). Panics if `n` is 0.
     pub fn below(&mut self, n: u64) -> u64 {
         assert!(n > 0, "a draw below 0 has no value");
-        #[expect(clippy::cast_possible_truncation, reason = "the high half of a 128-bit product is below n")]
-        let value = ((u128::from(self.next_u64()) * u128::from(n)) >> 64) as u64;
-        value
+        ((u128::from(self.next_u64()) * u128::from(n)) >> 64) as u64
     }
 
     /// True with probability `p`.
@@ -99,7 +97,10 @@ impl Draws {
 
     /// Poisson with this mean: products below 30, above that Hörmann's transformed rejection (PTRS, 1993).
     pub fn poisson(&mut self, mean: f64) -> u64 {
-        assert!(mean.is_finite() && mean >= 0.0, "a Poisson mean must be finite and not negative, got {mean}");
+        assert!(
+            mean.is_finite() && mean >= 0.0,
+            "a Poisson mean must be finite and not negative, got {mean}"
+        );
         if mean < 30.0 { self.poisson_small(mean) } else { self.poisson_large(mean) }
     }
 

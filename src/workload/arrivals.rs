@@ -67,10 +67,14 @@ impl ArrivalsSpec {
                     (None, Some(cv)) => 1.0 / (cv * cv),
                     _ => {
                         let help = "write `gamma = { rate = \"4 req/s\", cv = 2.0 }`";
-                        return Err(InputError::named("arrivals.gamma", "needs either `shape` or `cv`", help));
+                        return Err(InputError::named(
+                            "workload.arrivals.gamma",
+                            "needs either `shape` or `cv`",
+                            help,
+                        ));
                     }
                 };
-                positive("arrivals.gamma", shape)?;
+                positive("workload.arrivals.gamma", shape)?;
                 Law::Gamma { shape, scale_s: g.rate.mean_gap_s() / rate_scale / shape }
             }
         };
@@ -87,7 +91,11 @@ impl Iterator for Arrivals {
         const GAPS: Component = Component::named("workload/arrivals");
         if self.row > 0 {
             let gap_s = self.law.gap_s(&mut stream(self.seed, GAPS, self.row, 0));
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates; gaps are positive")]
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "saturates; gaps are positive"
+            )]
             let gap_ps = (gap_s * 1e12).round() as u64;
             self.now_ps = self.now_ps.checked_add(gap_ps)?;
         }

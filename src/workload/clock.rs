@@ -73,8 +73,7 @@ fn datetime(text: &[u8]) -> Result<AbsolutePs, &'static str> {
     let (body, offset_s) = split_zone(text).ok_or(WRONG)?;
     let number = |at: std::ops::Range<usize>| -> Option<u64> {
         let part = body.get(at)?;
-        part.iter()
-            .try_fold(0u64, |n, b| b.is_ascii_digit().then(|| n * 10 + u64::from(b - b'0')))
+        part.iter().try_fold(0u64, |n, b| b.is_ascii_digit().then(|| n * 10 + u64::from(b - b'0')))
     };
     let separators = [(4, b"-"), (7, b"-"), (13, b":"), (16, b":")];
     let separated = separators.iter().all(|&(at, s)| body.get(at) == s.first())

@@ -115,7 +115,8 @@ impl Lengths {
             Lengths::Uniform(u) => (within(u.prompt, draws), within(u.output, draws)),
             Lengths::Lognormal { prompt, output } => {
                 let (a, b) = draws.normal_pair();
-                let cut = |(mu, sigma, max): (f64, f64, u32), z: f64| tokens(libm::exp(mu + sigma * z)).min(max);
+                let cut =
+                    |(mu, sigma, max): (f64, f64, u32), z: f64| tokens(libm::exp(mu + sigma * z)).min(max);
                 (cut(*prompt, a), cut(*output, b))
             }
             Lengths::Pairs(pairs) => {
@@ -146,30 +147,37 @@ pub(super) fn tokens(x: f64) -> u32 {
 impl LengthsSpec {
     /// The law, ready to draw from; reads the file of `empirical`.
     pub(super) fn build(&self, beside: Beside<'_>) -> Result<Lengths, InputErrors> {
-        let wrong =
-            |key: &str, message: String, help: &str| Err(InputError::named(format!("lengths.{key}"), message, help).into());
+        let wrong = |key: &str, message: String, help: &str| {
+            Err(InputError::named(format!("workload.lengths.{key}"), message, help).into())
+        };
         match self {
             LengthsSpec::Fixed(f) if f.prompt == 0 || f.output == 0 => {
                 wrong("fixed", "lengths must be at least 1".to_owned(), "write `prompt = 1` or more")
             }
             LengthsSpec::Fixed(f) => Ok(Lengths::Fixed(f.prompt, f.output)),
-            LengthsSpec::Uniform(u) => match [u.prompt, u.output].iter().find(|[low, high]| *low == 0 || low > high) {
-                Some([low, high]) => {
-                    wrong("uniform", format!("`[{low}, {high}]` is no range of lengths"), "write [least, greatest]")
+            LengthsSpec::Uniform(u) => {
+                match [u.prompt, u.output].iter().find(|[low, high]| *low == 0 || low > high) {
+                    Some([low, high]) => wrong(
+                        "uniform",
+                        format!("`[{low}, {high}]` is no range of lengths"),
+                        "write [least, greatest]",
+                    ),
+                    None => Ok(Lengths::Uniform(*u)),
                 }
-                None => Ok(Lengths::Uniform(*u)),
-            },
+            }
             LengthsSpec::Lognormal(l) => Ok(Lengths::Lognormal {
-                prompt: l.prompt.parameters("lengths.lognormal.prompt")?,
-                output: l.output.parameters("lengths.lognormal.output")?,
+                prompt: l.prompt.parameters("workload.lengths.lognormal.prompt")?,
+                output: l.output.parameters("workload.lengths.lognormal.output")?,
             }),
             LengthsSpec::Empirical(e) => Ok(Lengths::Pairs(e.read(beside)?)),
-            LengthsSpec::Zipf(z) if z.below < 2 || !z.theta.is_finite() => {
-                wrong("zipf", format!("no length is below `{}`", z.below), "write `zipf = { theta = 1.1, below = 1024 }`")
-            }
+            LengthsSpec::Zipf(z) if z.below < 2 || !z.theta.is_finite() => wrong(
+                "zipf",
+                format!("no length is below `{}`", z.below),
+                "write `zipf = { theta = 1.1, below = 1024 }`",
+            ),
             LengthsSpec::Zipf(z) => Ok(Lengths::Zipf(zipf(z))),
             LengthsSpec::Mixture(m) => {
-                m.check("lengths.mixture")?;
+                m.check("workload.lengths.mixture")?;
                 Ok(Lengths::Mixture(m.clone().ready()))
             }
         }
@@ -218,8 +226,12 @@ impl Lognormal {
 
 impl EmpiricalLengths {
     fn read(&self, beside: Beside<'_>) -> Result<Vec<(u32, u32)>, InputErrors> {
-        let options =
-            ReadOptions { format: self.format.clone(), columns: self.columns.clone(), sort: true, ..ReadOptions::default() };
+        let options = ReadOptions {
+            format: self.format.clone(),
+            columns: self.columns.clone(),
+            sort: true,
+            ..ReadOptions::default()
+        };
         let rows = read_trace(&beside.locate(&self.file), &options)?;
         let pairs: Vec<(u32, u32)> = rows.lengths().collect();
         if pairs.is_empty() {

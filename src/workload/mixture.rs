@@ -35,11 +35,17 @@ impl Mixture {
         let fail = |message: String, help: &str| Err(InputError::named(key, message, help));
         for (name, [low, high]) in [("prompt", self.prompt), ("output", self.output)] {
             if low == 0 || low > high {
-                return fail(format!("`{name} = [{low}, {high}]` is no range of lengths"), "write [least, greatest]");
+                return fail(
+                    format!("`{name} = [{low}, {high}]` is no range of lengths"),
+                    "write [least, greatest]",
+                );
             }
         }
         if self.rows.is_empty() {
-            return fail("the mixture has no row".to_owned(), "add [weight, mu, sigma, mu, sigma, correlation]");
+            return fail(
+                "the mixture has no row".to_owned(),
+                "add [weight, mu, sigma, mu, sigma, correlation]",
+            );
         }
         for (i, row) in self.rows.iter().enumerate() {
             let [weight, mu_in, sigma_in, mu_out, sigma_out, rho] = *row;

@@ -24,7 +24,8 @@ pub mod twin;
 pub use arrivals::{ArrivalsSpec, GammaArrivals, SteadyRate};
 pub use clock::TimeUnit;
 pub use formats::{
-    ColumnMap, Failures, FormatInfo, OnBadRow, ReadOptions, formats, read_trace, read_trace_bytes, write_trace,
+    ColumnMap, Failures, FormatInfo, OnBadRow, ReadOptions, formats, read_trace, read_trace_bytes,
+    write_trace,
 };
 pub use lengths::{
     EmpiricalLengths, FixedLengths, LengthsSpec, Lognormal, LognormalLengths, UniformLengths, ZipfLengths,

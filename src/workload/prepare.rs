@@ -67,7 +67,7 @@ pub struct OpenWorkload<'a> {
 
 #[derive(Clone, Debug)]
 enum Source {
-    File(Rows),
+    File(Box<Rows>),
     Twin(TwinSpec),
     /// Arrivals (none in a closed loop) and lengths.
     Renewal(Option<ArrivalsSpec>, Lengths),
@@ -93,14 +93,14 @@ impl WorkloadSpec {
                 return Err(no_times(&rows).into());
             }
             report = rows.report.clone();
-            Source::File(rows)
+            Source::File(Box::new(rows))
         } else if let Some(name) = &self.recipe {
             let (recipe, hash) = Recipe::find(name, beside)?;
             report.source = format!("recipe {name}");
             report.content_hash = Some(hash);
-            match recipe.law(name)? {
+            match recipe.law(name, folder)? {
                 RecipeLaw::Twin(twin) => Source::Twin(twin),
-                RecipeLaw::Renewal(arrivals, lengths) => Source::Renewal(Some(arrivals), lengths.build(folder)?),
+                RecipeLaw::Renewal(arrivals, lengths) => Source::Renewal(Some(arrivals), lengths),
             }
         } else {
             let lengths = self.lengths.as_ref().map(|l| l.build(folder)).transpose()?;
@@ -113,7 +113,11 @@ impl WorkloadSpec {
     fn wanted(&self) -> Option<usize> {
         let by_rate = match (self.rate, self.duration) {
             (Some(rate), Some(duration)) => {
-                #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive; saturates")]
+                #[expect(
+                    clippy::cast_possible_truncation,
+                    clippy::cast_sign_loss,
+                    reason = "positive; saturates"
+                )]
                 let count = (rate.as_per_second() * duration.as_secs_f64()).round() as usize;
                 Some(count.max(1))
             }
@@ -133,7 +137,7 @@ impl OpenWorkload<'_> {
     /// The trace of one seed. `max_model_len`: as in [`PrepareContext`].
     pub fn prepare(&self, seed: u64, max_model_len: Option<u32>) -> Result<Prepared, InputErrors> {
         let mut rows = match &self.source {
-            Source::File(rows) => self.transformed(rows.clone(), seed)?,
+            Source::File(rows) => self.transformed(Rows::clone(rows), seed)?,
             Source::Twin(twin) => self.twin(twin, seed)?,
             Source::Renewal(arrivals, lengths) => self.renewal(*arrivals, lengths, seed)?,
         };
@@ -190,7 +194,11 @@ impl OpenWorkload<'_> {
     fn generated_end_ps(&self, slice: &Slice) -> Option<u64> {
         let stretch = self.spec.time_scale.unwrap_or(1.0);
         let by_span = self.spec.natural_span_ps().map(|ps| {
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive; saturates")]
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "positive; saturates"
+            )]
             let natural = (ps as f64 * stretch) as u64;
             natural.saturating_add(slice.from.map_or(0, |d| d.as_ps()))
         });
@@ -204,9 +212,9 @@ impl OpenWorkload<'_> {
         let end_ps = self.generated_end_ps(&slice);
         let from_ps = slice.from.map_or(0, |d| d.as_ps());
         let mut times: Box<dyn Iterator<Item = u64>> = match arrivals {
-            Some(spec) if self.spec.closed.is_none() => {
-                Box::new(spec.build(self.spec.rate_scale.unwrap_or(1.0), seed)?.skip_while(move |t| *t < from_ps))
-            }
+            Some(spec) if self.spec.closed.is_none() => Box::new(
+                spec.build(self.spec.rate_scale.unwrap_or(1.0), seed)?.skip_while(move |t| *t < from_ps),
+            ),
             _ => Box::new(std::iter::repeat(0)),
         };
         let limit = wanted.unwrap_or(u32::MAX as usize);
@@ -240,8 +248,11 @@ impl OpenWorkload<'_> {
         let bounded = self.spec.duration.is_some() && self.spec.rate.is_none()
             || self.spec.slice.as_ref().is_some_and(|s| s.to.is_some()) && self.spec.trace.is_none();
         if rows.len() < wanted && !bounded {
-            let message = format!("{wanted} requests are wanted, but `{}` has {}", self.report.source, rows.len());
-            return Err(InputError::named("workload.requests", message, "ask for fewer, or widen the slice").into());
+            let message =
+                format!("{wanted} requests are wanted, but `{}` has {}", self.report.source, rows.len());
+            return Err(
+                InputError::named("workload.requests", message, "ask for fewer, or widen the slice").into()
+            );
         }
         rows.truncate(wanted);
         Ok(())
@@ -251,7 +262,10 @@ impl OpenWorkload<'_> {
 fn no_times(rows: &Rows) -> InputError {
     InputError::named(
         &*rows.report.source,
-        format!("this is a `{}` file: lengths without arrival times", rows.report.format.unwrap_or("lengths")),
+        format!(
+            "this is a `{}` file: lengths without arrival times",
+            rows.report.format.unwrap_or("lengths")
+        ),
         "use it as `lengths = { empirical = { file = … } }` with `arrivals` or `closed`",
     )
 }

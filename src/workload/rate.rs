@@ -15,7 +15,8 @@ use crate::units::{SimDuration, SimTime, UnitError};
 pub struct RequestRate(f64);
 
 /// Unit symbols and their length in seconds.
-const SYMBOLS: [(&str, f64); 4] = [("req/s", 1.0), ("req/min", 60.0), ("req/h", 3_600.0), ("req/d", 86_400.0)];
+const SYMBOLS: [(&str, f64); 4] =
+    [("req/s", 1.0), ("req/min", 60.0), ("req/h", 3_600.0), ("req/d", 86_400.0)];
 
 impl RequestRate {
     /// A rate in requests per second; none unless it is finite and positive.
@@ -40,7 +41,8 @@ impl FromStr for RequestRate {
     fn from_str(text: &str) -> Result<Self, UnitError> {
         let fail = |problem: String| UnitError { problem, example: "4 req/s" };
         let trimmed = text.trim();
-        let found = SYMBOLS.iter().find_map(|(symbol, s)| trimmed.strip_suffix(symbol).map(|n| (n.trim_end(), s)));
+        let found =
+            SYMBOLS.iter().find_map(|(symbol, s)| trimmed.strip_suffix(symbol).map(|n| (n.trim_end(), s)));
         let (number, seconds) = found.ok_or_else(|| {
             let known: Vec<String> = SYMBOLS.iter().map(|(s, _)| format!("`{s}`")).collect();
             fail(format!("`{text}` does not end in a unit of a rate (known: {})", known.join(", ")))
@@ -109,7 +111,7 @@ pub fn rescale_to_rate(trace: &Trace, rate: RequestRate) -> Result<Trace, InputE
     if trace.closed.is_some() || trace.len() < 2 {
         return Ok(scaled);
     }
-    let problem = |message: String, help: &str| Err(InputError::named("rate", message, help));
+    let problem = |message: String, help: &str| Err(InputError::named("workload.rate", message, help));
     let old = trace.span().as_ps();
     if old == 0 {
         return problem(
@@ -130,7 +132,10 @@ pub fn rescale_to_rate(trace: &Trace, rate: RequestRate) -> Result<Trace, InputE
     let first = trace.requests.first().map_or(SimTime::ZERO, |r| r.arrival);
     for request in &mut scaled.requests {
         let t = u128::from(request.arrival.since(first).as_ps());
-        #[expect(clippy::cast_possible_truncation, reason = "t is at most `old`, so the quotient is at most `new`")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "t is at most `old`, so the quotient is at most `new`"
+        )]
         let moved = (t * u128::from(new) / u128::from(old)) as u64;
         request.arrival = SimTime::from_ps(moved);
     }

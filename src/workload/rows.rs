@@ -119,7 +119,7 @@ impl Rows {
         let (Some(first), Some(last)) = (self.rows.first(), self.rows.last()) else {
             return Err(InputError::named(
                 place,
-                "no row is left after `slice` and `filter`",
+                self.report.why_nothing_is_left(),
                 "widen them; `windtunnel trace stats` shows the span and the classes of a file",
             )
             .into());

@@ -181,19 +181,32 @@ impl WorkloadSpec {
         ];
         if self.trace.is_none() {
             for (key, _) in only_trace.iter().filter(|(_, there)| *there) {
-                problems.add(key, format!("`{key}` is about a trace file, but there is no `trace`"), "remove it");
+                problems.add(
+                    key,
+                    format!("`{key}` is about a trace file, but there is no `trace`"),
+                    "remove it",
+                );
             }
         }
         if let Some(slice) = &self.slice {
             if let Some([a, b]) = slice.rows.filter(|[a, b]| a >= b) {
-                problems.add("slice.rows", format!("`[{a}, {b}]` holds no row"), "write [first, end] with end above");
+                problems.add(
+                    "slice.rows",
+                    format!("`[{a}, {b}]` holds no row"),
+                    "write [first, end] with end above",
+                );
             }
             let from = slice.from.unwrap_or_default();
             if let Some(to) = slice.to.filter(|to| *to <= from) {
-                problems.add("slice.to", format!("`to` ({to}) is not after `from` ({from})"), "swap or widen them");
+                problems.add(
+                    "slice.to",
+                    format!("`to` ({to}) is not after `from` ({from})"),
+                    "swap or widen them",
+                );
             }
         }
-        let ranges = self.filter.iter().flat_map(|f| [("filter.prompt", f.prompt), ("filter.output", f.output)]);
+        let ranges =
+            self.filter.iter().flat_map(|f| [("filter.prompt", f.prompt), ("filter.output", f.output)]);
         for (key, range) in ranges {
             if let Some([a, b]) = range.filter(|[a, b]| a > b) {
                 problems.add(key, format!("`[{a}, {b}]` holds no length"), "write [least, greatest]");
@@ -217,7 +230,11 @@ impl WorkloadSpec {
         let generated = self.trace.is_none() && (self.recipe.is_some() || self.lengths.is_some());
         let ends = self.slice.as_ref().is_some_and(|s| s.to.is_some()) && self.recipe.is_some();
         if generated && self.requests.is_none() && self.duration.is_none() && !ends {
-            problems.add("requests", "a generated workload has no end by itself", "add `requests` or `duration`");
+            problems.add(
+                "requests",
+                "a generated workload has no end by itself",
+                "add `requests` or `duration`",
+            );
         }
         if let Some(closed) = self.closed {
             if closed.clients == 0 {

@@ -38,5 +38,9 @@ pub(super) fn positive(key: &str, value: f64) -> Result<(), InputError> {
     if value.is_finite() && value > 0.0 {
         return Ok(());
     }
-    Err(InputError::named(key, format!("must be finite and above zero, got `{value}`"), "write a positive number"))
+    Err(InputError::named(
+        key,
+        format!("must be finite and above zero, got `{value}`"),
+        "write a positive number",
+    ))
 }

@@ -1,4 +1,5 @@
 //! Every real file that is at hand is read, and its counts and means are those of the documents beside it.
+#![expect(clippy::print_stderr, reason = "a test may panic, and prints what it measured")]
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -6,8 +7,8 @@ use std::time::Instant;
 
 use windtunnel::ids::RequestId;
 use windtunnel::workload::{
-    Dequantise, Failures, LoadReport, OnBadRow, PrepareContext, ReadOptions, Rows, Trace, WorkloadSpec, formats,
-    read_trace, read_trace_bytes, write_trace,
+    Dequantise, Failures, LoadReport, OnBadRow, PrepareContext, ReadOptions, Rows, Trace, WorkloadSpec,
+    formats, read_trace, read_trace_bytes, write_trace,
 };
 
 use crate::shared_data::shared;
@@ -47,7 +48,9 @@ fn reads_every_real_file() {
     if let Some(rows) = check("mooncake/conversation_trace.jsonl", ("mooncake", 12_031, 12_035.0, 343.0)) {
         assert_eq!(rows.coarse_grain(), Some(3_000_000_000_000));
     }
-    if let Some(rows) = check("mooncake/synthetic_trace_first1996.jsonl", ("mooncake", 1_996, 12_346.0, 192.0)) {
+    if let Some(rows) =
+        check("mooncake/synthetic_trace_first1996.jsonl", ("mooncake", 1_996, 12_346.0, 192.0))
+    {
         assert_eq!(rows.coarse_grain(), None);
     }
     check("lengths/sharegpt_val_10k_llama2.csv", ("lengths", 10_000, 246.0, 326.0));
@@ -126,7 +129,8 @@ fn slices_and_filters_of_a_real_trace_add_up() {
 
 /// Every row is kept or has a reason.
 pub fn accounted(r: &LoadReport) {
-    let out = r.rows_bad + r.rows_dropped + r.rows_outside_slice + r.rows_filtered + r.rows_thinned + r.rows_unused;
+    let out =
+        r.rows_bad + r.rows_dropped + r.rows_outside_slice + r.rows_filtered + r.rows_thinned + r.rows_unused;
     assert_eq!(r.rows_read + r.rows_copied, out + r.rows_kept, "{r:?}");
 }
 
@@ -163,7 +167,12 @@ fn bad_rows_are_skipped_only_when_asked_and_then_counted() {
     let options = ReadOptions { on_bad_row: OnBadRow::Skip, ..ReadOptions::default() };
     let rows = read_trace_bytes("a.csv", text.into(), &options).unwrap();
     assert_eq!((rows.len(), rows.report.rows_read, rows.report.rows_bad), (2, 4, 2));
-    assert!(rows.report.first_bad.as_deref().is_some_and(|b| b.starts_with("a.csv:3:1: the time `x` is not a date")));
+    assert!(
+        rows.report
+            .first_bad
+            .as_deref()
+            .is_some_and(|b| b.starts_with("a.csv:3:1: the time `x` is not a date"))
+    );
 }
 
 /// `workloads/samples/` holds one small file per format, written by our own generator. `UPDATE_SAMPLES=1` renews them.
@@ -185,7 +194,10 @@ fn samples_are_fresh_and_read_back() {
         }
         assert_eq!(std::fs::read(&path).ok().as_ref(), Some(&bytes), "{} is stale", path.display());
         let columns = (format.name == "generic").then(|| {
-            toml::from_str("arrival='arrival_s'\nprompt='prompt_tokens'\noutput='output_tokens'\nclass='class'").unwrap()
+            toml::from_str(
+                "arrival='arrival_s'\nprompt='prompt_tokens'\noutput='output_tokens'\nclass='class'",
+            )
+            .unwrap()
         });
         let rows = read_trace(&path, &ReadOptions { columns, ..ReadOptions::default() }).unwrap();
         assert_eq!(rows.report.format, Some(format.name));
@@ -196,7 +208,11 @@ fn samples_are_fresh_and_read_back() {
             let error = back.requests.iter().zip(&trace.requests).map(|(a, b)| {
                 a.arrival.as_ps().abs_diff(b.arrival.as_ps() - trace.requests[0].arrival.as_ps())
             });
-            assert!(error.max().unwrap() <= 1_000_000_000, "{}: times are exact to the format's grain", format.name);
+            assert!(
+                error.max().unwrap() <= 1_000_000_000,
+                "{}: times are exact to the format's grain",
+                format.name
+            );
         }
     }
 }

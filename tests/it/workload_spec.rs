@@ -1,4 +1,9 @@
 //! The `[workload]` section: every mistake has its place and message, and the same seed gives the same requests.
+#![expect(
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    reason = "a test may panic, and prints what it measured"
+)]
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -56,6 +61,7 @@ const BURSTGPT: &str = "Timestamp,Model,Request tokens,Response tokens,Total tok
 const TRACE: &str = "trace = 'trace.csv'";
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn every_mistake_in_a_file_has_its_place_and_message() {
     let burst = |rows: &str| format!("{BURSTGPT}{rows}").into_bytes();
     let mut truncated = gz(&format!("{BURSTGPT}{}", "1,GPT-4,9,5,14,API log\n".repeat(2_000)));
@@ -82,7 +88,11 @@ fn every_mistake_in_a_file_has_its_place_and_message() {
         ("many bad rows", TRACE, burst(&many)),
         ("only failures", TRACE, burst("1,GPT-4,0,0,0,API log\n")),
         ("bad date", TRACE, b"TIMESTAMP,ContextTokens,GeneratedTokens\n2023-13-01 00:00:00,1,1\n".to_vec()),
-        ("zero output", TRACE, b"TIMESTAMP,ContextTokens,GeneratedTokens\n2023-12-01 00:00:00,1,0\n".to_vec()),
+        (
+            "zero output",
+            TRACE,
+            b"TIMESTAMP,ContextTokens,GeneratedTokens\n2023-12-01 00:00:00,1,0\n".to_vec(),
+        ),
         ("lengths only", TRACE, b"num_prefill_tokens,num_decode_tokens\n1,1\n".to_vec()),
         ("truncated gz", TRACE, truncated),
         ("zstd", TRACE, vec![0x28, 0xb5, 0x2f, 0xfd, 0]),
@@ -91,7 +101,8 @@ fn every_mistake_in_a_file_has_its_place_and_message() {
         (
             "bad JSON row",
             TRACE,
-            b"{\"timestamp\": 0, \"input_length\": \"x\", \"output_length\": 1, \"hash_ids\": [0]}\n".to_vec(),
+            b"{\"timestamp\": 0, \"input_length\": \"x\", \"output_length\": 1, \"hash_ids\": [0]}\n"
+                .to_vec(),
         ),
         (
             "wrong number of hashes",
@@ -212,7 +223,8 @@ fn generated_laws_have_their_means() {
 
 #[test]
 fn time_is_exact_and_counts_from_the_first_row() {
-    let text = "arrived_at,num_prefill_tokens,num_decode_tokens\n0.1,1,1\n0.3,2,1\n1000000.000000000001,3,1\n";
+    let text =
+        "arrived_at,num_prefill_tokens,num_decode_tokens\n0.1,1,1\n0.3,2,1\n1000000.000000000001,3,1\n";
     let rows = read_trace_bytes("v.csv", text.into(), &ReadOptions::default()).unwrap();
     let (trace, _) = rows.into_trace().unwrap();
     assert_eq!(times_ps(&trace), [0, 200_000_000_000, 999_999_900_000_000_001]);
@@ -231,7 +243,8 @@ fn gz_is_read_directly_and_the_hash_names_the_stored_file() {
 #[test]
 fn closed_loops_and_empirical_lengths() {
     let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("l.csv"), "num_prefill_tokens,num_decode_tokens\n7,70\n9,90\n").unwrap();
+    std::fs::write(folder.path().join("l.csv"), "num_prefill_tokens,num_decode_tokens\n7,70\n9,90\n")
+        .unwrap();
     let section = "closed = { clients = 4, think = '2 s' }\nlengths.empirical.file = 'l.csv'\nrequests = 100";
     let context = PrepareContext { beside: Some(folder.path()), seed: 1, max_model_len: Some(64) };
     let Prepared { trace, report } = spec(section).prepare(&context).unwrap();
@@ -289,7 +302,15 @@ fn speed_is_printed() {
     time("burstgpt-conv twin", "recipe = 'burstgpt-conv'\nrequests = 100_000");
     let mut text = BURSTGPT.to_owned();
     for i in 0..1_429_737u32 {
-        writeln!(text, "{},ChatGPT,{},{},{},Conversation log", i * 3, i % 4_000 + 1, i % 500 + 1, i % 4_500 + 2).unwrap();
+        writeln!(
+            text,
+            "{},ChatGPT,{},{},{},Conversation log",
+            i * 3,
+            i % 4_000 + 1,
+            i % 500 + 1,
+            i % 4_500 + 2
+        )
+        .unwrap();
     }
     let (bytes, start) = (text.len(), Instant::now());
     let rows = read_trace_bytes("big.csv", text.into_bytes(), &ReadOptions::default()).unwrap();

@@ -1,5 +1,10 @@
 //! Is the twin like the trace? The acceptance limits of generator.md, as far as real rows are at hand, each beside the
 //! baseline that it must beat three-fold; and the independence of its layers.
+#![expect(
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    reason = "a test may panic, and prints what it measured"
+)]
 
 use std::fs;
 use std::path::Path;
@@ -16,8 +21,8 @@ const GPT4: &str = "Conversation log / GPT-4";
 const REAL_CONVERSATION: &str = "traces/burstgpt/burstgpt1_gpt4_conversation_days00-29.csv";
 
 fn prepare(text: &str, seed: u64) -> Prepared {
-    let spec: WorkloadSpec = toml::from_str(text).unwrap();
-    spec.prepare(&PrepareContext { seed, ..PrepareContext::default() }).unwrap()
+    let spec: WorkloadSpec = toml::from_str(text).expect("a section");
+    spec.prepare(&PrepareContext { seed, ..PrepareContext::default() }).expect("a workload")
 }
 
 /// (prompt, output, absolute whole second) of the requests of one class.
@@ -47,7 +52,10 @@ fn real_rows(path: &Path) -> Vec<(f64, f64, f64)> {
 fn accept(what: &str, ours: f64, limit: f64, baseline: f64) {
     eprintln!("KS {what}: ours {ours:.4}, limit {limit}, baseline {baseline:.4}");
     assert!(ours <= limit, "{what}: KS {ours:.4} is above {limit}");
-    assert!(ours * 3.0 <= baseline, "{what}: KS {ours:.4} is more than a third of the baseline's {baseline:.4}");
+    assert!(
+        ours * 3.0 <= baseline,
+        "{what}: KS {ours:.4} is more than a third of the baseline's {baseline:.4}"
+    );
 }
 
 #[test]
@@ -81,8 +89,16 @@ fn api_lengths_are_those_of_the_sample() {
     );
     let trace = prepare(&text, 1).trace;
     let pairs = [
-        ("prompt", real.iter().map(|r| r.0).collect::<Vec<_>>(), trace.requests.iter().map(|r| r.prompt).collect()),
-        ("output", real.iter().map(|r| r.1).collect(), trace.requests.iter().map(|r| r.output).collect::<Vec<_>>()),
+        (
+            "prompt",
+            real.iter().map(|r| r.0).collect::<Vec<_>>(),
+            trace.requests.iter().map(|r| r.prompt).collect(),
+        ),
+        (
+            "output",
+            real.iter().map(|r| r.1).collect(),
+            trace.requests.iter().map(|r| r.output).collect::<Vec<_>>(),
+        ),
     ];
     for (what, sample, ours) in pairs {
         let ours: Vec<f64> = ours.into_iter().map(f64::from).collect();
@@ -101,10 +117,8 @@ fn conversation_arrivals_are_those_of_the_trace() {
     let natural = 30.0 * 24.0 * 0.313 * (22.0 * 122.9 + 8.0 * 63.3) / 30.0;
     let scale = real.len() as f64 / natural;
     for seed in 0..6 {
-        let twin = prepare(
-            &format!("recipe = 'burstgpt-conv'\nduration = '30 d'\nrate-scale = {scale}"),
-            seed,
-        );
+        let twin =
+            prepare(&format!("recipe = 'burstgpt-conv'\nduration = '30 d'\nrate-scale = {scale}"), seed);
         let times = column(&of_class(&twin.trace, GPT4), |r| r.2);
         our_gaps.extend(gaps(&times));
         our_counts.extend(counts(&times, 1_200.0, end));
@@ -119,7 +133,12 @@ fn conversation_arrivals_are_those_of_the_trace() {
     }
     let (real_gaps, real_counts) = (gaps(&real), counts(&real, 1_200.0, end));
     accept("conversation gaps", ks(&our_gaps, &real_gaps), 0.06, ks(&base_gaps, &real_gaps));
-    accept("conversation 20-minute counts", ks(&our_counts, &real_counts), 0.06, ks(&base_counts, &real_counts));
+    accept(
+        "conversation 20-minute counts",
+        ks(&our_counts, &real_counts),
+        0.06,
+        ks(&base_counts, &real_counts),
+    );
 }
 
 #[test]
@@ -221,7 +240,8 @@ fn azure_and_mooncake_twins_are_near_their_traces() {
             all.iter().flat_map(|t| &t.requests).map(|r| f64::from(pick(r))).collect()
         };
         let per_10_s = |all: &[Trace]| -> Vec<f64> {
-            let times = |t: &Trace| -> Vec<f64> { t.requests.iter().map(|r| r.arrival.as_secs_f64()).collect() };
+            let times =
+                |t: &Trace| -> Vec<f64> { t.requests.iter().map(|r| r.arrival.as_secs_f64()).collect() };
             all.iter().flat_map(|t| counts(&times(t), 10.0, 3_400.0)).collect()
         };
         let distances = [
@@ -230,7 +250,10 @@ fn azure_and_mooncake_twins_are_near_their_traces() {
             ks(&per_10_s(&twins), &per_10_s(&real)),
         ];
         let mean = twins.iter().map(Trace::len).sum::<usize>() / twins.len();
-        eprintln!("{recipe}: {mean} requests for {}; KS prompt, output, 10-s counts {distances:.4?}, limits {limits:?}", real[0].len());
+        eprintln!(
+            "{recipe}: {mean} requests for {}; KS prompt, output, 10-s counts {distances:.4?}, limits {limits:?}",
+            real[0].len()
+        );
         assert!(distances.iter().zip(limits).all(|(d, limit)| *d <= limit), "{recipe}: {distances:?}");
     }
 }

@@ -42,7 +42,8 @@ impl<'a> BadRows<'a> {
     /// The number of skipped rows and the first of them; an error if bad rows are refused.
     pub fn finish(mut self) -> Result<(u64, Option<String>), InputErrors> {
         if self.count == 0 || self.policy == OnBadRow::Skip {
-            let first = self.errors.first().map(|e| format!("{}: {}", e.place.as_deref().unwrap_or(""), e.message));
+            let first =
+                self.errors.first().map(|e| format!("{}: {}", e.place.as_deref().unwrap_or(""), e.message));
             return Ok((self.count, first));
         }
         let hidden = self.count.saturating_sub(SHOWN as u64);

@@ -44,7 +44,11 @@ pub(super) fn header(input: &Input) -> Result<Vec<String>, InputError> {
 }
 
 fn unreadable(input: &Input, error: &csv::Error) -> InputError {
-    InputError::named(&*input.name, format!("the table cannot be read: {error}"), "write plain CSV with a header")
+    InputError::named(
+        &*input.name,
+        format!("the table cannot be read: {error}"),
+        "write plain CSV with a header",
+    )
 }
 
 /// Reads all rows; bad and failed rows follow the options.
@@ -159,16 +163,16 @@ impl Collect {
             }
             output = 1;
         }
-        for (tokens, field, name) in [(prompt, at.prompt, "prompt length"), (output, at.output, "output length")] {
+        for (tokens, field, name) in
+            [(prompt, at.prompt, "prompt length"), (output, at.output, "output length")]
+        {
             if tokens == 0 {
                 return Err(problem(record, field, name, "is zero"));
             }
         }
         let class = self.classes.of(record, &self.positions.class)?;
-        let number = u32::try_from(self.report.rows_read).map_err(|_| Problem {
-            column: 1,
-            message: "there are more than 4294967295 rows".to_owned(),
-        })?;
+        let number = u32::try_from(self.report.rows_read)
+            .map_err(|_| Problem { column: 1, message: "there are more than 4294967295 rows".to_owned() })?;
         Ok(Some(Row { time, prompt, output, number, class }))
     }
 }
@@ -257,7 +261,10 @@ impl<'a> Order<'a> {
         let back = (latest - time) as f64 / 1e12;
         Err(InputError::named(
             format!("{}:{line}:1", self.file),
-            format!("the time lies {back} s before that of an earlier row; {} rows are out of order", self.late),
+            format!(
+                "the time lies {back} s before that of an earlier row; {} rows are out of order",
+                self.late
+            ),
             "set `sort = true` to put the rows in time order",
         )
         .into())

@@ -3,6 +3,7 @@
 //! Each layer of each stream has its own keyed draws, so changing the parameters of one layer leaves the others
 //! alone, and a longer twin begins with the shorter one.
 
+mod check;
 mod rate;
 mod spec;
 mod stream;
@@ -30,8 +31,13 @@ pub(super) struct Window {
 }
 
 /// Generates a twin: rows in time order, numbered from 0.
-pub(super) fn generate(spec: &TwinSpec, window: Window, rate_scale: f64, seed: u64) -> Result<Rows, InputErrors> {
-    spec.check().map_err(InputErrors)?;
+pub(super) fn generate(
+    spec: &TwinSpec,
+    window: Window,
+    rate_scale: f64,
+    seed: u64,
+) -> Result<Rows, InputErrors> {
+    debug_assert!(spec.check().is_ok(), "a recipe is checked when it is opened");
     let mut classes = Vec::new();
     let mut streams = Vec::new();
     for stream in &spec.stream {
@@ -63,8 +69,11 @@ pub(super) fn generate(spec: &TwinSpec, window: Window, rate_scale: f64, seed: u
         bin += 1;
     }
     if window.to_ps.is_none() && ready.len() < wanted {
-        let message = format!("the recipe gives only {} requests in 213 days, {wanted} are wanted", ready.len());
-        return Err(InputError::named("requests", message, "ask for fewer, or raise `rate-scale`").into());
+        let message =
+            format!("the recipe gives only {} requests in 213 days, {wanted} are wanted", ready.len());
+        return Err(
+            InputError::named("workload.requests", message, "ask for fewer, or raise `rate-scale`").into()
+        );
     }
     ready.truncate(wanted);
     for (number, row) in (0u32..).zip(&mut ready) {

@@ -1,6 +1,8 @@
 //! Layers 1 and 2: how many requests a stream means to bring in a bin.
 
-use super::spec::{Envelope, LogMixture, LognormalModulation, Memory, Modulation, StreamSpec, Switch, TwinSpec, Weekday};
+use super::spec::{
+    Envelope, LogMixture, LognormalModulation, Memory, Modulation, StreamSpec, Switch, TwinSpec, Weekday,
+};
 use crate::rng::{Component, stream};
 
 /// Seconds in a day.
@@ -68,11 +70,8 @@ impl RateProcess {
             Envelope::Weekly(w) => {
                 let (day, hour) = (bin / 24, usize::try_from(bin % 24).unwrap_or(0));
                 let weekend = (day + monday_is_zero(w.first_day)) % 7 >= 5;
-                let (rate, profile) = if weekend {
-                    (w.weekend, &w.weekend_profile)
-                } else {
-                    (w.weekday, &w.weekday_profile)
-                };
+                let (rate, profile) =
+                    if weekend { (w.weekend, &w.weekend_profile) } else { (w.weekday, &w.weekday_profile) };
                 rate.as_per_second() * profile[hour] * self.bin_s * factor
             }
             Envelope::Law(l) => l.scale * factor,
@@ -94,7 +93,13 @@ impl RateProcess {
         };
         let p_on = match (bin, &switch.on_by_hour) {
             (0, Some(hours)) => hours[0],
-            (0, None) => if start > 0.0 { start / (start + 1.0 - stay) } else { 1.0 },
+            (0, None) => {
+                if start > 0.0 {
+                    start / (start + 1.0 - stay)
+                } else {
+                    1.0
+                }
+            }
             _ if self.on => stay,
             _ => start,
         };
@@ -109,7 +114,11 @@ impl RateProcess {
 
     /// The factor of the modulation; with `Envelope::Law` the mean number of requests.
     fn modulate(&mut self, bin: u64, start_s: f64) -> f64 {
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small positive number")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a small positive number"
+        )]
         let day = (start_s / DAY_S) as u64;
         let bin_draw = stream(self.seed, self.who[1], bin, 0).normal();
         let day_draw = || stream(self.seed, self.who[2], day, 0).normal();
@@ -180,7 +189,8 @@ mod tests {
 
     #[test]
     fn quantiles_of_a_mixture_invert_its_law() {
-        let law = |parts: &[[f64; 3]]| LogMixture { parts: parts.to_vec(), phi: 0.0, day_share: 0.0, cap: None };
+        let law =
+            |parts: &[[f64; 3]]| LogMixture { parts: parts.to_vec(), phi: 0.0, day_share: 0.0, cap: None };
         assert!((quantile(&law(&[[1.0, 2.0, 0.5]]), 1.0) - 2.5).abs() < 1e-12);
         // Two equal halves are one normal.
         assert!((quantile(&law(&[[0.5, 2.0, 0.5], [0.5, 2.0, 0.5]]), -1.5) - 1.25).abs() < 1e-9);

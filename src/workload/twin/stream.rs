@@ -46,7 +46,8 @@ impl StreamProcess {
             sum
         });
         let shares: Vec<f64> = shares.collect();
-        let mixture = |name: &str, shift: f64| twin.lengths.get(name).cloned().map(|m| m.shift_output(shift).ready());
+        let mixture =
+            |name: &str, shift: f64| twin.lengths.get(name).cloned().map(|m| m.shift_output(shift).ready());
         let parts = (first_class..).zip(&spec.part);
         StreamProcess {
             seed,
@@ -58,7 +59,9 @@ impl StreamProcess {
             templates: None,
             silent: true,
             shares,
-            parts: parts.filter_map(|(c, p)| Some((ClassId(c), mixture(&p.lengths, p.output_shift)?))).collect(),
+            parts: parts
+                .filter_map(|(c, p)| Some((ClassId(c), mixture(&p.lengths, p.output_shift)?)))
+                .collect(),
             who: Layers {
                 starts: root.then("/starts"),
                 active: root.then("/active-part"),
@@ -125,7 +128,12 @@ impl StreamProcess {
                 let mut time = at;
                 for turn in 0..size {
                     if turn > 0 {
-                        time += pause_ps(&mut draws, session.think_mu, session.think_sigma, session.think_cap.as_ps());
+                        time += pause_ps(
+                            &mut draws,
+                            session.think_mu,
+                            session.think_sigma,
+                            session.think_cap.as_ps(),
+                        );
                     }
                     out.push(self.request(id, turn, part, time));
                 }
@@ -165,7 +173,11 @@ fn pause_ps(draws: &mut Draws, mu: f64, sigma: f64, cap_ps: u64) -> u128 {
     loop {
         let pause = draws.lognormal(mu, sigma) * 1e12;
         if pause <= cap_ps as f64 {
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive and capped")]
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "positive and capped"
+            )]
             return pause as u128;
         }
     }
