@@ -21,6 +21,18 @@ pub(super) struct Row {
     pub class: ClassId,
 }
 
+/// Most requests of one generated workload: more would not fit in the memory of a workstation.
+pub(super) const MOST_REQUESTS: usize = 100_000_000;
+
+/// The error for more than [`MOST_REQUESTS`].
+pub(super) fn too_many_requests() -> InputError {
+    InputError::named(
+        "workload.requests",
+        format!("the workload has more than {MOST_REQUESTS} requests"),
+        "ask for fewer `requests`, a shorter `duration` or a lower `rate`",
+    )
+}
+
 /// How finely the clock of a format ticks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Clock {

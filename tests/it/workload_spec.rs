@@ -148,6 +148,7 @@ fn every_mistake_in_the_section_has_its_key_and_message() {
         "recipe = 'burstgpt'\nrequests = 10\nrate = 4",
         "recipe = 'burstgpt'\nrequests = 10\nrate = '4 req/sec'",
         "recipe = 'burstgpt'\nrequests = 10\ntime-scale = 0.0\nrate-scale = -1.0",
+        "recipe = 'burstgpt'\nduration = '300 d'\nrate = '1000 req/s'",
         "recipe = 'burstgpt'\nrequests = 10\nmax-tokens = { fixed = 0 }",
         "recipe = 'burstgpt'\nrequests = 10\nmax-tokens = 'rest'",
         "recipe = 'burstgpt'\nrequest = 10",
@@ -274,6 +275,21 @@ fn scales_change_time_and_users() {
         assert!(trace.len().abs_diff(expected) < 150, "{factor}: {}", trace.len());
         assert!(trace.requests.is_sorted_by_key(|r| r.arrival));
         accounted(&report);
+    }
+}
+
+/// The manifest holds the section as typed; reading it back gives the same.
+#[test]
+fn the_section_survives_writing_and_reading() {
+    for text in [
+        "recipe = 'burstgpt'\nrequests = 10\nload = [0.5, 0.8]\nmax-tokens = { fixed = 9 }",
+        "recipe = 'burstgpt'\nduration = '2 h'\nload = 1\nslice = { from = '1 h' }\nclosed = { clients = 2, think = '1 s' }",
+        "trace = 'a.csv'\ncolumns = { arrival = 't', unit = 'ms', prompt = 'p', output = 'o' }\ndequantise = { grain = '1 s' }\nfilter = { log-type = ['x'] }\nrate = '4 req/s'",
+        "lengths.lognormal = { prompt = { mean = 500, cv = 1.2 }, output = { median = 100, p90 = 400 } }\narrivals.gamma = { rate = '3 req/s', cv = 2 }",
+    ] {
+        let first = spec(text);
+        let written = toml::to_string(&first).unwrap();
+        assert_eq!(spec(&written), first, "{written}");
     }
 }
 

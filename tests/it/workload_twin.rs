@@ -257,3 +257,56 @@ fn azure_and_mooncake_twins_are_near_their_traces() {
         assert!(distances.iter().zip(limits).all(|(d, limit)| *d <= limit), "{recipe}: {distances:?}");
     }
 }
+
+/// Facts of generator.md §3 that marginal distances do not see.
+#[test]
+fn the_twin_keeps_the_shape_of_the_trace() {
+    // Conversation answers depend on prompts non-monotonically (§3.1): medians 272, 92, 343.
+    let talk = of_class(&prepare("recipe = 'burstgpt-conv'\nrequests = 150_000", 3).trace, GPT4);
+    let median = |low: f64, high: f64| {
+        let mut outputs: Vec<f64> = talk.iter().filter(|r| r.0 >= low && r.0 < high).map(|r| r.1).collect();
+        outputs.sort_by(f64::total_cmp);
+        outputs[outputs.len() / 2]
+    };
+    let medians = [median(25.0, 50.0), median(200.0, 400.0), median(1_500.0, 2_000.0)];
+    eprintln!("median answers by prompt: {medians:?}; trace 272, 92, 343");
+    assert!(
+        medians[0] > 1.5 * medians[1] && medians[2] > 2.0 * medians[1],
+        "no dip in the middle: {medians:?}"
+    );
+
+    let (mut logs, mut hours, mut requests, mut tokens) = (vec![], vec![], 0.0, (0.0, 0.0));
+    for seed in 0..12 {
+        let twin = prepare("recipe = 'burstgpt'\nduration = '61 d'", seed).trace;
+        let api: Vec<_> =
+            twin.requests.iter().filter(|r| twin.classes[r.class.index()].starts_with("API")).collect();
+        let mut days = vec![(0.0, 0.0); 61];
+        let mut counts = vec![0.0; 61 * 24];
+        for r in &api {
+            let (prompt, output) = (f64::from(r.prompt), f64::from(r.output));
+            let s = r.arrival.as_secs_f64();
+            days[((s / DAY_S) as usize).min(60)].0 += prompt + output;
+            days[((s / DAY_S) as usize).min(60)].1 += 1.0;
+            counts[((s / 3_600.0) as usize).min(61 * 24 - 1)] += 1.0;
+            tokens = (tokens.0 + prompt, tokens.1 + output);
+            requests += 1.0;
+        }
+        logs.extend(days.iter().filter(|d| d.1 > 0.0).map(|d| libm::log(d.0 / d.1)));
+        hours.extend(counts);
+    }
+    let mean = |x: &[f64]| x.iter().sum::<f64>() / x.len() as f64;
+    let centre = mean(&logs);
+    let log_sd = mean(&logs.iter().map(|l| (l - centre) * (l - centre)).collect::<Vec<_>>()).sqrt();
+    let (hourly, empty) =
+        (mean(&hours), mean(&hours.iter().map(|h| f64::from(*h == 0.0)).collect::<Vec<_>>()));
+    let lengths = (tokens.0 / requests, tokens.1 / requests);
+    eprintln!(
+        "API: {hourly:.0} an hour (871), {:.0} % of hours empty (34 after the quiet ramp, 43 with it), lengths {lengths:.0?} (619, 107)",
+        empty * 100.0
+    );
+    eprintln!("log-sd of the daily mean tokens of an API request {log_sd:.2} (.67)");
+    assert!((0.55..0.8).contains(&log_sd), "{log_sd}");
+    assert!((hourly / 871.0 - 1.0).abs() < 0.15, "{hourly}");
+    assert!((0.27..0.38).contains(&empty), "{empty}");
+    assert!((lengths.0 / 619.0 - 1.0).abs() < 0.2 && (lengths.1 / 107.0 - 1.0).abs() < 0.25, "{lengths:?}");
+}

@@ -10,7 +10,7 @@ mod stream;
 
 use self::stream::StreamProcess;
 use super::report::LoadReport;
-use super::rows::{Clock, Row, Rows};
+use super::rows::{Clock, MOST_REQUESTS, Row, Rows, too_many_requests};
 use crate::diagnostic::{InputError, InputErrors};
 
 pub use self::spec::{
@@ -58,6 +58,9 @@ pub(super) fn generate(
         }
         for stream in &mut streams {
             stream.bin(bin, &mut pending);
+        }
+        if ready.len() + pending.len() > MOST_REQUESTS {
+            return Err(too_many_requests().into());
         }
         settle(&mut pending, &mut ready, bin_end);
         if bin_end <= from_ps {
