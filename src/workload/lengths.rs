@@ -148,7 +148,7 @@ impl LengthsSpec {
     /// The law, ready to draw from; reads the file of `empirical`.
     pub(super) fn build(&self, beside: Beside<'_>) -> Result<Lengths, InputErrors> {
         let wrong = |key: &str, message: String, help: &str| {
-            Err(InputError::named(format!("lengths.{key}"), message, help).into())
+            Err(InputError::named(format!("workload.lengths.{key}"), message, help).into())
         };
         match self {
             LengthsSpec::Fixed(f) if f.prompt == 0 || f.output == 0 => {
@@ -166,8 +166,8 @@ impl LengthsSpec {
                 }
             }
             LengthsSpec::Lognormal(l) => Ok(Lengths::Lognormal {
-                prompt: l.prompt.parameters("lengths.lognormal.prompt")?,
-                output: l.output.parameters("lengths.lognormal.output")?,
+                prompt: l.prompt.parameters("workload.lengths.lognormal.prompt")?,
+                output: l.output.parameters("workload.lengths.lognormal.output")?,
             }),
             LengthsSpec::Empirical(e) => Ok(Lengths::Pairs(e.read(beside)?)),
             LengthsSpec::Zipf(z) if z.below < 2 || !z.theta.is_finite() => wrong(
@@ -177,7 +177,7 @@ impl LengthsSpec {
             ),
             LengthsSpec::Zipf(z) => Ok(Lengths::Zipf(zipf(z))),
             LengthsSpec::Mixture(m) => {
-                m.check("lengths.mixture")?;
+                m.check("workload.lengths.mixture")?;
                 Ok(Lengths::Mixture(m.clone().ready()))
             }
         }
