@@ -47,6 +47,13 @@ pub fn seconds(value: f64) -> String {
     }
 }
 
+/// A limit in seconds: like [`seconds`] without trailing zeros: `1 s`, `100 ms`, `2.5 s`.
+pub fn limit(value: f64) -> String {
+    let text = seconds(value);
+    let Some((number, unit)) = text.split_once(' ').filter(|(n, _)| n.contains('.')) else { return text };
+    format!("{} {unit}", number.trim_end_matches('0').trim_end_matches('.'))
+}
+
 /// A share as per cent: `98.2 %`; never rounded up to 100 %.
 pub fn percent(share: f64) -> String {
     let percent = share * 100.0;
@@ -84,6 +91,35 @@ pub fn in_unit(key: &str, value: f64) -> String {
     }
 }
 
+/// Words that stay on the line of the number before them.
+const UNITS: [&str; 8] = ["s", "ms", "µs", "%", "req/s", "×", "±", "ms/tok"];
+
+/// Breaks `text` at spaces, but not before a unit, into lines of at most `width` characters.
+pub fn wrap(text: &str, width: usize) -> Vec<String> {
+    let mut words: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        let bare = word.trim_end_matches([',', ';', ':', '.', ')']);
+        match words.last_mut() {
+            Some(last) if UNITS.contains(&bare) => {
+                last.push('\u{a0}');
+                last.push_str(word);
+            }
+            _ => words.push(word.to_owned()),
+        }
+    }
+    let mut lines: Vec<String> = Vec::new();
+    for word in words {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
+                line.push(' ');
+                line.push_str(&word);
+            }
+            _ => lines.push(word),
+        }
+    }
+    lines
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -101,6 +137,11 @@ mod tests {
             [0.000_95, 0.0381, 0.9996, 1.24, 75.0].map(seconds),
             ["950 µs", "38.1 ms", "1.00 s", "1.24 s", "75.0 s"]
         );
+    }
+
+    #[test]
+    fn limits_are_round() {
+        assert_eq!([1.0, 0.1, 2.5, 0.05].map(limit), ["1 s", "100 ms", "2.5 s", "50 ms"]);
     }
 
     #[test]

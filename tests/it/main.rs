@@ -1,1 +1,5 @@
-fn main() {}
+//! The integration tests: one binary, one module per question.
+
+mod metrics;
+mod report;
+mod report_fixture;

@@ -214,7 +214,7 @@ fn cdf_figure(study: &Study, comparison: &Comparison, kind: &CdfKind) -> Option<
     let line = limit_seconds(study, kind.limit).map(|at| ReferenceLine {
         orientation: Orientation::Vertical,
         at,
-        label: format!("limit {}", format::seconds(at)),
+        label: format!("limit {}", format::limit(at)),
     });
     let title = best_at(point, kind.wording);
     let chart = Chart {
@@ -305,7 +305,7 @@ fn load_figure(study: &Study, comparison: &Comparison, kind: &LoadKind) -> Optio
             .map(|at| ReferenceLine {
                 orientation: Orientation::Horizontal,
                 at,
-                label: format!("limit {}", format::seconds(at)),
+                label: format!("limit {}", format::limit(at)),
             })
             .into_iter()
             .collect(),
@@ -388,7 +388,7 @@ fn timeline_figure(study: &Study, comparison: &Comparison, kind: &TimelineKind) 
             label: "time since the first arrival (s)".to_owned(),
             scale: Scale::Linear,
             unit: AxisUnit::Plain,
-            range: None,
+            range: end.is_finite().then_some((0.0, end.max(1e-3))),
             marks: Vec::new(),
         },
         y: Axis {

@@ -59,7 +59,7 @@ pub(super) fn holds(comparison: &Comparison, w: Wording, limit: f64) -> String {
             None => format!("at no point with {}", names.join(", ")),
         })
         .collect();
-    format!("{} stays within {} {}", capitalised(w.name), format::seconds(limit), parts.join("; "))
+    format!("{} stays within {} {}", capitalised(w.name), format::limit(limit), parts.join("; "))
 }
 
 /// `On average 12.1 requests wait with orca and 0.4 with vllm-v1`, most and least.
