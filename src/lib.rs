@@ -13,6 +13,8 @@ pub mod kv;
 pub mod metrics;
 pub mod model;
 pub mod policy;
+pub mod report;
+pub mod results;
 pub mod rng;
 pub mod units;
 pub mod workload;

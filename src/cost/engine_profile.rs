@@ -6,7 +6,8 @@ use serde::Deserialize;
 
 use crate::catalog::{self, Shelf};
 use crate::diagnostic::{InputError, InputErrors, from_toml};
-use crate::hardware::{BatchClass, Check, Grade};
+use crate::catalog::Check;
+use crate::hardware::{BatchClass, Grade};
 use crate::units::{Bytes, Seconds};
 
 /// How host work and accelerator work share a step.

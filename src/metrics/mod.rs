@@ -1,3 +1,23 @@
 //! From per-request records to the numbers people quote.
+//!
+//! Everything statistical happens here: the report only shows. `docs/metrics.md` defines every number.
 
+pub mod column;
+pub mod estimate;
+pub mod ledger;
+pub mod measure;
+pub mod quantile;
 pub mod record;
+pub mod saturation;
+pub mod series;
+pub mod slo;
+pub mod summary;
+
+pub use column::{Better, Column};
+pub use estimate::Estimate;
+pub use ledger::{LedgerGroup, LedgerRow};
+pub use measure::{MeasureContext, Window, curves, measure, timeline_of};
+pub use saturation::Saturation;
+pub use series::{CURVE_POINTS, Curves, TimelineRow, curve_probability};
+pub use slo::Slo;
+pub use summary::{ClassSummary, RequestStats, RunStats, Summary};

@@ -67,6 +67,24 @@ impl Cause {
             Cause::Bubble => "bubble",
         }
     }
+
+    /// What it stands for, in one sentence.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Cause::FrontEnd => "waiting for a front-end worker, being tokenised, streaming the last token",
+            Cause::Router => "between front end and replica",
+            Cause::Queue => "in the waiting queue before the first step that worked on the request",
+            Cause::PrefillExecution => "steps that computed its prompt",
+            Cause::PrefillInterrupted => "between such steps: steps that worked only on others",
+            Cause::HandOver => "KV on its way from a prefill to a decode replica",
+            Cause::DecodeExecution => "steps that computed its tokens, less what prompts of others added",
+            Cause::DecodeStalled => "time that prompts of others added or took while it was decoding",
+            Cause::PreemptionLoss => "from a preemption until the progress lost was regained",
+            Cause::Migration => "migration between replicas",
+            Cause::Host => "host time not hidden behind the accelerator",
+            Cause::Bubble => "waiting in a pipeline, or in a static batch for the others to finish",
+        }
+    }
 }
 
 /// The exact split of one request's end-to-end time, or a sum of such splits.
@@ -154,6 +172,37 @@ impl RequestRecord {
     /// Time to first token as the client sees it.
     pub fn ttft(&self) -> SimDuration {
         self.first_token - self.arrival
+    }
+
+    /// Time the streaming front end added to each token: what the ledger's front end holds beyond `queued`.
+    fn streaming(&self) -> SimDuration {
+        let before_replica = self.ledger.get(Cause::FrontEnd) + self.ledger.get(Cause::Router);
+        before_replica.saturating_sub(self.queued - self.arrival)
+    }
+
+    /// Time to first token as the engine sees it: no front end before, no streaming after.
+    pub fn ttft_engine(&self) -> SimDuration {
+        (self.first_token - self.queued).saturating_sub(self.streaming())
+    }
+
+    /// From entering the replica to the last token's step.
+    pub fn in_replica(&self) -> SimDuration {
+        (self.finish - self.queued).saturating_sub(self.streaming())
+    }
+
+    /// Scheduling delay: start of the first step that worked on it − arrival.
+    pub fn scheduling_delay(&self) -> SimDuration {
+        self.scheduled - self.arrival
+    }
+
+    /// Time in the replica's waiting queue before that step.
+    pub fn queue(&self) -> SimDuration {
+        self.scheduled - self.queued
+    }
+
+    /// Normalised latency: end-to-end seconds per answer token; absent without a token.
+    pub fn normalised(&self) -> Option<f64> {
+        (self.output > 0).then(|| self.e2e().as_secs_f64() / f64::from(self.output))
     }
 
     /// Mean interval between tokens, in seconds; absent for fewer than two tokens.

@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use crate::catalog::{self, Shelf};
 use crate::diagnostic::{InputErrors, from_toml};
-use crate::hardware::Check;
+use crate::catalog::Check;
 use crate::units::Bytes;
 
 /// The feed-forward block.

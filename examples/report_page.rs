@@ -1,0 +1,37 @@
+//! Renders a made-up study: `cargo run --example report_page -- FOLDER` writes a result folder and prints its table.
+
+#[expect(clippy::unwrap_used, unused, clippy::expect_used, reason = "a fixture of tests")]
+#[path = "../tests/it/report_fixture.rs"]
+mod fixture;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use windtunnel::report::{self, TableOptions, table};
+use windtunnel::results::{Comparison, RunFiles, commit};
+
+fn main() -> ExitCode {
+    let folder = PathBuf::from(std::env::args().nth(1).unwrap_or_else(|| "target/report-page".to_owned()));
+    let shape = fixture::Shape {
+        requests: 3000,
+        seeds: 5,
+        loads: vec![0.4, 0.6, 0.8, 0.95, 1.1],
+        ..Default::default()
+    };
+    let study = fixture::study(&shape);
+    let comparison = Comparison::of(&study);
+    let files = report::folder(&study, &comparison, &RunFiles::default());
+    let written = commit(&folder, &files);
+    #[expect(clippy::print_stdout, clippy::print_stderr, reason = "an example is a command")]
+    match written {
+        Ok(()) => {
+            print!("{}", table::render(&study, &comparison, &TableOptions::default()));
+            eprint!("{}", table::render_warnings(&study));
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::from(4)
+        }
+    }
+}

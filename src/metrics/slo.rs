@@ -1,0 +1,136 @@
+//! Service-level objectives and who met them.
+
+use serde::{Deserialize, Serialize};
+
+use super::record::{Fate, RequestRecord};
+use crate::units::SimDuration;
+
+/// Limits on what a request may take; absent limits always hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slo {
+    /// Per request: time to first token at the client.
+    pub ttft: Option<SimDuration>,
+    /// Per request: mean interval between its tokens.
+    pub tpot: Option<SimDuration>,
+    /// Per request: end-to-end latency.
+    pub e2e: Option<SimDuration>,
+    /// Per request: its longest gap.
+    pub gap_max: Option<SimDuration>,
+    /// Per run: 99th percentile of the gaps of all requests, pooled.
+    pub gap_p99: Option<SimDuration>,
+    /// Whether a request must meet all per-request limits at once (true), or each limit is judged apart and the
+    /// worst share counts (false, as simdistserve does).
+    pub joint: bool,
+}
+
+impl Default for Slo {
+    fn default() -> Self {
+        Slo { ttft: None, tpot: None, e2e: None, gap_max: None, gap_p99: None, joint: true }
+    }
+}
+
+/// One limit of an SLO.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Limit {
+    /// Time to first token.
+    Ttft,
+    /// Mean interval between tokens of a request.
+    Tpot,
+    /// End-to-end latency.
+    E2e,
+    /// Longest gap of a request.
+    GapMax,
+    /// Pooled 99th percentile of gaps.
+    GapP99,
+}
+
+impl Limit {
+    /// The limits that are judged request by request.
+    pub const PER_REQUEST: [Limit; 4] = [Limit::Ttft, Limit::Tpot, Limit::E2e, Limit::GapMax];
+
+    /// Name in tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            Limit::Ttft => "TTFT",
+            Limit::Tpot => "TPOT",
+            Limit::E2e => "E2E",
+            Limit::GapMax => "longest gap",
+            Limit::GapP99 => "P99 gap",
+        }
+    }
+}
+
+impl Slo {
+    /// The value of one limit.
+    pub fn get(&self, limit: Limit) -> Option<SimDuration> {
+        match limit {
+            Limit::Ttft => self.ttft,
+            Limit::Tpot => self.tpot,
+            Limit::E2e => self.e2e,
+            Limit::GapMax => self.gap_max,
+            Limit::GapP99 => self.gap_p99,
+        }
+    }
+
+    /// Whether no limit is set.
+    pub fn is_empty(&self) -> bool {
+        self.gap_p99.is_none() && Limit::PER_REQUEST.iter().all(|&l| self.get(l).is_none())
+    }
+
+    /// Whether `record` finished and met one limit; a limit that is not set only asks it to finish.
+    pub fn meets(&self, record: &RequestRecord, limit: Limit) -> bool {
+        let within = |d: SimDuration| self.get(limit).is_none_or(|l| d <= l);
+        record.fate == Fate::Finished
+            && match limit {
+                Limit::Ttft => within(record.ttft()),
+                // In integers: mean ≤ limit, without a division.
+                Limit::Tpot => self.tpot.is_none_or(|l| {
+                    let gaps = u128::from(record.output.saturating_sub(1));
+                    u128::from((record.finish - record.first_token).as_ps()) <= u128::from(l.as_ps()) * gaps
+                }),
+                Limit::E2e => within(record.e2e()),
+                Limit::GapMax => within(record.gap_max),
+                Limit::GapP99 => true,
+            }
+    }
+
+    /// Whether `record` finished and met all per-request limits.
+    pub fn meets_all(&self, record: &RequestRecord) -> bool {
+        Limit::PER_REQUEST.iter().all(|&l| self.meets(record, l))
+    }
+}
+
+/// How many of the requests that arrived met what.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Met {
+    /// All that arrived: rejected and unfinished ones too.
+    pub arrived: u64,
+    /// Met every per-request limit (joint), or the fewest that met any single one (each).
+    pub all: u64,
+    /// Met each of [`Limit::PER_REQUEST`].
+    pub each: [u64; 4],
+}
+
+impl Met {
+    /// Counts over `records`, which are all that arrived.
+    pub fn count<'a>(slo: &Slo, records: impl IntoIterator<Item = &'a RequestRecord>) -> Met {
+        let mut met = Met::default();
+        let mut joint = 0;
+        for record in records {
+            met.arrived += 1;
+            joint += u64::from(slo.meets_all(record));
+            for (count, &limit) in met.each.iter_mut().zip(&Limit::PER_REQUEST) {
+                *count += u64::from(slo.meets(record, limit));
+            }
+        }
+        met.all = if slo.joint { joint } else { met.each.iter().copied().min().unwrap_or(0) };
+        assert!(met.all <= met.arrived, "more requests met the limits than arrived");
+        met
+    }
+
+    /// `count` as a share of all that arrived; absent when none did.
+    pub fn share(&self, count: u64) -> Option<f64> {
+        (self.arrived > 0).then(|| count as f64 / self.arrived as f64)
+    }
+}

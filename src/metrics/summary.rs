@@ -1,0 +1,154 @@
+//! The numbers of one run: what `summary.csv` and `summary.json` hold.
+
+use serde::{Deserialize, Serialize};
+
+use super::column::columns;
+use super::ledger::LedgerRow;
+use super::saturation::Saturation;
+use super::slo::Limit;
+
+columns! {
+    /// Numbers that follow from request records; also made per class. Latencies are over finished requests that
+    /// arrived in the window.
+    RequestStats {
+        arrived: u64, "arrived", "", Neither, "Requests that arrived in the window.";
+        finished: u64, "finished", "", Higher, "Of those, requests whose every token was delivered.";
+        rejected: u64, "rejected", "", Lower, "Of those, requests turned away at the door.";
+        unfinished: u64, "unfinished", "", Lower, "Of those, requests still in the system when the run ended.";
+        prompt_tokens: u64, "prompt tokens", "", Neither, "Prompt tokens of finished requests.";
+        output_tokens: u64, "output tokens", "", Neither, "Answer tokens of finished requests.";
+        arrival_rate_per_s: Option<f64>, "arrival rate", "req/s", Neither, "Arrivals per second of the arrival span.";
+        ttft_mean_s: Option<f64>, "TTFT mean", "s", Lower, "Time to first token at the client (first token − arrival), mean.";
+        ttft_p50_s: Option<f64>, "TTFT p50", "s", Lower, "Time to first token at the client, median.";
+        ttft_p90_s: Option<f64>, "TTFT p90", "s", Lower, "Time to first token at the client, 90th percentile.";
+        ttft_p99_s: Option<f64>, "TTFT p99", "s", Lower, "Time to first token at the client, 99th percentile.";
+        ttft_max_s: Option<f64>, "TTFT max", "s", Lower, "Time to first token at the client, largest.";
+        ttft_engine_mean_s: Option<f64>, "engine TTFT mean", "s", Lower, "Time to first token seen by the engine (no front end, no streaming), mean.";
+        ttft_engine_p50_s: Option<f64>, "engine TTFT p50", "s", Lower, "Time to first token seen by the engine, median.";
+        ttft_engine_p90_s: Option<f64>, "engine TTFT p90", "s", Lower, "Time to first token seen by the engine, 90th percentile.";
+        ttft_engine_p99_s: Option<f64>, "engine TTFT p99", "s", Lower, "Time to first token seen by the engine, 99th percentile.";
+        tpot_mean_s: Option<f64>, "TPOT mean", "s", Lower, "Time per output token of a request ((last − first)/(n − 1), absent for n = 1), mean over requests.";
+        tpot_p50_s: Option<f64>, "TPOT p50", "s", Lower, "Time per output token of a request, median over requests.";
+        tpot_p90_s: Option<f64>, "TPOT p90", "s", Lower, "Time per output token of a request, 90th percentile over requests.";
+        tpot_p99_s: Option<f64>, "TPOT p99", "s", Lower, "Time per output token of a request, 99th percentile over requests.";
+        tpot_max_s: Option<f64>, "TPOT max", "s", Lower, "Time per output token of a request, largest.";
+        e2e_mean_s: Option<f64>, "E2E mean", "s", Lower, "End-to-end latency (last token − arrival), mean.";
+        e2e_p50_s: Option<f64>, "E2E p50", "s", Lower, "End-to-end latency, median.";
+        e2e_p90_s: Option<f64>, "E2E p90", "s", Lower, "End-to-end latency, 90th percentile.";
+        e2e_p99_s: Option<f64>, "E2E p99", "s", Lower, "End-to-end latency, 99th percentile.";
+        e2e_max_s: Option<f64>, "E2E max", "s", Lower, "End-to-end latency, largest.";
+        normalised_mean_s_per_token: Option<f64>, "normalised mean", "s/tok", Lower, "Normalised latency (E2E / output tokens), mean.";
+        normalised_p50_s_per_token: Option<f64>, "normalised p50", "s/tok", Lower, "Normalised latency, median.";
+        normalised_p90_s_per_token: Option<f64>, "normalised p90", "s/tok", Lower, "Normalised latency, 90th percentile.";
+        normalised_p99_s_per_token: Option<f64>, "normalised p99", "s/tok", Lower, "Normalised latency, 99th percentile.";
+        scheduling_delay_mean_s: Option<f64>, "sched. delay mean", "s", Lower, "Scheduling delay (first scheduled − arrival), mean.";
+        scheduling_delay_p50_s: Option<f64>, "sched. delay p50", "s", Lower, "Scheduling delay, median.";
+        scheduling_delay_p90_s: Option<f64>, "sched. delay p90", "s", Lower, "Scheduling delay, 90th percentile.";
+        scheduling_delay_p99_s: Option<f64>, "sched. delay p99", "s", Lower, "Scheduling delay, 99th percentile.";
+        queue_mean_s: Option<f64>, "queue mean", "s", Lower, "Time in the replica's waiting queue before the first step, mean.";
+        queue_p50_s: Option<f64>, "queue p50", "s", Lower, "Time in the replica's waiting queue, median.";
+        queue_p90_s: Option<f64>, "queue p90", "s", Lower, "Time in the replica's waiting queue, 90th percentile.";
+        queue_p99_s: Option<f64>, "queue p99", "s", Lower, "Time in the replica's waiting queue, 99th percentile.";
+        gap_max_p50_s: Option<f64>, "longest gap p50", "s", Lower, "Longest gap of a request with two tokens or more, median over requests.";
+        gap_max_p90_s: Option<f64>, "longest gap p90", "s", Lower, "Longest gap of a request, 90th percentile over requests.";
+        gap_max_p99_s: Option<f64>, "longest gap p99", "s", Lower, "Longest gap of a request, 99th percentile over requests.";
+        attainment: Option<f64>, "attainment", "", Higher, "Share of all arrived requests that met every per-request limit (joint) or the worst single limit; rejected and unfinished ones missed.";
+        attainment_ttft: Option<f64>, "attainment TTFT", "", Higher, "Share of all arrived requests that met the TTFT limit.";
+        attainment_tpot: Option<f64>, "attainment TPOT", "", Higher, "Share of all arrived requests that met the TPOT limit.";
+        attainment_e2e: Option<f64>, "attainment E2E", "", Higher, "Share of all arrived requests that met the E2E limit.";
+        attainment_gap_max: Option<f64>, "attainment longest gap", "", Higher, "Share of all arrived requests that met the limit on their longest gap.";
+        goodput_per_s: Option<f64>, "goodput", "req/s", Higher, "Requests that met their limits per second of the arrival span (attainment × arrival rate).";
+        throughput_req_per_s: Option<f64>, "throughput", "req/s", Higher, "Requests finished in the window per second of the window (whole run: first arrival to last event).";
+        throughput_output_tok_per_s: Option<f64>, "output tokens/s", "tok/s", Higher, "Answer tokens of requests finished in the window per second of the window.";
+        throughput_total_tok_per_s: Option<f64>, "all tokens/s", "tok/s", Higher, "Prompt and answer tokens of requests finished in the window per second of the window.";
+        preempted: u64, "preempted requests", "", Lower, "Requests preempted at least once.";
+        preemptions: u64, "preemptions", "", Lower, "Preemptions of these requests.";
+        recomputed_tokens: u64, "recomputed tokens", "", Lower, "Tokens computed again because of preemption.";
+        cached_tokens: u64, "cached tokens", "", Higher, "Prompt tokens found in the prefix cache.";
+    }
+}
+
+columns! {
+    /// Numbers of the whole run, warm-up included: pooled gaps, engine counters, occupancy, checks.
+    RunStats {
+        offered_rate_per_s: Option<f64>, "offered rate", "req/s", Neither, "Rate the load point stands for.";
+        makespan_s: Option<f64>, "makespan", "s", Lower, "First arrival to last event.";
+        gaps: u64, "gaps", "", Neither, "Intervals between consecutive tokens of a request, all requests pooled.";
+        gap_mean_s: Option<f64>, "gap mean", "s", Lower, "Pooled gaps between tokens, mean.";
+        gap_p50_s: Option<f64>, "gap p50", "s", Lower, "Pooled gaps between tokens, median.";
+        gap_p90_s: Option<f64>, "gap p90", "s", Lower, "Pooled gaps between tokens, 90th percentile.";
+        gap_p99_s: Option<f64>, "gap p99", "s", Lower, "Pooled gaps between tokens, 99th percentile.";
+        gap_max_s: Option<f64>, "gap max", "s", Lower, "Pooled gaps between tokens, largest.";
+        gap_error_ratio: Option<f64>, "gap error", "", Neither, "Relative error of the pooled gap quantiles (they come from a histogram).";
+        gap_share_within_slo: Option<f64>, "gaps within SLO", "", Higher, "Share of pooled gaps within the P99-gap limit; the limit is met from 0.99 on.";
+        goodput_per_gpu_per_s: Option<f64>, "goodput/GPU", "req/s", Higher, "Goodput divided by the number of GPUs.";
+        output_tok_per_gpu_per_s: Option<f64>, "output tokens/s/GPU", "tok/s", Higher, "Answer tokens per second divided by the number of GPUs.";
+        steps: u64, "steps", "", Neither, "Engine steps.";
+        prefill_steps: u64, "prefill steps", "", Neither, "Steps with prompt chunks only.";
+        mixed_steps: u64, "mixed steps", "", Neither, "Steps with prompt chunks and decodes.";
+        decode_steps: u64, "decode steps", "", Neither, "Steps with decodes only.";
+        decode_batch_mean: Option<f64>, "mean decode batch", "seq", Neither, "Mean number of sequences that get a token in a step that decodes.";
+        step_tokens_mean: Option<f64>, "mean step tokens", "tok", Neither, "Mean number of tokens computed per step.";
+        prefill_tokens: u64, "prefill tokens", "", Neither, "Prompt tokens computed, recomputed ones included.";
+        decode_tokens: u64, "decode tokens", "", Neither, "Tokens computed by decoding.";
+        run_preemptions: u64, "run preemptions", "", Lower, "Preemptions in the whole run.";
+        run_recomputed_tokens: u64, "run recomputed tokens", "", Lower, "Tokens computed again after preemption in the whole run.";
+        run_cached_tokens: u64, "run cached tokens", "", Higher, "Prompt tokens taken from the prefix cache in the whole run.";
+        wasted_slots: u64, "wasted slots", "", Lower, "Slots computed for sequences that had already finished.";
+        swapped_blocks: u64, "swapped blocks", "", Lower, "KV blocks moved to or from host memory.";
+        busy_ratio: Option<f64>, "busy", "", Neither, "Time in steps per second of run, per replica and stage.";
+        busy_linear_ratio: Option<f64>, "busy linear", "", Neither, "Of the run, time in linear work.";
+        busy_attention_ratio: Option<f64>, "busy attention", "", Neither, "Of the run, time in attention.";
+        busy_link_ratio: Option<f64>, "busy link", "", Neither, "Of the run, time in collectives.";
+        busy_host_ratio: Option<f64>, "busy host", "", Lower, "Of the run, host time not hidden behind the accelerator.";
+        kv_occupancy_mean: Option<f64>, "KV occupancy mean", "", Neither, "Share of KV blocks held by requests, mean over the samples.";
+        kv_occupancy_peak: Option<f64>, "KV occupancy peak", "", Neither, "Share of KV blocks held by requests, largest sample.";
+        running_mean: Option<f64>, "running mean", "", Neither, "Requests running, mean over the samples.";
+        waiting_mean: Option<f64>, "waiting mean", "", Lower, "Requests waiting in replicas, mean over the samples.";
+        waiting_at_last_arrival: u64, "waiting at last arrival", "", Lower, "Requests that had not begun at the last arrival (saturation rule).";
+        arrivals_second_half: u64, "arrivals, 2nd half", "", Neither, "Arrivals in the second half of the arrival span (saturation rule).";
+        completions_second_half: u64, "completions, 2nd half", "", Neither, "Completions in the second half of the arrival span (saturation rule).";
+        little_residual: Option<f64>, "Little residual", "", Neither, "Check: mean requests in replicas from samples / (arrival rate × mean stay from records) − 1; near 0.";
+    }
+}
+
+/// The request numbers of one class.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ClassSummary {
+    /// Name of the class.
+    pub class: String,
+    /// Its numbers.
+    pub requests: RequestStats,
+}
+
+/// Everything that is reported about one run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Summary {
+    /// Whether it was a steady state.
+    pub saturation: Saturation,
+    /// Limits of the SLO that the run misses: a per-request limit that less than the target share met, or the
+    /// pooled gap limit.
+    pub slo_missed: Vec<Limit>,
+    /// From request records.
+    pub requests: RequestStats,
+    /// From counters, gaps and samples.
+    pub run: RunStats,
+    /// Where time went: mean over groups of requests.
+    pub ledger: Vec<LedgerRow>,
+    /// The request numbers of each class that has requests.
+    pub classes: Vec<ClassSummary>,
+}
+
+impl Summary {
+    /// The number in any column; absent for an unknown key too.
+    pub fn get(&self, key: &str) -> Option<f64> {
+        self.requests.get(key).or_else(|| self.run.get(key))
+    }
+
+    /// Cells of a CSV row, in the order of [`super::column::all`].
+    pub fn cells(&self) -> Vec<String> {
+        let mut cells = self.requests.cells();
+        cells.extend(self.run.cells());
+        cells
+    }
+}

@@ -1,0 +1,100 @@
+//! The answer in words: who is best at what, by how much, and whether the difference is real.
+
+use crate::metrics::{Better, column};
+use crate::report::format;
+use crate::results::{Comparison, ComparisonRow, PointComparison};
+
+/// What the answer speaks about, in order: column and its name in a sentence.
+const OBJECTIVES: [(&str, &str); 4] = [
+    ("ttft_p99_s", "P99 TTFT"),
+    ("gap_p99_s", "P99 gap between tokens"),
+    ("e2e_p99_s", "P99 end-to-end latency"),
+    ("goodput_per_s", "goodput"),
+];
+
+/// The best design for one objective, compared with the reference.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// Name of the objective.
+    pub objective: &'static str,
+    /// Name of the best design, or of several within the interval.
+    pub winner: String,
+    /// By how much, with both absolute values and the interval.
+    pub detail: String,
+}
+
+/// One finding per objective at the headline point.
+pub fn findings(comparison: &Comparison) -> Vec<Finding> {
+    let Some(point) = comparison.headline() else { return Vec::new() };
+    OBJECTIVES.iter().filter_map(|(key, name)| finding(point, key, name)).collect()
+}
+
+/// The answer as one sentence.
+pub fn sentence(comparison: &Comparison) -> String {
+    let Some(point) = comparison.headline() else { return "No run has a result.".to_owned() };
+    let parts: Vec<String> = findings(comparison)
+        .into_iter()
+        .map(|f| format!("{}: {} – {}", f.objective, f.winner, f.detail))
+        .collect();
+    format!("At {}, against {}: {}.", point.name(), comparison.reference, parts.join("; "))
+}
+
+fn finding(point: &PointComparison, key: &'static str, objective: &'static str) -> Option<Finding> {
+    let ranked = point.ranked(key);
+    let best = *ranked.first()?;
+    let reference = point.reference()?;
+    let (winner, detail) = if best.reference {
+        (best.name.clone(), ahead_of_next(key, best, ranked.get(1).copied()))
+    } else {
+        against_reference(key, best, reference)
+    };
+    Some(Finding { objective, winner, detail })
+}
+
+fn shown(key: &str, row: &ComparisonRow) -> String {
+    let unit = column::find(key).map_or("", |c| if c.key.ends_with("_per_s") { c.unit } else { "" });
+    let value = format::or_dash(row.value(key), |v| format::in_unit(key, v.mean));
+    format!("{value} {unit}").trim_end().to_owned()
+}
+
+/// The reference itself is best: by how much the next one trails.
+fn ahead_of_next(key: &str, best: &ComparisonRow, next: Option<&ComparisonRow>) -> String {
+    let Some(next) = next else { return format!("{}, the only design", shown(key, best)) };
+    let Some(ratio) = next.ratio(key) else { return format!("the reference, {}", shown(key, best)) };
+    let verdict = match ratio.half_width {
+        None => " (one seed, no interval)",
+        Some(_) if ratio.differs_from(1.0) => "",
+        Some(_) => ", a tie within the interval",
+    };
+    format!(
+        "the reference itself, {}; next {} at {} × ({}){verdict}",
+        shown(key, best),
+        next.name,
+        format::ratio(ratio),
+        shown(key, next)
+    )
+}
+
+/// A design beats the reference: by how much, and whether the interval excludes a tie.
+fn against_reference(key: &str, best: &ComparisonRow, reference: &ComparisonRow) -> (String, String) {
+    let values = format!("{} against {}", shown(key, best), shown(key, reference));
+    let Some(ratio) = best.ratio(key) else { return (best.name.clone(), values) };
+    let amount = format!("{} × ({values})", format::ratio(ratio));
+    match ratio.half_width {
+        None => (best.name.clone(), format!("{amount}, one seed, no interval")),
+        Some(_) if ratio.differs_from(1.0) => (best.name.clone(), amount),
+        Some(_) => {
+            let names = format!("tie of {} and {}", best.name, reference.name);
+            (names, format!("{amount}, within the interval"))
+        }
+    }
+}
+
+/// Word for the good direction of a column, for table headings.
+pub fn direction(key: &str) -> &'static str {
+    match column::find(key).map(|c| c.better) {
+        Some(Better::Lower) => "lower is better",
+        Some(Better::Higher) => "higher is better",
+        _ => "",
+    }
+}

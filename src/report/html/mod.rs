@@ -1,0 +1,7 @@
+//! `index.html`: one self-contained page, readable without scripts and without a network.
+
+mod notes;
+mod page;
+mod tables;
+
+pub use page::page;

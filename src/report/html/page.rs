@@ -1,0 +1,114 @@
+//! The page from top to bottom.
+
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+
+use super::{notes, tables};
+use crate::report::headline::{self, Finding};
+use crate::report::plot::{Figure, STYLE_SHEET};
+use crate::results::{Comparison, Study, warnings};
+
+const STYLE: &str = include_str!("style.css");
+
+/// The whole page. The same study gives the same bytes; all text of users is escaped.
+pub fn page(study: &Study, comparison: &Comparison, figures: &[Figure]) -> String {
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'";
+                title { (study.title) " – windtunnel" }
+                style { (PreEscaped(STYLE)) (PreEscaped(STYLE_SHEET.as_str())) }
+            }
+            body {
+                main {
+                    h1 { (study.title) }
+                    p.sub { (subtitle(study)) }
+                    (answer(comparison))
+                    (warning_box(study))
+                    (tables::by_point(study, comparison))
+                    h2 { "Plots" }
+                    @for figure in figures { (inline(figure)) }
+                    (tables::by_class(study, comparison))
+                    (notes::how_to_read(study))
+                    (notes::systems(study))
+                    (notes::provenance(study))
+                }
+            }
+        }
+    }
+    .into_string()
+}
+
+/// One line that places the study: model, hardware, engine, workload, seeds.
+fn subtitle(study: &Study) -> String {
+    let p = &study.provenance;
+    let seeds = match study.seed_count() {
+        1 => "1 seed".to_owned(),
+        n => format!("{n} seeds"),
+    };
+    let parts =
+        [p.model.as_str(), p.hardware.as_str(), p.engine.as_str(), p.workload.as_str(), seeds.as_str()];
+    parts.iter().filter(|s| !s.is_empty()).copied().collect::<Vec<_>>().join(" · ")
+}
+
+fn answer(comparison: &Comparison) -> Markup {
+    let findings: Vec<Finding> = headline::findings(comparison);
+    let place = comparison.headline().map(|p| p.name()).unwrap_or_default();
+    html! {
+        section.card.answer {
+            @if findings.is_empty() {
+                strong { "No run has a result." }
+            } @else {
+                strong { "At " (place) ", the best design compared with " (comparison.reference) ":" }
+                dl {
+                    @for finding in &findings {
+                        dt { (finding.objective) }
+                        dd.w { (finding.winner) }
+                        dd.d { (finding.detail) }
+                    }
+                }
+                p.note {
+                    "n × is the ratio to " (comparison.reference) " with the same requests, seed by seed, with its \
+                     95 % interval. This load is the highest at which " (comparison.reference) " is stable."
+                }
+            }
+        }
+    }
+}
+
+fn warning_box(study: &Study) -> Markup {
+    let found = warnings(study);
+    html! {
+        @if !found.is_empty() {
+            section.card.warn {
+                strong { "Before you quote a number" }
+                ul {
+                    @for warning in &found {
+                        li { (capitalised(&warning.message())) ". " em { (capitalised(warning.advice())) "." } }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// First letter in upper case.
+fn capitalised(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |c| c.to_uppercase().chain(chars).collect())
+}
+
+/// The picture inside the page: its own style sheet is left out, the page has it once.
+fn inline(figure: &Figure) -> Markup {
+    let (head, rest) = figure.svg.split_once("<style>").unwrap_or((&figure.svg, ""));
+    let tail = rest.split_once("</style>").map_or("", |(_, tail)| tail);
+    html! {
+        figure {
+            p.ft aria-hidden="true" { (figure.title) }
+            div { (PreEscaped(head)) (PreEscaped(tail)) }
+            figcaption { (figure.caption) " " code { "plots/" (figure.file) } }
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! The comparison per load and per class.
+
+use maud::{Markup, html};
+
+use crate::metrics::{Better, RequestStats, Saturation, column};
+use crate::report::{format, table};
+use crate::results::comparison::class_value;
+use crate::results::{Comparison, ComparisonRow, PointComparison, Study};
+
+/// A column: key, heading, small heading, whether the ratio stands first.
+struct Shown {
+    key: &'static str,
+    heading: &'static str,
+    detail: &'static str,
+    ratio: bool,
+}
+
+const fn shown(key: &'static str, heading: &'static str, detail: &'static str, ratio: bool) -> Shown {
+    Shown { key, heading, detail, ratio }
+}
+
+const COLUMNS: [Shown; 9] = [
+    shown("ttft_p50_s", "TTFT p50", "client", false),
+    shown("ttft_p99_s", "TTFT p99", "client", true),
+    shown("tpot_p50_s", "TPOT p50", "mean below", false),
+    shown("gap_p99_s", "gap p99", "pooled", true),
+    shown("e2e_p99_s", "E2E p99", "", true),
+    shown("attainment", "in SLO", "of arrived", false),
+    shown("goodput_per_s", "goodput", "req/s", true),
+    shown("throughput_output_tok_per_s", "output", "tok/s", false),
+    shown("run_preemptions", "preempted", "per run", false),
+];
+
+/// One table per point, systems relative to the reference.
+pub(super) fn by_point(study: &Study, comparison: &Comparison) -> Markup {
+    html! {
+        h2 { "Comparison at each load" }
+        p.note {
+            "First line of a cell: ratio to " (comparison.reference) " (1.00) or the value; latencies below 1 and \
+             goodput above 1 are better. Green and red: the 95 % interval excludes 1. Bounds are in italics: no \
+             design can do better."
+        }
+        @for point in &comparison.points {
+            details.pt open[point.point == comparison.headline_point] {
+                summary { (point.name()) }
+                div.scroll { (point_table(study, point)) }
+            }
+        }
+    }
+}
+
+fn point_table(study: &Study, point: &PointComparison) -> Markup {
+    html! {
+        table {
+            thead { tr {
+                th scope="col" { "system" }
+                @for c in &COLUMNS { th scope="col" { (c.heading) small { (c.detail) } } }
+                th.l scope="col" { "SLO" small { "queue" } }
+            } }
+            tbody {
+                @for row in &point.rows {
+                    tr.bound[row.bound] {
+                        th scope="row" { (row.name) @if let Some(tag) = tag(study, row) { small { (tag) } } }
+                        @for c in &COLUMNS { (cell(row, c)) }
+                        td.l.wrap {
+                            (table::slo_text(study, row))
+                            small.b[row.saturation != Saturation::Stable] { (row.saturation.name()) }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn tag(study: &Study, row: &ComparisonRow) -> Option<&'static str> {
+    let oracle = study.systems.get(row.system).is_some_and(|s| s.oracle);
+    match (row.reference, row.bound, oracle) {
+        (true, _, _) => Some("reference"),
+        (_, true, _) => Some("bound"),
+        (_, _, true) => Some("oracle"),
+        _ => None,
+    }
+}
+
+fn cell(row: &ComparisonRow, shown: &Shown) -> Markup {
+    let absolute = format::or_dash(row.value(shown.key), |v| format::in_unit(shown.key, v.mean));
+    let ratio = row.ratio(shown.key).filter(|_| shown.ratio);
+    let (good, bad) = verdict(row, shown.key);
+    html! {
+        td {
+            @match ratio {
+                Some(_) if row.reference => { "1.00" small { (absolute) } }
+                Some(ratio) => { span.good[good].bad[bad] { (format::ratio(ratio)) } small { (absolute) } }
+                None => {
+                    (absolute)
+                    @if shown.key == "tpot_p50_s" { small { (mean_tpot(row)) } }
+                }
+            }
+        }
+    }
+}
+
+fn mean_tpot(row: &ComparisonRow) -> String {
+    format::or_dash(row.value("tpot_mean_s"), |v| format::in_unit("tpot_mean_s", v.mean))
+}
+
+/// Whether the interval says better, and whether it says worse.
+fn verdict(row: &ComparisonRow, key: &str) -> (bool, bool) {
+    let Some(ratio) = row.ratio(key).filter(|r| !row.reference && !row.bound && r.differs_from(1.0)) else {
+        return (false, false);
+    };
+    let better = column::find(key).map_or(Better::Neither, |c| c.better);
+    let good = (better == Better::Higher) == (ratio.mean > 1.0);
+    (good, !good)
+}
+
+/// A column of the class table: heading, key that fixes the unit, value.
+type ClassColumn = (&'static str, &'static str, fn(&RequestStats) -> Option<f64>);
+
+const CLASS_COLUMNS: [ClassColumn; 8] = [
+    ("requests", "arrived", |s| Some(s.arrived as f64)),
+    ("TTFT p50", "ttft_p50_s", |s| s.ttft_p50_s),
+    ("TTFT p99", "ttft_p99_s", |s| s.ttft_p99_s),
+    ("TPOT p50", "tpot_p50_s", |s| s.tpot_p50_s),
+    ("normalised p50", "normalised_p50_s_per_token", |s| s.normalised_p50_s_per_token),
+    ("E2E p99", "e2e_p99_s", |s| s.e2e_p99_s),
+    ("in SLO", "attainment", |s| s.attainment),
+    ("preemptions", "preemptions", |s| Some(s.preemptions as f64)),
+];
+
+/// One table of all classes at the headline point.
+pub(super) fn by_class(study: &Study, comparison: &Comparison) -> Markup {
+    let Some(point) = comparison.headline() else { return html! {} };
+    let mut classes: Vec<&str> = Vec::new();
+    for class in study.runs.iter().filter(|r| r.point == point.point).flat_map(|r| &r.summary.classes) {
+        if !classes.contains(&class.class.as_str()) {
+            classes.push(&class.class);
+        }
+    }
+    html! {
+        h2 { "By class, at " (point.name()) }
+        p.note { "Means over seeds. Classes with many short answers dominate the overall TPOT and normalised latency." }
+        div.scroll { table {
+            thead { tr {
+                th scope="col" { "class" }
+                th.l scope="col" { "system" }
+                @for (heading, _, _) in &CLASS_COLUMNS { th scope="col" { (heading) } }
+            } }
+            tbody {
+                @for class in &classes {
+                    @for (i, row) in point.rows.iter().enumerate() {
+                        tr.bound[row.bound].first[i == 0] {
+                            th scope="row" { @if i == 0 { (class) } }
+                            td.l { (row.name) }
+                            @for (_, key, value) in &CLASS_COLUMNS {
+                                td { (class_cell(study, point, row, class, key, *value)) }
+                            }
+                        }
+                    }
+                }
+            }
+        } }
+    }
+}
+
+fn class_cell(
+    study: &Study,
+    point: &PointComparison,
+    row: &ComparisonRow,
+    class: &str,
+    key: &str,
+    value: fn(&RequestStats) -> Option<f64>,
+) -> String {
+    let estimate = class_value(study, point.point, row.system, class, value);
+    format::or_dash(estimate, |v| format::in_unit(key, v.mean))
+}

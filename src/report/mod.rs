@@ -1,0 +1,11 @@
+//! What people look at: terminal table, plots, one page. It only shows; every statistic is made in `metrics`.
+
+mod files;
+pub mod format;
+pub mod headline;
+pub mod html;
+pub mod plot;
+pub mod table;
+
+pub use files::folder;
+pub use table::TableOptions;

@@ -1,0 +1,313 @@
+//! The comparison on a terminal, and the same as CSV and JSON.
+
+use comfy_table::{Cell, CellAlignment, ContentArrangement, LineStyle, Table, presets};
+use serde::Serialize;
+
+use super::{format, headline};
+use crate::metrics::column;
+use crate::metrics::{Saturation, Summary};
+use crate::results::text::cell as safe_cell;
+use crate::results::{Comparison, ComparisonRow, PointComparison, Study, Warning, warnings};
+
+/// How the table is printed; the caller knows the terminal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TableOptions {
+    /// Columns of the terminal.
+    pub width: u16,
+    /// Whether colours and bold are used.
+    pub colour: bool,
+}
+
+impl Default for TableOptions {
+    fn default() -> Self {
+        TableOptions { width: 120, colour: false }
+    }
+}
+
+/// A column of the comparison: key, heading, and its rank when the terminal is narrow (0 stays longest).
+struct Shown {
+    key: &'static str,
+    heading: &'static str,
+    keep: u8,
+    ratio: bool,
+}
+
+const fn shown(key: &'static str, heading: &'static str, keep: u8, ratio: bool) -> Shown {
+    Shown { key, heading, keep, ratio }
+}
+
+const COLUMNS: [Shown; 10] = [
+    shown("ttft_p50_s", "TTFT p50", 3, false),
+    shown("ttft_p99_s", "TTFT p99", 0, true),
+    shown("tpot_p50_s", "TPOT p50", 2, false),
+    shown("tpot_mean_s", "TPOT mean", 6, false),
+    shown("gap_p99_s", "gap p99", 1, true),
+    shown("e2e_p99_s", "E2E p99", 2, true),
+    shown("attainment", "in SLO", 0, false),
+    shown("goodput_per_s", "goodput", 0, true),
+    shown("throughput_output_tok_per_s", "tok/s", 4, false),
+    shown("run_preemptions", "preempt.", 5, false),
+];
+
+/// The whole answer as text: one block per point, legend, warnings. Ends with a line feed.
+pub fn render(study: &Study, comparison: &Comparison, options: &TableOptions) -> String {
+    let mut out = format!("{}\n", clean(&study.title));
+    for point in &comparison.points {
+        out.push_str(&format!("\n{}\n", clean(&point.name())));
+        out.push_str(&point_table(study, point, options));
+        out.push('\n');
+    }
+    if let Some(point) = comparison.headline() {
+        out.push_str(&format!(
+            "\nAt {}, the best design compared with {}:\n",
+            clean(&point.name()),
+            clean(&comparison.reference)
+        ));
+    }
+    for finding in headline::findings(comparison) {
+        let text = format!("{}: {} – {}", finding.objective, finding.winner, finding.detail);
+        push_wrapped(&mut out, &text, "  ", options.width);
+    }
+    out.push('\n');
+    push_wrapped(&mut out, &legend(study, comparison), "", options.width);
+    out
+}
+
+/// Adds `text`, broken to the width of the terminal; later lines are indented twice.
+fn push_wrapped(out: &mut String, text: &str, indent: &str, width: u16) {
+    let room = usize::from(width).saturating_sub(2 * indent.len()).max(40);
+    for (i, line) in format::wrap(&clean(text), room).iter().enumerate() {
+        let more = if i > 0 { indent } else { "" };
+        out.push_str(&format!("{indent}{more}{}\n", line.replace('\u{a0}', " ")));
+    }
+}
+
+/// Warnings with advice, one per line; for stderr. Empty when there is none.
+pub fn render_warnings(study: &Study) -> String {
+    warnings(study)
+        .iter()
+        .map(|w: &Warning| format!("warning: {}\n  help: {}\n", clean(&w.message()), clean(w.advice())))
+        .collect()
+}
+
+/// User text without control characters: no escape sequence reaches the terminal.
+fn clean(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control() && !Paint::ALL.iter().any(|p| p.mark() == *c)).collect()
+}
+
+/// How a cell is set apart. The table crate only counts widths: marks of width zero stand for escape sequences.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Paint {
+    End,
+    Bold,
+    Grey,
+    Green,
+    Red,
+    Yellow,
+}
+
+impl Paint {
+    const ALL: [Paint; 6] = [Paint::End, Paint::Bold, Paint::Grey, Paint::Green, Paint::Red, Paint::Yellow];
+
+    fn mark(self) -> char {
+        ['\u{2060}', '\u{2061}', '\u{2062}', '\u{2063}', '\u{2064}', '\u{200b}'][self as usize]
+    }
+
+    fn escape(self) -> &'static str {
+        ["\u{1b}[0m", "\u{1b}[1m", "\u{1b}[90m", "\u{1b}[32m", "\u{1b}[31m", "\u{1b}[33m"][self as usize]
+    }
+}
+
+fn painted(text: &str, paint: Option<Paint>, colour: bool) -> String {
+    match paint {
+        Some(paint) if colour => format!("{}{text}{}", paint.mark(), Paint::End.mark()),
+        _ => text.to_owned(),
+    }
+}
+
+fn legend(study: &Study, comparison: &Comparison) -> String {
+    let seeds = study.seed_count();
+    let interval = if seeds > 1 { format!(", ± 95 % interval over {seeds} seeds") } else { String::new() };
+    format!(
+        "How to read it: the ratio in front of TTFT p99, gap p99, E2E p99 and goodput is to {} at the same \
+         load (same requests, seed by seed{interval}); latencies below 1.00 and goodput above 1.00 are better. \
+         TTFT at the client; gap: between tokens, all requests pooled; in SLO: share of all that arrived; \
+         bounds are no designs.",
+        clean(&comparison.reference)
+    )
+}
+
+fn point_table(study: &Study, point: &PointComparison, options: &TableOptions) -> String {
+    // Drop columns of least interest until the table fits: wrapped cells cannot be compared.
+    let make = |(keep, slo): (u8, bool), colour: bool| {
+        let columns: Vec<&Shown> = COLUMNS.iter().filter(|c| c.keep <= keep).collect();
+        build(study, point, &Form { columns, slo, tight: keep == 0, colour })
+    };
+    let levels = [(6, true), (5, true), (4, true), (3, true), (2, true), (1, true), (1, false), (0, false)];
+    let width = |table: &str| table.lines().map(|l| l.chars().count()).max().unwrap_or(0);
+    let fits = |level: &(u8, bool)| width(&make(*level, false).to_string()) <= usize::from(options.width);
+    let level = levels.into_iter().find(fits).unwrap_or((0, false));
+    let text = make(level, options.colour).to_string();
+    Paint::ALL.iter().fold(text, |text, paint| text.replace(paint.mark(), paint.escape()))
+}
+
+/// What a table shows.
+struct Form<'a> {
+    columns: Vec<&'a Shown>,
+    /// Whether the column of limits is shown.
+    slo: bool,
+    /// Whether even the ratio of goodput is left out.
+    tight: bool,
+    colour: bool,
+}
+
+fn build(study: &Study, point: &PointComparison, form: &Form<'_>) -> Table {
+    let mut table = Table::new();
+    let rule = LineStyle::none().fill('─').junction('─');
+    table
+        .load_style(presets::NOTHING.header_separator(rule))
+        .set_content_arrangement(ContentArrangement::Disabled);
+    let bold = |text: &str| Cell::new(painted(text, Some(Paint::Bold), form.colour));
+    let mut header = vec![bold("system")];
+    header.extend(form.columns.iter().map(|c| bold(c.heading).set_alignment(CellAlignment::Right)));
+    if form.slo {
+        header.push(bold("SLO"));
+    }
+    header.push(bold("queue"));
+    table.set_header(header);
+    for row in &point.rows {
+        table.add_row(cells(study, row, form));
+    }
+    table
+}
+
+fn cells(study: &Study, row: &ComparisonRow, form: &Form<'_>) -> Vec<Cell> {
+    let grey = row.bound.then_some(Paint::Grey);
+    let mut cells = vec![Cell::new(painted(&system_name(study, row), grey, form.colour))];
+    for column in &form.columns {
+        let colour = grey.or_else(|| verdict(row, column.key));
+        let text = painted(&value(row, column, form.tight), colour, form.colour);
+        cells.push(Cell::new(text).set_alignment(CellAlignment::Right));
+    }
+    if form.slo {
+        cells.push(Cell::new(painted(&slo_text(study, row), grey, form.colour)));
+    }
+    let unsteady = (row.saturation != Saturation::Stable).then_some(Paint::Yellow);
+    cells.push(Cell::new(painted(row.saturation.name(), unsteady, form.colour)));
+    cells
+}
+
+fn system_name(study: &Study, row: &ComparisonRow) -> String {
+    let name = clean(&row.name);
+    let oracle = study.systems.get(row.system).is_some_and(|s| s.oracle);
+    match (row.reference, row.bound, oracle) {
+        (true, _, _) => format!("{name} (reference)"),
+        (_, true, _) => format!("{name} (bound)"),
+        (_, _, true) => format!("{name} (oracle)"),
+        _ => name,
+    }
+}
+
+/// Which limits were missed, or that all were met.
+pub(super) fn slo_text(study: &Study, row: &ComparisonRow) -> String {
+    if study.slo.is_empty() {
+        return "–".to_owned();
+    }
+    if row.slo_missed.is_empty() {
+        return "met".to_owned();
+    }
+    let names: Vec<&str> = row.slo_missed.iter().map(|l| l.name()).collect();
+    format!("no: {}", names.join(", "))
+}
+
+/// Green where the interval says better than the reference, red where it says worse.
+fn verdict(row: &ComparisonRow, key: &str) -> Option<Paint> {
+    let ratio = row.ratio(key).filter(|r| !row.reference && r.differs_from(1.0))?;
+    match column::find(key)?.better {
+        column::Better::Lower => Some(if ratio.mean < 1.0 { Paint::Green } else { Paint::Red }),
+        column::Better::Higher => Some(if ratio.mean > 1.0 { Paint::Green } else { Paint::Red }),
+        column::Better::Neither => None,
+    }
+}
+
+fn value(row: &ComparisonRow, column: &Shown, tight: bool) -> String {
+    let absolute = format::or_dash(row.value(column.key), |v| format::in_unit(column.key, v.mean));
+    match row.ratio(column.key).filter(|_| column.ratio && !(tight && column.key == "goodput_per_s")) {
+        Some(_) if row.reference => format!("1.00  {absolute}"),
+        Some(ratio) => format!("{}  {absolute}", format::ratio(ratio)),
+        None => absolute,
+    }
+}
+
+/// The comparison as CSV: one row per point, system and metric.
+pub fn csv(comparison: &Comparison) -> Vec<u8> {
+    let header = [
+        "point",
+        "rate_per_s",
+        "system",
+        "bound",
+        "saturation",
+        "metric",
+        "runs",
+        "mean",
+        "half_width_95",
+        "ratio_to_reference",
+        "ratio_half_width_95",
+    ];
+    let number = |v: Option<f64>| v.map_or_else(String::new, |v| v.to_string());
+    let mut rows = Vec::new();
+    for point in &comparison.points {
+        for row in &point.rows {
+            for metric in row.metrics.iter().filter(|m| m.value.is_some()) {
+                rows.push(vec![
+                    safe_cell(&point.label),
+                    number(point.rate_per_s),
+                    safe_cell(&row.name),
+                    row.bound.to_string(),
+                    row.saturation.name().to_owned(),
+                    metric.key.to_owned(),
+                    metric.value.map_or(0, |v| v.n).to_string(),
+                    number(metric.value.map(|v| v.mean)),
+                    number(metric.value.and_then(|v| v.half_width)),
+                    number(metric.ratio.map(|v| v.mean)),
+                    number(metric.ratio.and_then(|v| v.half_width)),
+                ]);
+            }
+        }
+    }
+    crate::results::csv_bytes(&header, rows)
+}
+
+#[derive(Serialize)]
+struct JsonOut<'a> {
+    schema: u32,
+    scenario: &'a str,
+    comparison: &'a Comparison,
+    runs: Vec<JsonRun<'a>>,
+    warnings: Vec<Warning>,
+}
+
+#[derive(Serialize)]
+struct JsonRun<'a> {
+    system: &'a str,
+    point: &'a str,
+    seed: u64,
+    summary: &'a Summary,
+}
+
+/// The comparison and its runs as one JSON document.
+pub fn json(study: &Study, comparison: &Comparison) -> Vec<u8> {
+    let runs = study.sorted_runs().into_iter().map(|r| JsonRun {
+        system: &study.systems[r.system].name,
+        point: &study.points[r.point].label,
+        seed: r.seed,
+        summary: &r.summary,
+    });
+    crate::results::json(&JsonOut {
+        schema: crate::results::SCHEMA,
+        scenario: &study.scenario_name,
+        comparison,
+        runs: runs.collect(),
+        warnings: warnings(study),
+    })
+}

@@ -1,0 +1,230 @@
+//! Runs of all seeds brought together: per point and system, every metric with its interval and its paired ratio
+//! to the reference.
+
+use serde::Serialize;
+
+use super::study::{RunResult, Study};
+use crate::metrics::column;
+use crate::metrics::estimate::{Estimate, holds_up_to};
+use crate::metrics::ledger::mean_over_runs;
+use crate::metrics::series::mean_curve;
+use crate::metrics::slo::Limit;
+use crate::metrics::{Better, ClassSummary, Curves, LedgerGroup, LedgerRow, RequestStats, Saturation};
+
+/// One metric of one system at one point.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct MetricCell {
+    /// Key of the column.
+    pub key: &'static str,
+    /// Mean over seeds; absent when no run has it.
+    pub value: Option<Estimate>,
+    /// Mean over seeds of the ratio to the reference with the same seed.
+    pub ratio: Option<Estimate>,
+}
+
+/// One system at one point, all seeds together.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ComparisonRow {
+    /// Position in `Study::systems`.
+    pub system: usize,
+    /// Name.
+    pub name: String,
+    /// Whether it is a bound.
+    pub bound: bool,
+    /// Whether it is the reference.
+    pub reference: bool,
+    /// Runs.
+    pub runs: u32,
+    /// The worst label of its runs.
+    pub saturation: Saturation,
+    /// Limits that some run misses.
+    pub slo_missed: Vec<Limit>,
+    /// Every column.
+    pub metrics: Vec<MetricCell>,
+}
+
+impl ComparisonRow {
+    fn cell(&self, key: &str) -> Option<&MetricCell> {
+        self.metrics.iter().find(|m| m.key == key)
+    }
+
+    /// Mean and interval of a column.
+    pub fn value(&self, key: &str) -> Option<Estimate> {
+        self.cell(key)?.value
+    }
+
+    /// Ratio of a column to the reference.
+    pub fn ratio(&self, key: &str) -> Option<Estimate> {
+        self.cell(key)?.ratio
+    }
+}
+
+/// All systems at one point.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct PointComparison {
+    /// Position in `Study::points`.
+    pub point: usize,
+    /// Label.
+    pub label: String,
+    /// Offered rate in requests per second.
+    pub rate_per_s: Option<f64>,
+    /// Designs in the study's order, then bounds; systems without a run are left out.
+    pub rows: Vec<ComparisonRow>,
+}
+
+impl PointComparison {
+    /// The row of a system.
+    pub fn row(&self, system: usize) -> Option<&ComparisonRow> {
+        self.rows.iter().find(|r| r.system == system)
+    }
+
+    /// The row of the reference.
+    pub fn reference(&self) -> Option<&ComparisonRow> {
+        self.rows.iter().find(|r| r.reference)
+    }
+
+    /// Designs (no bounds) that have the column, best mean first; ties keep the order of the study.
+    pub fn ranked(&self, key: &str) -> Vec<&ComparisonRow> {
+        let higher = column::find(key).is_some_and(|c| c.better == Better::Higher);
+        let mut designs: Vec<(f64, &ComparisonRow)> = self
+            .rows
+            .iter()
+            .filter(|r| !r.bound)
+            .filter_map(|r| Some((r.value(key)?.mean, r)))
+            .map(|(mean, row)| (if higher { -mean } else { mean }, row))
+            .collect();
+        designs.sort_by(|a, b| a.0.total_cmp(&b.0));
+        designs.into_iter().map(|(_, row)| row).collect()
+    }
+
+    /// `load 0.8 (3.1 req/s)`: label and rate, as sentences name the point.
+    pub fn name(&self) -> String {
+        match self.rate_per_s {
+            Some(rate) if !self.label.contains("req/s") => format!("{} ({rate:.2} req/s)", self.label),
+            _ => self.label.clone(),
+        }
+    }
+}
+
+/// The whole study, compared.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Comparison {
+    /// Name of the reference system.
+    pub reference: String,
+    /// Points in the study's order.
+    pub points: Vec<PointComparison>,
+    /// Point that headlines and curves are about: the last at which the reference is stable, else the first.
+    pub headline_point: usize,
+}
+
+impl Comparison {
+    /// Compares all runs of `study`.
+    pub fn of(study: &Study) -> Comparison {
+        let points: Vec<PointComparison> = (0..study.points.len()).map(|p| compare_point(study, p)).collect();
+        let reference = study.reference_index();
+        let stable =
+            |p: &&PointComparison| p.row(reference).is_some_and(|r| r.saturation == Saturation::Stable);
+        let headline_point = points.iter().rfind(stable).map_or(0, |p| p.point);
+        let reference = study.systems.get(reference).map_or_else(String::new, |s| s.name.clone());
+        Comparison { reference, points, headline_point }
+    }
+
+    /// For each design, the last point up to which the mean of `key` stays at or below `limit`: (system, point).
+    pub fn holding(&self, key: &str, limit: f64) -> Vec<(String, Option<usize>)> {
+        let Some(first) = self.points.first() else { return Vec::new() };
+        let designs = first.rows.iter().filter(|r| !r.bound);
+        designs
+            .map(|row| {
+                let values: Vec<Option<f64>> =
+                    self.points.iter().map(|p| Some(p.row(row.system)?.value(key)?.mean)).collect();
+                (row.name.clone(), holds_up_to(&values, limit))
+            })
+            .collect()
+    }
+
+    /// The comparison at the headline point.
+    pub fn headline(&self) -> Option<&PointComparison> {
+        self.points.get(self.headline_point)
+    }
+}
+
+fn compare_point(study: &Study, point: usize) -> PointComparison {
+    let reference_index = study.reference_index();
+    let reference = study.runs_of(point, reference_index);
+    let rows = study
+        .display_order()
+        .into_iter()
+        .filter_map(|system| compare_system(study, &study.runs_of(point, system), &reference))
+        .collect();
+    let info = &study.points[point];
+    PointComparison { point, label: info.label.clone(), rate_per_s: info.rate_per_s, rows }
+}
+
+fn compare_system(study: &Study, runs: &[&RunResult], reference: &[&RunResult]) -> Option<ComparisonRow> {
+    let first = runs.first()?;
+    let info = &study.systems[first.system];
+    let pair = |key: &str| -> Vec<(f64, f64)> {
+        runs.iter()
+            .filter_map(|run| {
+                let other = reference.iter().find(|r| r.seed == run.seed)?;
+                Some((run.summary.get(key)?, other.summary.get(key)?))
+            })
+            .collect()
+    };
+    let metrics = column::all()
+        .map(|c| MetricCell {
+            key: c.key,
+            value: Estimate::of(runs.iter().filter_map(|r| r.summary.get(c.key))),
+            ratio: Estimate::of_ratios(pair(c.key)),
+        })
+        .collect();
+    let mut slo_missed: Vec<Limit> = Vec::new();
+    for limit in runs.iter().flat_map(|r| &r.summary.slo_missed) {
+        if !slo_missed.contains(limit) {
+            slo_missed.push(*limit);
+        }
+    }
+    Some(ComparisonRow {
+        system: first.system,
+        name: info.name.clone(),
+        bound: info.bound,
+        reference: first.system == study.reference_index(),
+        runs: u32::try_from(runs.len()).unwrap_or(u32::MAX),
+        saturation: runs.iter().map(|r| r.summary.saturation).max()?,
+        slo_missed,
+        metrics,
+    })
+}
+
+/// Quantile curves of a system at a point, averaged over seeds.
+pub fn mean_curves(study: &Study, point: usize, system: usize) -> Curves {
+    let runs = study.runs_of(point, system);
+    let of = |f: fn(&Curves) -> &[f64]| mean_curve(runs.iter().map(|r| f(&r.curves)));
+    Curves {
+        ttft_s: of(|c| &c.ttft_s),
+        tpot_s: of(|c| &c.tpot_s),
+        e2e_s: of(|c| &c.e2e_s),
+        gap_s: of(|c| &c.gap_s),
+    }
+}
+
+/// Mean ledger of a group of a system at a point, averaged over seeds.
+pub fn mean_ledger(study: &Study, point: usize, system: usize, group: LedgerGroup) -> Option<LedgerRow> {
+    let runs = study.runs_of(point, system);
+    mean_over_runs(runs.iter().flat_map(|r| &r.summary.ledger).filter(|l| l.group == group))
+}
+
+/// One number of one class of a system at a point, over seeds.
+pub fn class_value(
+    study: &Study,
+    point: usize,
+    system: usize,
+    class: &str,
+    of: fn(&RequestStats) -> Option<f64>,
+) -> Option<Estimate> {
+    let in_class = |r: &&RunResult| -> Option<f64> {
+        let found: Option<&ClassSummary> = r.summary.classes.iter().find(|c| c.class == class);
+        found.and_then(|c| of(&c.requests))
+    };
+    Estimate::of(study.runs_of(point, system).iter().filter_map(in_class))
+}

@@ -1,0 +1,19 @@
+//! Result folders: what a study is, the files it becomes, writing them all or not at all, reading them back.
+
+mod commit;
+pub mod comparison;
+mod error;
+mod read;
+mod render;
+pub mod study;
+pub mod text;
+mod warning;
+
+pub use commit::{Content, FileSet, commit};
+pub use comparison::{Comparison, ComparisonRow, PointComparison};
+pub use error::ResultsError;
+pub use read::{SummaryFile, SummaryRun, read_summary};
+pub use render::{RunFiles, SCHEMA, files, summary_json};
+pub(crate) use render::{csv_bytes, json};
+pub use study::{FailedRun, InputFile, PointInfo, Provenance, RunResult, Study, SystemInfo};
+pub use warning::{Warning, warnings};

@@ -1,0 +1,174 @@
+//! What the command line hands over when all runs are done; everything a report may show.
+
+use serde::{Deserialize, Serialize};
+
+use super::Warning;
+use crate::metrics::record::RequestRecord;
+use crate::metrics::{Curves, Slo, Summary, TimelineRow};
+
+/// A finished study: systems × points × seeds.
+#[derive(Clone, Debug, Default)]
+pub struct Study {
+    /// The question, as the scenario words it.
+    pub title: String,
+    /// Name of the scenario; names the result folder.
+    pub scenario_name: String,
+    /// Text of the scenario file as it was read.
+    pub scenario_text: String,
+    /// The resolved plan, every default visible; empty when there is none.
+    pub resolved_plan: String,
+    /// Name of the system the others are compared with; must be in `systems`.
+    pub reference: String,
+    /// Limits.
+    pub slo: Slo,
+    /// Share of requests that must meet a per-request limit.
+    pub attainment_target: f64,
+    /// Systems, in the order they are shown.
+    pub systems: Vec<SystemInfo>,
+    /// Points, in the order they are shown (loads rising).
+    pub points: Vec<PointInfo>,
+    /// Runs, in any order; [`Study::sorted_runs`] fixes it.
+    pub runs: Vec<RunResult>,
+    /// Runs that were skipped or failed.
+    pub failed: Vec<FailedRun>,
+    /// Warnings the caller adds to those found in the numbers.
+    pub warnings: Vec<Warning>,
+    /// Where the numbers come from.
+    pub provenance: Provenance,
+}
+
+/// One system of a study.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SystemInfo {
+    /// Name.
+    pub name: String,
+    /// Paper or source, as one line; empty when there is none.
+    pub paper: String,
+    /// Whether it is a bound (ideal, clairvoyant) and no design that one could build.
+    pub bound: bool,
+    /// Whether it uses knowledge that no real system has.
+    pub oracle: bool,
+    /// Anything a reader must know, as one line; empty when there is nothing.
+    pub notes: String,
+}
+
+/// One point of a study, usually a load.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct PointInfo {
+    /// Label, such as `load 0.8`.
+    pub label: String,
+    /// Load as a share of the reference's capacity.
+    pub load: Option<f64>,
+    /// Offered rate in requests per second.
+    pub rate_per_s: Option<f64>,
+}
+
+/// One run: a system at a point with a seed.
+#[derive(Clone, Debug)]
+pub struct RunResult {
+    /// Position in [`Study::systems`].
+    pub system: usize,
+    /// Position in [`Study::points`].
+    pub point: usize,
+    /// Seed.
+    pub seed: u64,
+    /// Its numbers.
+    pub summary: Summary,
+    /// Its quantile curves.
+    pub curves: Curves,
+    /// Its timeline; may be empty.
+    pub timeline: Vec<TimelineRow>,
+    /// Its request records, when they shall be written.
+    pub requests: Option<Vec<RequestRecord>>,
+}
+
+/// A run that has no result.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailedRun {
+    /// Name of the system.
+    pub system: String,
+    /// Label of the point.
+    pub point: String,
+    /// Seed.
+    pub seed: u64,
+    /// Why.
+    pub reason: String,
+}
+
+/// An input file and the hash of its bytes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InputFile {
+    /// Name as written in the scenario (never an absolute path).
+    pub name: String,
+    /// Hash with its algorithm, such as `sha256:…`.
+    pub hash: String,
+}
+
+/// Where the numbers come from and how far to trust them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Provenance {
+    /// Version of the tool.
+    pub tool_version: String,
+    /// Model served, such as `llama-3.1-8b`.
+    pub model: String,
+    /// Accelerator, count and layout, such as `1 × h100-sxm`.
+    pub hardware: String,
+    /// Grade of the hardware profile: `measured`, `fitted` or `derived`.
+    pub hardware_grade: String,
+    /// Engine profile, such as `vllm-0.19`.
+    pub engine: String,
+    /// Trace or recipe, as one line.
+    pub workload: String,
+    /// Seeds.
+    pub seeds: Vec<u64>,
+    /// Input files.
+    pub inputs: Vec<InputFile>,
+    /// Classes of the trace.
+    pub classes: Vec<String>,
+    /// What is not modelled, one sentence each.
+    pub not_modelled: Vec<String>,
+    /// Rows of the trace that were skipped.
+    pub rows_skipped: u64,
+}
+
+impl Study {
+    /// All runs by point, system, seed: the order of every file.
+    pub fn sorted_runs(&self) -> Vec<&RunResult> {
+        let mut runs: Vec<&RunResult> = self.runs.iter().collect();
+        runs.sort_by_key(|r| (r.point, r.system, r.seed));
+        runs
+    }
+
+    /// Runs of one system at one point, by seed.
+    pub fn runs_of(&self, point: usize, system: usize) -> Vec<&RunResult> {
+        let mut runs: Vec<&RunResult> =
+            self.runs.iter().filter(|r| r.point == point && r.system == system).collect();
+        runs.sort_by_key(|r| r.seed);
+        runs
+    }
+
+    /// Position of the reference system; the first system when its name is not known.
+    pub fn reference_index(&self) -> usize {
+        self.systems.iter().position(|s| s.name == self.reference).unwrap_or(0)
+    }
+
+    /// Positions of the systems as shown: designs in order, then bounds.
+    pub fn display_order(&self) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..self.systems.len()).collect();
+        order.sort_by_key(|&i| self.systems[i].bound);
+        order
+    }
+
+    /// Number of different seeds.
+    pub fn seed_count(&self) -> usize {
+        let mut seeds: Vec<u64> = self.runs.iter().map(|r| r.seed).collect();
+        seeds.sort_unstable();
+        seeds.dedup();
+        seeds.len()
+    }
+
+    /// Name of a run in files: system, point and seed.
+    pub fn run_name(&self, run: &RunResult) -> String {
+        format!("{} {} s{}", self.systems[run.system].name, self.points[run.point].label, run.seed)
+    }
+}
