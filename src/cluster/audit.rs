@@ -4,7 +4,6 @@ use crate::engine::{Phase, Replica, Violation, World};
 use crate::ids::ReplicaId;
 use crate::units::SimTime;
 
-
 /// Checks the whole deployment after an instant.
 pub(super) fn instant(world: &World<'_>, replicas: &[Replica], now: SimTime) -> Result<(), Violation> {
     for replica in replicas {

@@ -9,5 +9,6 @@ mod run;
 mod sample;
 
 pub use crate::engine::{StepEvent, StepObserver, Violation};
-pub use api::{Outcome, RunOptions};
+pub use crate::metrics::record::Outcome;
+pub use api::RunOptions;
 pub use run::simulate;

@@ -4,9 +4,9 @@ use std::path::Path;
 
 use serde::Deserialize;
 
+use crate::catalog::Check;
 use crate::catalog::{self, Shelf};
 use crate::diagnostic::{InputError, InputErrors, from_toml};
-use crate::catalog::Check;
 use crate::hardware::{BatchClass, Grade};
 use crate::units::{Bytes, Seconds};
 

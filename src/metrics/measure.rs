@@ -7,7 +7,7 @@ use super::saturation::{Steadiness, steadiness};
 use super::series::{Curves, TimelineRow, curve, curve_of_histogram, timeline};
 use super::slo::{Limit, Met, Slo};
 use super::summary::{ClassSummary, RequestStats, RunStats, Summary};
-use crate::cluster::Outcome;
+use crate::metrics::record::Outcome;
 use crate::units::{SimDuration, SimTime};
 use crate::workload::Trace;
 

@@ -29,7 +29,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         "cluster",
         &["units", "ids", "collections", "kernel", "workload", "cost", "kv", "policy", "engine", "metrics"],
     ),
-    ("metrics", &["units", "ids", "collections", "kernel"]),
+    ("metrics", &["units", "ids", "collections", "kernel", "workload"]),
 ];
 
 /// Modules above the simulation: they may import everything but `cli`.
