@@ -8,5 +8,6 @@ mod ideal;
 mod run;
 mod sample;
 
-pub use api::{Outcome, RunOptions, StepEvent, StepObserver, Violation};
+pub use crate::engine::{StepEvent, StepObserver, Violation};
+pub use api::{Outcome, RunOptions};
 pub use run::simulate;

@@ -2,7 +2,7 @@
 
 use crate::cost::StepCost;
 use crate::engine::config::ClusterConfig;
-use crate::engine::{Phase, Replica, World};
+use crate::engine::{Phase, Replica, StepObserver, Violation, World};
 use crate::ids::{ReplicaId, RequestId};
 use crate::kernel::EventQueue;
 use crate::metrics::record::{Cause, Rejection, Sample};
@@ -10,7 +10,7 @@ use crate::policy::scheduler::SchedulerConfig;
 use crate::units::SimTime;
 use crate::workload::Trace;
 
-use super::api::{Outcome, RunOptions, StepObserver, Violation};
+use super::api::{Outcome, RunOptions};
 use super::dispatch::Router;
 use super::front_end::Workers;
 use super::ideal;

@@ -1,12 +1,12 @@
 //! Applies a plan: checks it against the scheduler's contract, moves requests and blocks, in the order of
 //! docs/semantics.md §3: preemptions free, hits are pinned, then blocks are taken.
 
-use crate::cluster::Violation;
 use crate::ids::RequestId;
 use crate::metrics::record::Cause;
-use crate::policy::scheduler::{Admission, Decode, Preempt};
+use crate::policy::scheduler::{Admission, Decode, Preempt, StepPlan};
 use crate::units::SimTime;
 
+use super::event::Violation;
 use super::flight::Flight;
 use super::replica::{ReplicaState, insert_ordered, remove_ordered};
 use super::request::Phase;
@@ -33,24 +33,27 @@ impl ReplicaState {
             self.expect_ready(id, "preempt", now, world)?;
             moved += self.preempt(id, kind, now, world);
         }
-        for &id in &plan.swap_in {
-            moved += self.swap_in(id, now, world)?;
-        }
         for admission in &plan.admit {
             self.admit(admission, now, world)?;
+        }
+        for &id in &plan.swap_in {
+            moved += self.swap_in(id, now, world)?;
         }
         for admission in &plan.admit {
             self.allocate(admission, now, world)?;
         }
         for &(id, tokens) in &plan.prefill {
-            self.start_chunk(id, tokens, now, world)?;
             flight.chunks.push(self.chunk(id, tokens, plan.pad_prefill_to, world));
+            self.start_chunk(id, tokens, now, world)?;
         }
         for &id in &plan.feed {
             self.feed(id, now, world)?;
         }
         flight.plan = plan;
         self.start_decode(flight, now, world)?;
+        if self.pool.caches() && !world.reserves() {
+            self.enter_all_keys(&flight.plan, world);
+        }
         if moved > 0 {
             world.counters.swapped_blocks += u64::from(moved);
             flight.swap = world.cost.swap(moved);
@@ -112,6 +115,7 @@ impl ReplicaState {
         self.pool.host_release(blocks);
         self.pool.take(blocks);
         request.blocks = blocks;
+        request.unfindable = true;
         insert_ordered(&mut self.running, id, world);
         self.join(id, world);
         Ok(blocks)
@@ -149,6 +153,7 @@ impl ReplicaState {
         }
         let request = world.request_mut(id);
         request.phase = Phase::Prefilling;
+        request.unfindable = false;
         request.keyed = keyed;
         request.computed = hit;
         request.blocks = hit_blocks;
@@ -212,14 +217,22 @@ impl ReplicaState {
             request.record.scheduled = now;
             request.charge(Cause::Queue, now);
         }
-        if self.pool.caches() {
-            self.enter_keys(id, target, world);
-        }
         if self.stage_free.len() > 1 {
             remove_ordered(&mut self.partial, id, world);
             world.request_mut(id).phase = Phase::Flying;
         }
         Ok(())
+    }
+
+    /// Enters keys in the order of allocation: admissions, then chunks of running requests.
+    fn enter_all_keys(&mut self, plan: &StepPlan, world: &mut World<'_>) {
+        let admitted = |id| plan.admit.iter().any(|a| a.request == id);
+        for first in [true, false] {
+            for &(id, tokens) in plan.prefill.iter().filter(|&&(id, _)| admitted(id) == first) {
+                let computed = world.request(id).computed + tokens;
+                self.enter_keys(id, computed, world);
+            }
+        }
     }
 
     /// Enters the keys of the prompt blocks that are full once `computed` tokens are there.
@@ -277,6 +290,9 @@ impl ReplicaState {
                     );
                 }
                 flight.cohort_steps = true;
+                if !flight.plan.is_pure_decode() {
+                    self.pool.take(growth);
+                }
                 flight.decode.n = self.cohort.n;
                 flight.decode.context = self.cohort.context;
                 flight.decode.padding = self.held_slots;

@@ -1,12 +1,12 @@
 //! What happens when a step or leap ends: tokens are delivered, prompts advance, requests finish and leave.
 
-use crate::cluster::{StepEvent, StepObserver};
 use crate::ids::RequestId;
 use crate::metrics::record::Cause;
 use crate::policy::scheduler::Completion;
 use crate::units::{SimDuration, SimTime};
 
 use super::cohort::Milestone;
+use super::event::{StepEvent, StepObserver};
 use super::flight::{Flight, line_sum};
 use super::replica::{ReplicaState, insert_ordered, remove_ordered};
 use super::request::Phase;
@@ -40,6 +40,7 @@ impl ReplicaState {
         for &(id, tokens) in &flight.plan.prefill {
             self.step_prompt(id, tokens, &flight, now, &mut finished, world);
         }
+        let kv_held = self.pool.held();
         finished.sort_by_key(|&id| world.request(id).number);
         for id in finished {
             self.last_step_done(id, now, world);
@@ -53,7 +54,7 @@ impl ReplicaState {
             plan: &flight.plan,
             shape: flight.shape(),
             time: flight.time,
-            kv_held: self.pool.held(),
+            kv_held,
             kv_total: self.pool.total(),
         });
         self.recycle(flight);
@@ -125,8 +126,10 @@ impl ReplicaState {
         world: &mut World<'_>,
     ) {
         let steps = flight.steps();
-        let growth = u32::try_from(self.cohort.growth_over(steps)).expect("growth fits in the pool");
-        self.pool.take(growth);
+        if flight.leap.is_some() {
+            let growth = u32::try_from(self.cohort.growth_over(steps)).expect("growth fits in the pool");
+            self.pool.take(growth);
+        }
         let (first, slope) = match &flight.leap {
             Some(leap) => (leap.total, leap.total_slope),
             None => (now.since(flight.start).as_ps(), 0),
@@ -273,7 +276,7 @@ impl ReplicaState {
             ledger.add(own, gpu);
         }
         ledger.add(Cause::Host, host);
-        ledger.add(if decodes { Cause::PreemptionLoss } else { own }, swap);
+        ledger.add(Cause::PreemptionLoss, swap);
         if piped {
             let waited = now.since(request.mark) - (gpu + host + swap);
             ledger.add(Cause::Bubble, waited);

@@ -5,7 +5,6 @@
 
 use std::collections::VecDeque;
 
-use crate::cluster::Violation;
 use crate::ids::{ReplicaId, RequestId};
 use crate::kv::{Pool, Released};
 use crate::metrics::record::Cause;
@@ -15,10 +14,12 @@ use crate::units::{SimDuration, SimTime};
 use super::clock::BusyClock;
 use super::cohort::Cohort;
 use super::config::{Preemption, ReplicaConfig};
+use super::event::Violation;
 use super::flight::Flight;
 use super::gaps::GapStack;
 use super::load::{Load, LoadHistory, UnderWay};
 use super::request::Phase;
+use super::view::EngineView;
 use super::world::World;
 
 /// A replica with the policy that plans it.
@@ -109,31 +110,35 @@ impl Replica {
     /// Lets the policy decide and starts what it decided, if anything.
     pub fn plan(&mut self, now: SimTime, world: &mut World<'_>) -> Result<Option<Launched>, Violation> {
         let state = &mut self.state;
-        if state.flights.len() >= state.stage_free.len() || state.stage_free[0] > now || state.has_no_work() {
+        if state.flights.len() >= state.stage_free.len() || state.stage_free[0] > now {
             return Ok(None);
         }
-        let mut flight = state.spare.pop().unwrap_or_default();
-        flight.clear();
-        world.counters.plans += 1;
-        let view = super::view::EngineView::new(state, world, now);
-        self.scheduler.plan(&view, &mut flight.plan);
-        if flight.plan.is_empty() {
-            let stuck = state.flights.is_empty();
+        while !state.has_no_work() {
+            let mut flight = state.spare.pop().unwrap_or_default();
+            flight.clear();
+            world.counters.plans += 1;
+            let view = EngineView::new(state, world, now);
+            self.scheduler.plan(&view, &mut flight.plan);
+            if !flight.plan.is_empty() {
+                let leaps = flight.plan.is_pure_decode() && state.stage_free.len() == 1 && !world.stepwise;
+                let horizon = leaps.then(|| self.scheduler.horizon(&view, &flight.plan));
+                state.apply(&mut flight, now, world)?;
+                return Ok(Some(state.launch(flight, horizon, now, world)));
+            }
+            if !state.flights.is_empty() {
+                state.spare.push(flight);
+                return Ok(None);
+            }
+            // A plan of victims only: their blocks let the next plan do something.
+            let victims = !flight.plan.preempt.is_empty();
+            state.apply(&mut flight, now, world)?;
             state.spare.push(flight);
-            return if stuck {
-                Err(state.violation(
-                    "I7",
-                    now,
-                    "work is waiting, nothing is under way, and the plan is empty".into(),
-                ))
-            } else {
-                Ok(None)
-            };
+            if !victims {
+                let message = "work is waiting, nothing is under way, and the plan is empty".to_owned();
+                return Err(state.violation("I7", now, message));
+            }
         }
-        let horizon = (flight.plan.is_pure_decode() && state.stage_free.len() == 1 && !world.stepwise)
-            .then(|| self.scheduler.horizon(&view, &flight.plan));
-        state.apply(&mut flight, now, world)?;
-        Ok(Some(state.launch(flight, horizon, now, world)))
+        Ok(None)
     }
 }
 
@@ -239,7 +244,8 @@ impl ReplicaState {
         let request = world.request_mut(id);
         let keyed = std::mem::take(&mut request.keyed);
         let blocks = std::mem::take(&mut request.blocks);
-        self.pool.release(Released { blocks, keyed: &keyed, returns: returns.map(|full| (id, full)) });
+        let returns = returns.filter(|_| !request.unfindable).map(|full| (id, full));
+        self.pool.release(Released { blocks, keyed: &keyed, returns });
     }
 
     /// Takes a request out of the running set and the list of incomplete prompts.

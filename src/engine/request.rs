@@ -49,6 +49,8 @@ pub(crate) struct RequestState {
     pub fed: bool,
     /// Has its last token but has not left (late stop).
     pub stopping: bool,
+    /// Its blocks came back from host memory: they have no keys.
+    pub unfindable: bool,
     /// Was preempted and has not regained a token since.
     pub recovering: bool,
     /// Cohort step at which it joined.

@@ -92,6 +92,11 @@ impl<'a> EngineView<'a> {
         count(self.replica.running.len())
     }
 
+    /// Running requests in queue order, in flight included.
+    pub fn running(&self) -> impl DoubleEndedIterator<Item = RequestId> + '_ {
+        self.replica.running.iter().copied()
+    }
+
     /// Ready requests whose prefill is not complete (fed ones excluded), in queue order.
     pub fn partial(&self) -> impl DoubleEndedIterator<Item = RequestId> + '_ {
         self.replica.partial.iter().copied()
@@ -221,7 +226,7 @@ impl<'a> EngineView<'a> {
     /// Leading tokens of waiting request `r` that are cached, those that `plan`'s earlier admissions will fill included.
     pub fn prefix_hit(&self, r: RequestId, plan: &StepPlan) -> PrefixHit {
         let pool = &self.replica.pool;
-        if !pool.caches() {
+        if !pool.caches() || self.reserves() {
             return PrefixHit::default();
         }
         let state = self.world.request(r);

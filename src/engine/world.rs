@@ -149,6 +149,7 @@ fn requests(trace: &Trace, limit: u32) -> Vec<RequestState> {
             fixed_blocks: false,
             fed: false,
             stopping: false,
+            unfindable: false,
             recovering: false,
             joined: 0,
             silent: 0,

@@ -125,7 +125,7 @@ impl Scenario {
             PrefixChains { tokens_per_id: prefix_block.unwrap_or(1) * 2, ..Default::default() };
         for _ in 0..d.range(1, 24) {
             at += u64::from(d.pick(&[0u32, 0, 500, 1_000, 3_000]));
-            let prompt = d.range(1, 40);
+            let prompt = d.range(1, 44);
             requests.push(Request {
                 arrival: at_us(at),
                 prompt,
@@ -147,7 +147,7 @@ impl Scenario {
     fn run(&self, stepwise: bool, observer: &mut impl StepObserver) -> Option<Outcome> {
         let options = RunOptions { stepwise, audit: true, samples: 0 };
         let result = simulate(&self.config, &self.cost, &self.trace, &options, observer)?;
-        Some(result.unwrap_or_else(|v| panic!("{v}")))
+        Some(result.unwrap_or_else(|v| panic!("{v}\n{:?}\n{:?}", self.config.replica, self.trace.requests)))
     }
 
     fn limit(&self) -> u32 {

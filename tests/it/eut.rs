@@ -17,8 +17,7 @@ use windtunnel::policy::scheduler::{Decode, Preempt, SchedulerConfig};
 use windtunnel::units::{SimDuration, SimTime};
 use windtunnel::workload::{Request, Trace};
 
-/// The one place that calls the engine. `None` until `cluster::simulate` exists: then every assertion on a run holds
-/// vacuously. To switch on, return `Some(windtunnel::cluster::simulate(config, cost, trace, options, observer))`.
+/// The one place that calls the engine.
 pub fn simulate(
     config: &ClusterConfig,
     cost: &dyn StepCost,
@@ -26,8 +25,7 @@ pub fn simulate(
     options: &RunOptions,
     observer: &mut impl StepObserver,
 ) -> Option<Result<Outcome, Violation>> {
-    let _ = (config, cost, trace, options, observer);
-    None
+    Some(windtunnel::cluster::simulate(config, cost, trace, options, observer))
 }
 
 /// A step takes 1 ms, 1 us more per prompt token, `per_context` more per token of context, on each stage; a swapped
@@ -220,14 +218,16 @@ struct Seen {
     generated: u32,
     running: bool,
     fed: bool,
+    /// Whether its prefill is complete.
+    prefilled: bool,
     /// End of the last step it took part in: until then it is in flight.
     busy_until: SimTime,
 }
 
 impl Seen {
     fn decodes_at(&self, start: SimTime) -> bool {
-        let prefilled = self.fed || self.computed + 1 == self.prompt + self.generated;
-        self.running && prefilled && self.generated < self.output && self.busy_until <= start
+        let decodes = self.fed || self.prefilled;
+        self.running && decodes && self.generated < self.output && self.busy_until <= start
     }
 
     fn compute(&mut self, tokens: u32, end: SimTime) {
@@ -235,6 +235,7 @@ impl Seen {
         self.busy_until = end;
         if self.computed == self.prompt + self.generated {
             self.generated += 1;
+            self.prefilled = true;
         }
     }
 }
@@ -255,6 +256,7 @@ impl<'a> StepLog<'a> {
             generated: 0,
             running: false,
             fed: false,
+            prefilled: false,
             busy_until: SimTime::ZERO,
         };
         StepLog { names, seen: trace.requests.iter().map(seen).collect(), text: String::new() }
@@ -278,7 +280,7 @@ impl StepObserver for StepLog<'_> {
             let it = &mut self.seen[r.index()];
             it.running = false;
             if kind == Preempt::Recompute {
-                it.computed = 0;
+                (it.computed, it.prefilled) = (0, false);
             }
         }
         for &r in &plan.swap_in {

@@ -6,9 +6,7 @@ use std::path::Path;
 
 use windtunnel::cluster::{Outcome, RunOptions, simulate};
 use windtunnel::cost::{CostSpec, EngineProfile, MemoryRequest, Roofline, kv_blocks};
-use windtunnel::engine::config::{
-    Allocation, ClusterConfig, FrontEnd, KvConfig, Preemption, ReplicaConfig,
-};
+use windtunnel::engine::config::{Allocation, ClusterConfig, FrontEnd, KvConfig, Preemption, ReplicaConfig};
 use windtunnel::hardware::Accelerator;
 use windtunnel::ids::ClassId;
 use windtunnel::model::Model;
@@ -121,7 +119,10 @@ fn rtx_4090_log_with_a_full_kv_cache() {
     check("RTX 4090", &log, &outcome);
     let expected = 244.0;
     let preemptions = outcome.counters.preemptions as f64;
-    assert!((preemptions / expected - 1.0).abs() < 0.1, "{preemptions} preemptions; two sketches counted 244");
+    assert!(
+        (preemptions / expected - 1.0).abs() < 0.1,
+        "{preemptions} preemptions; two sketches counted 244"
+    );
 }
 
 #[test]

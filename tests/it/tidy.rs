@@ -35,6 +35,14 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 /// Modules above the simulation: they may import everything but `cli`.
 const ABOVE: &[&str] = &["scenario", "results", "report", "study", "audit"];
 
+/// Imports against the table that stood when this test was written: (module, import). The list may only shrink, and
+/// an entry that is no longer needed fails the test too.
+const DEBTS: &[(&str, &str)] = &[
+    // `StepEvent`, `StepObserver` and `Violation` live in `cluster::api`, above their user.
+    ("engine", "cluster"),
+    ("model", "hardware"),
+];
+
 const HEADINGS: [&str; 5] = [
     "//! # Paper",
     "//! # Mechanism modelled",
@@ -117,6 +125,7 @@ fn imports(text: &str) -> BTreeSet<String> {
 #[test]
 fn modules_import_only_what_the_table_allows() {
     let mut wrong = Vec::new();
+    let mut paid: Vec<(&str, &str)> = DEBTS.to_vec();
     for (name, text) in sources() {
         let module = name.split('/').next().unwrap_or("").trim_end_matches(".rs").to_owned();
         if module == "lib" || module == "main" || module == "cli" {
@@ -132,12 +141,16 @@ fn modules_import_only_what_the_table_allows() {
                 Some((_, allowed)) => allowed.contains(&import.as_str()),
                 None => import != "cli",
             };
-            if !allowed {
+            let debt = (module.as_str(), import.as_str());
+            if !allowed && DEBTS.contains(&debt) {
+                paid.retain(|d| *d != debt);
+            } else if !allowed {
                 wrong.push(format!("src/{name}: `{module}` may not import `{import}`"));
             }
         }
     }
     assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
+    assert!(paid.is_empty(), "no longer needed, remove from DEBTS: {paid:?}");
 }
 
 #[test]

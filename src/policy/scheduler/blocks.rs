@@ -72,6 +72,7 @@ pub(super) fn decode_each(view: &EngineView<'_>, plan: &StepPlan, decodes: Vec<R
 /// V0's block rule: for each decode-ready request in queue order (at most `cap` of them), while no block is free –
 /// whether it needs one or not – preempt the last ready request after it or, if there is none, itself; then it
 /// decodes. O(1) while more blocks are free than all of them need, and always under reserving allocation.
+///
 pub(super) fn decode_or_preempt(view: &EngineView<'_>, plan: &mut StepPlan, kind: Preempt, cap: u32) -> Used {
     let (decodes, free, growth) = (view.decoding_len(), view.blocks_free(), view.growth());
     if decodes == 0 {
@@ -89,6 +90,7 @@ pub(super) fn decode_or_preempt(view: &EngineView<'_>, plan: &mut StepPlan, kind
     'requests: while next < kept && served.len() < cap as usize {
         let r = ready[next];
         if view.is_decoding(r) {
+            let need = view.extra_blocks(r, view.request(r).computed + 1);
             while free == 0 && !view.reserves() {
                 kept -= 1;
                 free += preempt(view, plan, ready[kept], kind);
@@ -96,7 +98,7 @@ pub(super) fn decode_or_preempt(view: &EngineView<'_>, plan: &mut StepPlan, kind
                     break 'requests;
                 }
             }
-            free -= view.extra_blocks(r, view.request(r).computed + 1);
+            free -= need;
             served.push(r);
         }
         next += 1;
@@ -124,11 +126,6 @@ pub(super) fn swap_in(view: &EngineView<'_>, plan: &mut StepPlan, used: &mut Use
         plan.swap_in.push(r);
         plan.decode = Decode::All;
     }
-}
-
-/// Whether anyone is still swapped out after this plan's swap-ins.
-pub(super) fn any_swapped(view: &EngineView<'_>, plan: &StepPlan) -> bool {
-    view.swapped_len() as usize > plan.swap_in.len()
 }
 
 /// Steps for which V0's block rule leaves a pure-decode plan alone, this one included: one block stays free.

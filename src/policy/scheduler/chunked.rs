@@ -10,6 +10,8 @@
 //! of the budget goes to prompts already begun, then to new ones, in queue order and cut into chunks. A new request
 //! is given the blocks of its whole prompt at once and leaves a watermark free.
 //!
+//! Nobody is admitted in a step that finds someone swapped out, also if the step brings the last one back.
+//!
 //! Horizon: `OneStep` never by choice; one step (as a count of 1) where V0's block rule is about to run out of free
 //! blocks. Arrivals do not matter while decodes fill the budget, the sequences are used up, or a waiting or swapped
 //! head is blocked, because decoding only takes blocks.
@@ -30,9 +32,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::blocks::{
-    Head, any_swapped, decode_or_preempt, horizon_of, is_victim, steps_with_a_free_block, swap_in,
-};
+use super::blocks::{Head, decode_or_preempt, horizon_of, is_victim, steps_with_a_free_block, swap_in};
 use super::parameters::{BadParameter, Mechanism, at_least_one};
 use super::{Horizon, Scheduler, StepPlan};
 use crate::engine::view::EngineView;
@@ -71,7 +71,7 @@ impl Scheduler for Chunked {
             swap_in(view, plan, &mut used, self.max_sequences);
         }
         let budget = continue_prefills(view, plan, self.token_budget.saturating_sub(used.decodes));
-        if plan.preempt.is_empty() && !any_swapped(view, plan) {
+        if plan.preempt.is_empty() && view.swapped_len() == 0 {
             self.admit(view, plan, budget, used.free);
         }
     }
@@ -85,9 +85,9 @@ impl Scheduler for Chunked {
 
 impl Chunked {
     fn admit(&self, view: &EngineView<'_>, plan: &mut StepPlan, mut budget: u32, mut free: u32) {
-        let running = view.running_len() as usize + plan.swap_in.len();
+        let running = view.running_len();
         for (running, r) in (running..).zip(view.waiting()) {
-            if budget == 0 || running >= self.max_sequences as usize {
+            if budget == 0 || running >= self.max_sequences {
                 break;
             }
             let head = Head::of(view, plan, r);

@@ -2,10 +2,13 @@
 
 use std::fmt::Write as _;
 
-use windtunnel::cluster::Outcome;
+use windtunnel::cluster::{Outcome, RunOptions};
 use windtunnel::metrics::record::{Cause, RequestRecord, RunCounters};
 
-use super::outcome::OracleOutcome;
+use super::engine::{engine_log, engine_run};
+use super::outcome::{Mutation, Options, OracleOutcome};
+use super::scenario::{MAX_STEPS, Scenario};
+use super::sim::run_with;
 
 /// Every field of a record under its name.
 fn fields(r: &RequestRecord) -> Vec<(&'static str, String)> {
@@ -80,14 +83,87 @@ pub fn difference(
     (!text.is_empty()).then_some(text)
 }
 
-/// Fails with a diff and the scenario unless both runs are equal to the picosecond.
+/// Fails with a diff unless both runs are equal to the picosecond.
 #[track_caller]
 pub fn assert_equal(engine: &Outcome, oracle: &OracleOutcome, context: &dyn std::fmt::Display) {
     let found = difference((&engine.records, &engine.counters), (&oracle.records, &oracle.counters));
     if let Some(text) = found {
-        panic!(
-            "engine and oracle differ\n{text}\n{context}\nsteps of the oracle:\n{}",
-            oracle.log.join("\n")
-        );
+        panic!("engine and oracle differ\n{text}\n{context}");
+    }
+}
+
+/// The scenarios of one set on which the engine is wrong.
+#[derive(Default)]
+pub struct Differences {
+    differing: usize,
+    /// How many of them each fault or other reading of the oracle would explain.
+    explained: Vec<(Mutation, usize)>,
+    /// Steps and text of the smallest one.
+    smallest: Option<(u64, String)>,
+}
+
+impl Differences {
+    /// Runs the engine with leaps and with steps, audited, and compares both with the oracle.
+    pub fn compare(&mut self, s: &Scenario, oracle: &OracleOutcome) {
+        for stepwise in [false, true] {
+            let options = RunOptions { stepwise, audit: true, samples: 0 };
+            let found = match engine_run(&s.config, &s.cost, &s.trace, &options) {
+                Err(violation) => Some(violation.to_string()),
+                Ok(outcome) => {
+                    let ours = (&oracle.records[..], &oracle.counters);
+                    let found = difference((&outcome.records, &outcome.counters), ours);
+                    if found.is_some() {
+                        self.explain(s, &outcome);
+                    }
+                    found
+                }
+            };
+            if let Some(text) = found {
+                self.differing += 1;
+                self.keep_smallest(s, stepwise, &text);
+                return;
+            }
+        }
+    }
+
+    /// Counts the faults and readings under which the oracle would agree with the engine.
+    fn explain(&mut self, s: &Scenario, engine: &Outcome) {
+        for mutation in Mutation::READINGS.into_iter().chain(Mutation::ALL) {
+            let options = Options { mutation, max_steps: 2 * MAX_STEPS, ..Options::default() };
+            let other = run_with(&s.config, &s.cost, &s.trace, options);
+            let theirs = (&engine.records[..], &engine.counters);
+            if difference(theirs, (&other.records, &other.counters)).is_some() {
+                continue;
+            }
+            match self.explained.iter_mut().find(|e| e.0 == mutation) {
+                Some(e) => e.1 += 1,
+                None => self.explained.push((mutation, 1)),
+            }
+        }
+    }
+
+    fn keep_smallest(&mut self, s: &Scenario, stepwise: bool, text: &str) {
+        let options = Options { log: true, ..Options::default() };
+        let logged = run_with(&s.config, &s.cost, &s.trace, options);
+        let steps = logged.counters.steps;
+        if self.smallest.as_ref().is_none_or(|best| steps < best.0) {
+            let log = logged.log.join("\n");
+            let engine = engine_log(&s.config, &s.cost, &s.trace);
+            let text = format!(
+                "stepwise: {stepwise}\n{text}\n{s}\nsteps of the engine:\n{engine}\nsteps of the oracle:\n{log}"
+            );
+            self.smallest = Some((steps, text));
+        }
+    }
+
+    /// Fails with the smallest scenario if there was any difference.
+    #[track_caller]
+    pub fn report(&self, name: &str) {
+        if let Some((_, text)) = &self.smallest {
+            panic!(
+                "{name}: {} scenarios differ; explained by other readings or faults: {:?}\nthe smallest one, {text}",
+                self.differing, self.explained
+            );
+        }
     }
 }

@@ -139,7 +139,7 @@ impl StepCost for TestCost {
         if gpu + slope * shape.context >= least {
             return base;
         }
-        let until = if slope == 0 { u64::MAX } else { (least - gpu) / slope };
+        let until = (least - gpu).checked_div(slope).unwrap_or(u64::MAX);
         Segment { total: least + added, total_slope: 0, until, ..base }
     }
 

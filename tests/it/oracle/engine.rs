@@ -1,18 +1,45 @@
 //! The one call of the product under test.
 
-use windtunnel::cluster::{Outcome, RunOptions, Violation};
+use windtunnel::cluster::{Outcome, RunOptions, StepEvent, StepObserver, Violation, simulate};
 use windtunnel::cost::StepCost;
 use windtunnel::engine::config::ClusterConfig;
 use windtunnel::workload::Trace;
 
-/// One engine run; `None` as long as there is no engine. To flip it, replace the body by
-/// `Some(windtunnel::cluster::simulate(config, cost, trace, options, &mut ()))`.
+/// One engine run.
 pub fn engine_run(
     config: &ClusterConfig,
     cost: &dyn StepCost,
     trace: &Trace,
     options: &RunOptions,
-) -> Option<Result<Outcome, Violation>> {
-    let _ = (config, cost, trace, options);
-    None
+) -> Result<Outcome, Violation> {
+    simulate(config, cost, trace, options, &mut ())
+}
+
+/// The steps of an engine run, for a diff that can be read.
+pub fn engine_log(config: &ClusterConfig, cost: &dyn StepCost, trace: &Trace) -> String {
+    let mut log = Log::default();
+    let options = RunOptions { stepwise: true, ..RunOptions::default() };
+    let _ = simulate(config, cost, trace, &options, &mut log);
+    log.0.join("\n")
+}
+
+#[derive(Default)]
+struct Log(Vec<String>);
+
+impl StepObserver for Log {
+    fn step(&mut self, e: &StepEvent<'_>) {
+        let (start, end) = (e.start.as_ps(), e.end.as_ps());
+        let line = format!(
+            "t={start} k{} P{:?} D{:?}({}) preempt{:?} pad{} kv {}/{} -> {end}",
+            e.replica.0,
+            e.plan.prefill,
+            e.plan.decode,
+            e.shape.decode.n,
+            e.plan.preempt,
+            e.shape.decode.padding,
+            e.kv_held,
+            e.kv_total,
+        );
+        self.0.push(line);
+    }
 }

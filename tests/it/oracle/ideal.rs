@@ -17,7 +17,6 @@ pub fn serve(sim: &mut Sim<'_>, r: usize) {
     let (prompt, output) = (sim.requests[r].prompt, sim.requests[r].output);
     t = step(sim, r, t, &[Chunk { tokens: prompt, past: 0 }], DecodeShape::default());
     sim.counters.prefill_tokens += u64::from(prompt);
-    sim.counters.logits += 1;
     sim.requests[r].generated = 1;
     sim.requests[r].deliver(t);
     while sim.requests[r].generated < output {

@@ -98,6 +98,15 @@ impl Kv {
         }
     }
 
+    /// The private keys of `request` are gone, but for those of the blocks in `but`.
+    pub fn forget_private(&mut self, request: usize, but: &[usize]) {
+        for (at, block) in self.blocks.iter_mut().enumerate() {
+            if matches!(block.key, Some(Key::Private(owner, _)) if owner == request) && !but.contains(&at) {
+                block.key = None;
+            }
+        }
+    }
+
     /// I3: held + free = all, and free blocks have no holder.
     pub fn check(&self) {
         let held = self.blocks.iter().filter(|b| b.holders > 0).count();

@@ -3,6 +3,7 @@
 use windtunnel::metrics::record::Cause;
 use windtunnel::units::SimDuration;
 
+use super::outcome::Mutation;
 use super::pipeline::Batch;
 use super::request::{Loss, Req};
 use super::sim::Sim;
@@ -38,6 +39,7 @@ pub fn account_queue(request: &mut Req, now: u64) {
 /// A step has ended; nobody's counters have moved yet.
 pub fn account_step(sim: &mut Sim<'_>, k: usize, batch: &Batch) {
     let pipelined = sim.pipelined();
+    let mutation = sim.options.mutation;
     for request in &mut sim.requests {
         let here = request.outstanding && request.replica == k;
         if !here || request.scheduled.is_none() || request.finish.is_some() {
@@ -45,7 +47,7 @@ pub fn account_step(sim: &mut Sim<'_>, k: usize, batch: &Batch) {
         }
         if batch.has(request.id) {
             account_wait(request, batch.start, pipelined);
-            account_work(request, batch, pipelined);
+            account_work(request, batch, pipelined, mutation);
         } else if !pipelined && request.upto < batch.end {
             account_wait(request, batch.end, pipelined);
         }
@@ -53,7 +55,7 @@ pub fn account_step(sim: &mut Sim<'_>, k: usize, batch: &Batch) {
 }
 
 /// A step that worked on the request.
-fn account_work(request: &mut Req, batch: &Batch, pipelined: bool) {
+fn account_work(request: &mut Req, batch: &Batch, pipelined: bool, mutation: Mutation) {
     let length = batch.end - batch.start;
     request.upto = batch.end;
     if request.loss == Loss::UntilStep {
@@ -63,7 +65,8 @@ fn account_work(request: &mut Req, batch: &Batch, pipelined: bool) {
         add(request, Cause::PreemptionLoss, length);
         return;
     }
-    if !request.prefilled {
+    let feeds = batch.decode.contains(&request.id) && mutation == Mutation::ReadFeedIsDecoding;
+    if !request.prefilled && !feeds {
         add(request, Cause::PrefillExecution, batch.gpu);
     } else if pipelined {
         add(request, Cause::DecodeExecution, batch.gpu);
@@ -73,6 +76,7 @@ fn account_work(request: &mut Req, batch: &Batch, pipelined: bool) {
         add(request, Cause::DecodeStalled, batch.gpu - own);
     }
     add(request, Cause::Host, batch.host);
-    add(request, Cause::PreemptionLoss, batch.swap);
+    let swap_is_bubble = pipelined && mutation == Mutation::ReadPipelineSwapIsBubble;
+    add(request, if swap_is_bubble { Cause::Bubble } else { Cause::PreemptionLoss }, batch.swap);
     add(request, Cause::Bubble, length - batch.gpu - batch.host - batch.swap);
 }

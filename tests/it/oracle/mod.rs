@@ -3,7 +3,12 @@
 //! One event per step, plain vectors, linear scans, its own copy of every scheduler and router. It shares with the
 //! product only configuration types, record types and the cost function `StepCost::{step, hop, token_return, swap}`.
 //! Section numbers in comments (§) are those of `docs/semantics.md`.
+//!
+//! When engine and oracle differ, the test prints how many scenarios differ, the smallest of them (the requests that
+//! differ, the scenario, the steps of the oracle), and how many of them each fault or other reading
+//! (`outcome::Mutation`) would explain.
 
+mod apply;
 mod compare;
 mod cost;
 mod door;

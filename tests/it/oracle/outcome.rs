@@ -50,9 +50,46 @@ pub enum Mutation {
     FinishingStepTooLong,
     /// Keys are entered a second time (the newer block wins).
     DuplicateKeys,
+
+    // Other readings of the specification, tried when engine and oracle differ.
+    /// A plan that only names victims is applied while batches are in flight.
+    ReadBarrenPlanApplied,
+    /// Chunked (3): requests that come back in this plan no longer count as swapped.
+    ReadSwappedSeenAfterSwapIn,
+    /// Requests that come back do not use up the budget of chunked.
+    ReadSwapInsOutsideBudget,
+    /// A step that only removes stopping requests has not preempted.
+    ReadStoppingVictimIsNoPreemption,
+    /// Keys are entered right after each allocation, not after all of them.
+    ReadKeysWithEachAllocation,
+    /// Keys are entered in the order of the plan's chunks: running requests before admissions.
+    ReadKeysInChunkOrder,
+    /// Padded prompts are costed as the longest of the micro-batch, not of the batch.
+    ReadPaddedToMicroBatch,
+    /// A micro-batch of decodes takes those that have done the fewest steps first, not the first in queue order.
+    ReadMicroBatchesTakeTurns,
+    /// Swap time in a pipeline is a bubble.
+    ReadPipelineSwapIsBubble,
+    /// Steps that feed a prompt count as decoding.
+    ReadFeedIsDecoding,
 }
 
 impl Mutation {
+    /// Readings of the specification that the oracle does not follow.
+    pub const READINGS: [Mutation; 10] = [
+        Mutation::ReadBarrenPlanApplied,
+        Mutation::ReadSwappedSeenAfterSwapIn,
+        Mutation::ReadSwapInsOutsideBudget,
+        Mutation::ReadStoppingVictimIsNoPreemption,
+        Mutation::ReadKeysWithEachAllocation,
+        Mutation::ReadKeysInChunkOrder,
+        Mutation::ReadPaddedToMicroBatch,
+        Mutation::ReadMicroBatchesTakeTurns,
+        Mutation::ReadPipelineSwapIsBubble,
+        Mutation::ReadFeedIsDecoding,
+    ];
+
+    /// The faults.
     pub const ALL: [Mutation; 22] = [
         Mutation::VictimOrderReversed,
         Mutation::FitsOffByOne,

@@ -12,6 +12,7 @@ use super::request::Loss;
 use super::sim::Sim;
 
 /// One step in flight.
+#[derive(Clone)]
 pub struct Batch {
     pub start: u64,
     /// Its tokens are back.
@@ -45,7 +46,8 @@ pub fn count_step(counters: &mut RunCounters, shape: &StepShape<'_>) {
     for c in shape.chunks {
         counters.prefill_pairs += u128::from(c.tokens) * (2 * u128::from(c.past) + u128::from(c.tokens));
     }
-    counters.logits += u64::from(shape.decode.n);
+    let sequences = u64::from(shape.decode.n) + u64::from(shape.decode.padding) + shape.chunks.len() as u64;
+    counters.logits += sequences.max(1);
 }
 
 /// The plan has been applied: the batch starts on stage 0 now.
@@ -120,8 +122,6 @@ fn stages(sim: &mut Sim<'_>, k: usize, shape: &StepShape<'_>, swap: u64) -> (u64
 
 fn count(sim: &mut Sim<'_>, batch: &Batch, shape: &StepShape<'_>) {
     count_step(&mut sim.counters, shape);
-    let completing = |&&(r, q): &&(usize, u32)| sim.requests[r].computed + q == sim.requests[r].tokens();
-    sim.counters.logits += batch.prefill.iter().filter(completing).count() as u64;
     sim.counters.prefill_tokens += batch.prefill.iter().map(|p| u64::from(p.1)).sum::<u64>();
     sim.counters.decode_tokens += batch.decode.len() as u64;
     let stopping = batch.decode.iter().filter(|&&r| sim.requests[r].stopping).count() as u64;

@@ -3,6 +3,7 @@
 use windtunnel::engine::config::{Allocation, KvConfig, Preemption};
 use windtunnel::policy::scheduler::SchedulerConfig;
 
+use super::apply::apply;
 use super::kv::{Key, key_of, reserved_tokens};
 use super::ledger;
 use super::outcome::Mutation;
@@ -63,13 +64,21 @@ pub fn plan_replica(sim: &mut Sim<'_>, k: usize) {
             return;
         }
         sim.counters.plans += 1;
+        // §1: while batches are in flight a plan that only names victims is dropped.
+        let drops = !sim.replicas[k].in_flight.is_empty() && !sim.mutated(Mutation::ReadBarrenPlanApplied);
+        let before = drops.then(|| (sim.requests.clone(), sim.replicas.clone(), sim.counters));
         let mut planner = Planner { sim, k, plan: Plan::default() };
         planner.decide();
         let Planner { plan, .. } = planner;
         let barren = plan.preempted && plan.prefill.is_empty() && plan.decode.is_empty();
         sim.coverage.barren_plans += u64::from(barren);
+        if let (true, Some((requests, replicas, counters))) = (barren, before) {
+            (sim.requests, sim.replicas, sim.counters) = (requests, replicas, counters);
+            return;
+        }
         if barren && sim.replicas[k].in_flight.is_empty() {
             // Nothing would ever touch the replica again: it plans once more in the same instant.
+            sim.coverage.plans_again += 1;
             continue;
         }
         if !plan.prefill.is_empty() || !plan.decode.is_empty() {
@@ -126,7 +135,9 @@ impl Planner<'_, '_> {
     }
 
     pub fn nothing_swapped(&self) -> bool {
-        self.replica().swapped.len() == self.plan.swap_in.len()
+        let back = self.plan.swap_in.len();
+        let counts = self.sim.mutated(Mutation::ReadSwappedSeenAfterSwapIn);
+        self.replica().swapped.len() == if counts { back } else { 0 }
     }
 
     /// Waiting requests that this plan has not admitted yet.
@@ -252,11 +263,12 @@ impl Planner<'_, '_> {
 
     /// Takes a running request's place, at once; its blocks are free for the rest of the plan.
     pub fn preempt(&mut self, v: usize, may_swap: bool) {
-        self.plan.preempted = true;
+        let stopping = self.sim.requests[v].stopping;
+        self.plan.preempted |= !(stopping && self.sim.mutated(Mutation::ReadStoppingVictimIsNoPreemption));
         self.plan.decode.retain(|&r| r != v);
         self.plan.prefill.retain(|p| p.0 != v);
         self.plan.promised.retain(|p| p.0 != v);
-        if self.sim.requests[v].stopping {
+        if stopping {
             // §6: a stopping victim just leaves.
             self.sim.coverage.stopping_victims += 1;
             pipeline::leave(self.sim, v);
@@ -272,6 +284,9 @@ impl Planner<'_, '_> {
         request.preemptions += 1;
         self.sim.counters.preemptions += 1;
         self.sim.coverage.preemptions += 1;
+        if self.sim.options.log {
+            self.sim.log.push(format!("t={now} k{} preempts {v}", self.k));
+        }
         let blocks = std::mem::take(&mut request.blocks);
         let count = blocks.len() as u32;
         replica.kv.release(blocks, last_first);
@@ -280,6 +295,8 @@ impl Planner<'_, '_> {
         if wanted && replica.kv.host_used + count <= replica.kv.host_total {
             assert_eq!(count, request.computed.div_ceil(replica.kv.tokens_per_block));
             replica.kv.host_used += count;
+            // §3: what is in host memory has no private keys any more.
+            replica.kv.forget_private(v, &[]);
             request.host_blocks = count;
             self.plan.moved += count;
             self.sim.counters.swapped_blocks += u64::from(count);
@@ -300,110 +317,5 @@ impl Planner<'_, '_> {
 
     pub fn may_swap(&self) -> bool {
         matches!(self.kv_config().preemption, Preemption::Swap { .. })
-    }
-}
-
-/// Swap-in, admissions, pins, allocations, keys; then the step starts.
-fn apply(sim: &mut Sim<'_>, k: usize, mut plan: Plan) {
-    for a in &plan.admit {
-        for h in &a.hit {
-            if let HitBlock::Entered(b) = *h {
-                sim.replicas[k].kv.pin(b);
-            }
-        }
-        start_running(sim, k, a);
-    }
-    for &r in &plan.swap_in {
-        let count = std::mem::take(&mut sim.requests[r].host_blocks);
-        sim.replicas[k].kv.host_used -= count;
-        plan.moved += count;
-        sim.counters.swapped_blocks += u64::from(count);
-        sim.coverage.swaps_in += 1;
-        sim.replicas[k].swapped.retain(|&x| x != r);
-        insert(&mut sim.replicas[k].running, &sim.requests, r);
-        grow(sim, r, count);
-    }
-    for i in 0..plan.admit.len() {
-        allocate_admission(sim, k, &plan.admit, i);
-    }
-    let reserving = matches!(sim.config.replica.kv.allocation, Allocation::Reserve(_));
-    let mut work = plan.prefill.clone();
-    work.extend(plan.decode.iter().map(|&r| (r, 1)));
-    if !reserving {
-        for &(r, q) in &work {
-            let blocks = sim.replicas[k].kv.blocks_for(sim.requests[r].computed + q);
-            grow(sim, r, blocks);
-        }
-    }
-    // Keys, in the order of allocation: admissions, chunks of running requests, decodes.
-    let admitted = |r: usize| plan.admit.iter().any(|a| a.request == r);
-    work.sort_by_key(|&(r, _)| !admitted(r));
-    for (r, q) in work {
-        enter_keys(sim, r, q);
-    }
-    sim.replicas[k].kv.check();
-    pipeline::launch(sim, k, plan);
-}
-
-/// An admitted request leaves the waiting queue; its hit counts as computed.
-fn start_running(sim: &mut Sim<'_>, k: usize, admission: &Admission) {
-    let r = admission.request;
-    let block = sim.config.replica.kv.block;
-    sim.replicas[k].waiting.retain(|&x| x != r);
-    insert(&mut sim.replicas[k].running, &sim.requests, r);
-    let hit = (admission.hit.len() as u32 * block).min(sim.requests[r].tokens() - 1);
-    let request = &mut sim.requests[r];
-    request.computed = hit;
-    match request.dropped.take() {
-        None => request.cached += hit,
-        Some(dropped) => request.recomputed += dropped.saturating_sub(hit),
-    }
-    sim.coverage.prefix_hits += u64::from(hit > 0);
-    let planned = |h: &&HitBlock| matches!(h, HitBlock::Planned(..));
-    sim.coverage.same_plan_hits += u64::from(admission.hit.iter().any(|h| planned(&h)));
-}
-
-/// Takes free blocks until the request holds `blocks`.
-fn grow(sim: &mut Sim<'_>, r: usize, blocks: u32) {
-    let k = sim.requests[r].replica;
-    while (sim.requests[r].blocks.len() as u32) < blocks {
-        let block = sim.replicas[k].kv.take();
-        sim.requests[r].blocks.push(block);
-    }
-}
-
-/// The hit blocks first, then new ones for the rest.
-fn allocate_admission(sim: &mut Sim<'_>, k: usize, admissions: &[Admission], i: usize) {
-    let a = &admissions[i];
-    for h in &a.hit {
-        let block = match *h {
-            HitBlock::Entered(b) => b,
-            HitBlock::Planned(other, index) => {
-                let b = sim.requests[admissions[other].request].blocks[index];
-                sim.replicas[k].kv.pin(b);
-                b
-            }
-        };
-        sim.requests[a.request].blocks.push(block);
-    }
-    let planner = Planner { sim, k, plan: Plan::default() };
-    let total = planner.reservation(a.request).unwrap_or_else(|| planner.blocks_for(a.allocate));
-    grow(planner.sim, a.request, total);
-}
-
-/// Blocks that the next `q` tokens fill get their keys (§3).
-fn enter_keys(sim: &mut Sim<'_>, r: usize, q: u32) {
-    let block = sim.config.replica.kv.block;
-    let (from, to) = (sim.requests[r].computed / block, (sim.requests[r].computed + q) / block);
-    for index in from..to {
-        let key = key_of(sim.trace, &sim.requests[r], index, block);
-        let id = sim.requests[r].blocks[index as usize];
-        let k = sim.requests[r].replica;
-        if sim.mutated(Mutation::DuplicateKeys)
-            && let Some(old) = sim.replicas[k].kv.find(key)
-        {
-            sim.replicas[k].kv.blocks[old].key = None;
-        }
-        sim.replicas[k].kv.enter(id, key);
     }
 }

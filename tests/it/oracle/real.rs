@@ -94,15 +94,19 @@ fn real_rows_equal_the_oracle() {
         };
         let oracle = run(&config, &cost(), &trace);
         assert!(!oracle.stuck && oracle.all_free);
+        if matches!(
+            config.replica.scheduler,
+            SchedulerConfig::Unified(_) | SchedulerConfig::Chunked(_) | SchedulerConfig::PrefillFirst(_)
+        ) {
+            assert!(oracle.counters.preemptions > 0, "the rows must press on memory");
+        }
         for record in &oracle.records {
             assert_eq!(record.ledger.total(), record.e2e());
         }
         for stepwise in [false, true] {
             let options = RunOptions { stepwise, audit: true, samples: 0 };
-            if let Some(result) = engine_run(&config, &cost(), &trace, &options) {
-                let outcome = result.expect("no violation");
-                assert_equal(&outcome, &oracle, &format!("{:?}", config.replica));
-            }
+            let outcome = engine_run(&config, &cost(), &trace, &options).expect("no violation");
+            assert_equal(&outcome, &oracle, &format!("{:?}", config.replica));
         }
     }
 }

@@ -45,6 +45,8 @@ pub struct Req {
     pub blocks: Vec<usize>,
     /// Blocks in host memory while swapped out.
     pub host_blocks: u32,
+    /// Its blocks came back from host memory and have no keys (§3).
+    pub unfindable: bool,
     /// Tokens dropped by the last recompute preemption, until it is admitted again.
     pub dropped: Option<u32>,
 
@@ -90,6 +92,7 @@ impl Req {
             last_token: 0,
             finish: None,
             gap_max: 0,
+            unfindable: false,
             preemptions: 0,
             recomputed: 0,
             cached: 0,

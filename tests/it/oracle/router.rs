@@ -54,7 +54,7 @@ impl Router {
     /// The load at τ = ⌊t/Δ⌋·Δ, and what this router has dispatched after τ.
     fn reported(sim: &mut Sim<'_>, p: &LeastLoad) -> Vec<(u64, u64)> {
         let period = p.staleness.as_ps();
-        if period == 0 || sim.now % period == 0 || sim.mutated(Mutation::StalenessIgnored) {
+        if period == 0 || sim.now.is_multiple_of(period) || sim.mutated(Mutation::StalenessIgnored) {
             return load(sim);
         }
         sim.coverage.stale_reads += 1;

@@ -8,7 +8,7 @@ use windtunnel::engine::config::{Allocation, ClusterConfig, FrontEnd, KvConfig, 
 use windtunnel::ids::ClassId;
 use windtunnel::metrics::record::{Cause, Fate, RequestRecord};
 use windtunnel::policy::router::{RoundRobin, RouterConfig};
-use windtunnel::policy::scheduler::{PrefillFirst, SchedulerConfig, Unified};
+use windtunnel::policy::scheduler::{Chunked, PrefillFirst, SchedulerConfig, Unified};
 use windtunnel::units::{SimDuration, SimTime};
 use windtunnel::workload::{PrefixChains, Request, Trace};
 
@@ -229,4 +229,15 @@ fn what_never_fits_is_rejected_and_answers_are_cut() {
     let out = oracle(&deployment(v1(), 4, 10), &rows(&[(0, 40, 1), (0, 39, 5)]));
     assert!(matches!(out.records[0].fate, Fate::Rejected(_)));
     assert_eq!((out.records[1].fate, out.records[1].output), (Fate::Finished, 1));
+}
+
+#[test]
+fn a_request_that_fills_the_memory_alone_starts_over() {
+    // Ten blocks of 4, no watermark: M = 40, so the answer is cut to 10. At 37 tokens of KV all ten blocks are held
+    // and the block rule (no free block at all) makes the request its own victim, although it needs no block. A
+    // replica with nothing in flight then plans again at once, or it would never be touched again.
+    let config = deployment(SchedulerConfig::Chunked(Chunked::default()), 4, 10);
+    let out = oracle(&config, &rows(&[(0, 30, 30)]));
+    assert_eq!((out.records[0].output, out.coverage.plans_again), (10, 2));
+    assert_eq!((out.records[0].preemptions, out.records[0].recomputed), (2, 37 + 38));
 }

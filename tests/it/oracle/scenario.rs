@@ -69,7 +69,7 @@ fn draw(kind: usize, index: u64, redrawn: u64) -> Scenario {
     let mut rng = Rng::new(((kind as u64 + 1) << 48) | (redrawn << 32) | index);
     let stages = if rng.chance(30) { rng.range(2, 3) as usize } else { 1 };
     let cost = TestCost::random(&mut rng, stages);
-    let scheduler = scheduler(&mut rng, kind);
+    let scheduler = scheduler(&mut rng, kind, stages);
     let replica = replica(&mut rng, kind, scheduler, stages);
     let config = ClusterConfig {
         replica,
@@ -84,7 +84,7 @@ fn draw(kind: usize, index: u64, redrawn: u64) -> Scenario {
     Scenario { kind, index, redrawn, config, cost, trace }
 }
 
-fn scheduler(rng: &mut Rng, kind: usize) -> SchedulerConfig {
+fn scheduler(rng: &mut Rng, kind: usize, stages: usize) -> SchedulerConfig {
     let token_budget = rng.small(4, 64);
     let max_sequences = rng.small(1, 12);
     match KINDS[kind] {
@@ -99,7 +99,7 @@ fn scheduler(rng: &mut Rng, kind: usize) -> SchedulerConfig {
         "iteration" => SchedulerConfig::Iteration(Iteration { max_batch: max_sequences }),
         "static" => SchedulerConfig::Static(Static {
             max_batch: rng.small(1, 6),
-            micro_batch: if rng.chance(40) { rng.small(1, 3) } else { 0 },
+            micro_batch: if rng.chance(if stages > 1 { 85 } else { 25 }) { rng.small(1, 3) } else { 0 },
             ragged: rng.pick(&[RaggedPrompts::Shortest, RaggedPrompts::Padded]),
             return_early: rng.chance(50),
         }),
@@ -133,9 +133,10 @@ fn replica(rng: &mut Rng, kind: usize, scheduler: SchedulerConfig, stages: usize
         blocks += rng.small(0, 20);
     }
     let wanted = if rng.chance(60) { 128 } else { rng.small(30, 90) };
-    // Except for `unified`, a request that may fill the whole memory alone is preempted by the block rule for
-    // ever, or can never be swapped in (see the notes in the pull request): one block stays free.
-    let spare = if KINDS[kind] == "unified" || reserves { 0 } else { watermark + 1 };
+    // Under the block rule a request that fills the whole memory alone is its own victim, and one that left
+    // fewer than `watermark + 1` blocks can never be swapped in again: one block stays free.
+    let block_rule = matches!(KINDS[kind], "chunked" | "prefill-first" | "iteration") && !reserves;
+    let spare = if block_rule { watermark + 1 } else { 0 };
     let late_stop = rng.chance(40) && (stages == 1 || KINDS[kind] != "clairvoyant");
     ReplicaConfig {
         scheduler,

@@ -91,7 +91,9 @@ fn decodes(s: &mut Planner<'_, '_>) {
 fn swap_in(s: &mut Planner<'_, '_>, max_sequences: u32) {
     for r in s.replica().swapped.clone() {
         let blocks = s.request(r).host_blocks;
-        if !s.fits(blocks + 1 + s.watermark()) || s.running_count() + 1 > max_sequences {
+        // Never more than there is: else a request near the limit could not come back.
+        let spare = (blocks + 1).min(s.kv_config().blocks - s.watermark());
+        if !s.fits(spare + s.watermark()) || s.running_count() + 1 > max_sequences {
             break;
         }
         let next = s.blocks_for(s.request(r).computed + 1);
@@ -123,7 +125,10 @@ pub fn chunked(s: &mut Planner<'_, '_>, p: &Chunked) {
     if !s.plan.preempted {
         swap_in(s, p.max_sequences);
     }
-    let decoding = s.plan.decode.len() as u32;
+    let mut decoding = s.plan.decode.len() as u32;
+    if s.sim.mutated(Mutation::ReadSwapInsOutsideBudget) {
+        decoding -= s.plan.swap_in.len() as u32;
+    }
     let mut n = partial_prefills(s, p.token_budget, decoding);
     let stop = s.plan.preempted && !s.sim.mutated(Mutation::AdmitsWhilePreempting);
     if stop || !s.nothing_swapped() {

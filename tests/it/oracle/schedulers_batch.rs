@@ -56,9 +56,19 @@ pub fn static_batch(s: &mut Planner<'_, '_>, p: &Static) {
             s.plan.prefill.push((r, chunk));
         }
         if p.ragged == RaggedPrompts::Padded {
-            s.plan.pad_prefill_to = longest;
+            let micro = fresh.iter().take(most).map(|&r| s.request(r).prompt).max();
+            let narrow = s.sim.mutated(Mutation::ReadPaddedToMicroBatch);
+            s.plan.pad_prefill_to = if narrow { micro.unwrap_or(longest) } else { longest };
         }
         return;
+    }
+    let mut ready = ready;
+    if s.sim.mutated(Mutation::ReadMicroBatchesTakeTurns) {
+        let padded = p.ragged == RaggedPrompts::Padded;
+        ready.sort_by_key(|&r| {
+            let chunk = if padded { s.request(r).prompt } else { shortest };
+            (s.request(r).computed - chunk, s.request(r).number)
+        });
     }
     s.plan.decode = ready.into_iter().take(most).collect();
     let finished = members.iter().filter(|&&r| s.request(r).holding).count() as u32;
@@ -81,8 +91,11 @@ fn form_batch(s: &mut Planner<'_, '_>, p: &Static) {
 
 /// Blocks for prompt and true output, and the token of a late stop.
 fn lifetime(s: &Planner<'_, '_>, r: usize) -> u32 {
+    if let Some(reserved) = s.reservation(r) {
+        return reserved;
+    }
     let late = u32::from(s.sim.late_stop());
-    s.blocks_for(s.request(r).prompt + s.request(r).output + late)
+    s.blocks_for(s.request(r).prompt + s.request(r).output + late).min(s.kv_config().blocks)
 }
 
 /// Shortest job first with known lengths; everything is promised, nothing is preempted.

@@ -16,6 +16,7 @@ use super::request::Req;
 use super::router::Router;
 
 /// One replica: three lists in queue order, its blocks, its batches.
+#[derive(Clone)]
 pub struct Replica {
     pub waiting: Vec<usize>,
     pub running: Vec<usize>,
