@@ -102,9 +102,17 @@ pub(super) enum Lengths {
     Fixed(u32, u32),
     Uniform(UniformLengths),
     Lognormal { prompt: (f64, f64, u32), output: (f64, f64, u32) },
-    Pairs(Vec<(u32, u32)>),
+    Pairs(EmpiricalPairs),
     Zipf(Vec<f64>),
     Mixture(Mixture),
+}
+
+/// The rows of a lengths file, and what the manifest says about it.
+#[derive(Clone, Debug)]
+pub(super) struct EmpiricalPairs {
+    pairs: Vec<(u32, u32)>,
+    pub source: String,
+    pub content_hash: Option<String>,
 }
 
 impl Lengths {
@@ -119,7 +127,7 @@ impl Lengths {
                     |(mu, sigma, max): (f64, f64, u32), z: f64| tokens(libm::exp(mu + sigma * z)).min(max);
                 (cut(*prompt, a), cut(*output, b))
             }
-            Lengths::Pairs(pairs) => {
+            Lengths::Pairs(EmpiricalPairs { pairs, .. }) => {
                 let row = usize::try_from(draws.below(pairs.len() as u64)).unwrap_or(0);
                 pairs[row]
             }
@@ -225,7 +233,7 @@ impl Lognormal {
 }
 
 impl EmpiricalLengths {
-    fn read(&self, beside: Beside<'_>) -> Result<Vec<(u32, u32)>, InputErrors> {
+    fn read(&self, beside: Beside<'_>) -> Result<EmpiricalPairs, InputErrors> {
         let options = ReadOptions {
             format: self.format.clone(),
             columns: self.columns.clone(),
@@ -238,6 +246,10 @@ impl EmpiricalLengths {
             let help = "only failed requests were found: use another file";
             return Err(InputError::named(&*rows.report.source, "the file has no lengths", help).into());
         }
-        Ok(pairs)
+        Ok(EmpiricalPairs {
+            pairs,
+            source: format!("lengths {}", rows.report.source),
+            content_hash: rows.report.content_hash,
+        })
     }
 }

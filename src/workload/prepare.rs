@@ -104,6 +104,10 @@ impl WorkloadSpec {
             }
         } else {
             let lengths = self.lengths.as_ref().map(|l| l.build(folder)).transpose()?;
+            if let Some(Lengths::Pairs(file)) = &lengths {
+                report.source.clone_from(&file.source);
+                report.content_hash.clone_from(&file.content_hash);
+            }
             Source::Renewal(self.arrivals, lengths.unwrap_or(Lengths::Fixed(1, 1)))
         };
         Ok(OpenWorkload { spec: self, source, report })

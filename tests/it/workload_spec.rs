@@ -253,6 +253,7 @@ fn closed_loops_and_empirical_lengths() {
     assert!(trace.requests.iter().all(|r| matches!((r.prompt, r.output), (7, 57) | (9, 55))));
     assert!(trace.requests.iter().any(|r| r.prompt == 7) && trace.requests.iter().any(|r| r.prompt == 9));
     assert_eq!((report.outputs_truncated, report.rate_per_s), (100, None));
+    assert!(report.source.starts_with("lengths ") && report.content_hash.is_some());
 }
 
 #[test]
