@@ -197,8 +197,11 @@ fn cells(study: &Study, row: &ComparisonRow, form: &Form<'_>) -> Vec<Cell> {
     cells
 }
 
+/// Longest system name in a table.
+const NAME_WIDTH: usize = 32;
+
 fn system_name(study: &Study, row: &ComparisonRow) -> String {
-    let name = clean(&row.name);
+    let name = format::shorten(&clean(&row.name), NAME_WIDTH);
     let oracle = study.systems.get(row.system).is_some_and(|s| s.oracle);
     match (row.reference, row.bound, oracle) {
         (true, _, _) => format!("{name} (reference)"),
@@ -213,8 +216,11 @@ pub(super) fn slo_text(study: &Study, row: &ComparisonRow) -> String {
     if study.slo.is_empty() {
         return "–".to_owned();
     }
-    if row.slo_missed.is_empty() {
+    if row.slo_met {
         return "met".to_owned();
+    }
+    if row.slo_missed.is_empty() {
+        return "no: all at once".to_owned();
     }
     let names: Vec<&str> = row.slo_missed.iter().map(|l| l.name()).collect();
     format!("no: {}", names.join(", "))

@@ -37,6 +37,8 @@ pub struct ComparisonRow {
     pub runs: u32,
     /// The worst label of its runs.
     pub saturation: Saturation,
+    /// Whether every run meets the SLO.
+    pub slo_met: bool,
     /// Limits that some run misses.
     pub slo_missed: Vec<Limit>,
     /// Every column.
@@ -191,6 +193,7 @@ fn compare_system(study: &Study, runs: &[&RunResult], reference: &[&RunResult]) 
         reference: first.system == study.reference_index(),
         runs: u32::try_from(runs.len()).unwrap_or(u32::MAX),
         saturation: runs.iter().map(|r| r.summary.saturation).max()?,
+        slo_met: runs.iter().all(|r| r.summary.slo_met),
         slo_missed,
         metrics,
     })

@@ -129,6 +129,9 @@ const CLASS_COLUMNS: [ClassColumn; 8] = [
     ("preemptions", "preemptions", |s| Some(s.preemptions as f64)),
 ];
 
+/// Most classes on the page.
+const CLASSES_MAX: usize = 12;
+
 /// One table of all classes at the headline point.
 pub(super) fn by_class(study: &Study, comparison: &Comparison) -> Markup {
     let Some(point) = comparison.headline() else { return html! {} };
@@ -138,9 +141,15 @@ pub(super) fn by_class(study: &Study, comparison: &Comparison) -> Markup {
             classes.push(&class.class);
         }
     }
+    let more = classes.len().saturating_sub(CLASSES_MAX);
+    classes.truncate(CLASSES_MAX);
+    if classes.is_empty() {
+        return html! {};
+    }
     html! {
         h2 { "By class, at " (point.name()) }
         p.note { "Means over seeds. Classes with many short answers dominate the overall TPOT and normalised latency." }
+        @if more > 0 { p.note { (more) " more classes are in classes.csv." } }
         div.scroll { table {
             thead { tr {
                 th scope="col" { "class" }
