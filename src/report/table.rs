@@ -183,7 +183,7 @@ fn build(study: &Study, point: &PointComparison, form: &Form<'_>) -> Table {
 
 fn cells(study: &Study, row: &ComparisonRow, form: &Form<'_>) -> Vec<Cell> {
     let grey = row.bound.then_some(Paint::Grey);
-    let mut cells = vec![Cell::new(painted(&system_name(study, row), grey, form.colour))];
+    let mut cells = vec![Cell::new(painted(&system_name(row), grey, form.colour))];
     for column in &form.columns {
         let colour = grey.or_else(|| verdict(row, column.key));
         let text = painted(&value(row, column, form.tight), colour, form.colour);
@@ -200,10 +200,9 @@ fn cells(study: &Study, row: &ComparisonRow, form: &Form<'_>) -> Vec<Cell> {
 /// Longest system name in a table.
 const NAME_WIDTH: usize = 32;
 
-fn system_name(study: &Study, row: &ComparisonRow) -> String {
+fn system_name(row: &ComparisonRow) -> String {
     let name = format::shorten(&clean(&row.name), NAME_WIDTH);
-    let oracle = study.systems.get(row.system).is_some_and(|s| s.oracle);
-    match (row.reference, row.bound, oracle) {
+    match (row.reference, row.bound, row.oracle) {
         (true, _, _) => format!("{name} (reference)"),
         (_, true, _) => format!("{name} (bound)"),
         (_, _, true) => format!("{name} (oracle)"),

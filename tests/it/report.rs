@@ -306,7 +306,8 @@ fn the_table_reads_like_this() {
      ideal (bound)         0.67 ± 2.06  822 ms   0.18 ± 0.11  21.0 ms   99.6 %   1.18 ± 0.31  3.14   met                 stable
 
     At load 0.5 (3.25 req/s), the best design compared with vllm-v1:
-      P99 TTFT: vllm-v1 – the reference itself, 1.31 s; next sarathi-serve at 1.45 ± 1.92 × (1.84 s), a tie within the interval
+      P99 TTFT: tie of vllm-v1 and sarathi-serve – 1.31 s with the reference; sarathi-serve at 1.45 ± 1.92 × (1.84 s), within the
+        interval
       P99 gap between tokens: sarathi-serve – 0.22 ± 0.14 × (26.2 ms against 119 ms)
       P99 end-to-end latency: tie of sarathi-serve and vllm-v1 – 0.97 ± 0.15 × (23.0 s against 23.7 s), within the interval
       goodput: tie of orca and vllm-v1 – 1.08 ± 0.45 × (2.90 req/s against 2.67 req/s), within the interval

@@ -60,7 +60,7 @@ fn point_table(study: &Study, point: &PointComparison) -> Markup {
             tbody {
                 @for row in &point.rows {
                     tr.bound[row.bound] {
-                        th scope="row" { (row.name) @if let Some(tag) = tag(study, row) { small { (tag) } } }
+                        th scope="row" { (row.name) @if let Some(tag) = tag(row) { small { (tag) } } }
                         @for c in &COLUMNS { (cell(row, c)) }
                         td.l.wrap {
                             (table::slo_text(study, row))
@@ -73,9 +73,8 @@ fn point_table(study: &Study, point: &PointComparison) -> Markup {
     }
 }
 
-fn tag(study: &Study, row: &ComparisonRow) -> Option<&'static str> {
-    let oracle = study.systems.get(row.system).is_some_and(|s| s.oracle);
-    match (row.reference, row.bound, oracle) {
+fn tag(row: &ComparisonRow) -> Option<&'static str> {
+    match (row.reference, row.bound, row.oracle) {
         (true, _, _) => Some("reference"),
         (_, true, _) => Some("bound"),
         (_, _, true) => Some("oracle"),

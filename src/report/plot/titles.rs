@@ -71,7 +71,7 @@ pub(super) fn most_and_least(point: &PointComparison, w: Wording) -> String {
     let mut rows: Vec<(f64, &str)> = point
         .rows
         .iter()
-        .filter(|r| !r.bound)
+        .filter(|r| r.is_design())
         .filter_map(|r| Some((r.value(w.key)?.mean, r.name.as_str())))
         .collect();
     rows.sort_by(|a, b| b.0.total_cmp(&a.0));
