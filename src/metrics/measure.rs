@@ -78,9 +78,12 @@ pub fn measure(outcome: &Outcome, trace: &Trace, context: &MeasureContext) -> Su
     let steady = steadiness(&outcome.records);
     let finished: Vec<&RequestRecord> = outcome.records.iter().filter(|r| spans.measured(r)).collect();
     let run = run_stats(outcome, &requests, &steady, context);
+    let slo_missed = missed(&requests, &run, context);
+    let attained = requests.attainment.is_none_or(|share| share >= context.attainment_target);
     Summary {
         saturation: steady.label,
-        slo_missed: missed(&requests, &run, context),
+        slo_met: attained && slo_missed.is_empty(),
+        slo_missed,
         ledger: ledgers(&finished),
         classes: classes(outcome, trace, &spans, context),
         requests,

@@ -183,7 +183,7 @@ fn build(study: &Study, point: &PointComparison, form: &Form<'_>) -> Table {
 
 fn cells(study: &Study, row: &ComparisonRow, form: &Form<'_>) -> Vec<Cell> {
     let grey = row.bound.then_some(Paint::Grey);
-    let mut cells = vec![Cell::new(painted(&system_name(study, row), grey, form.colour))];
+    let mut cells = vec![Cell::new(painted(&system_name(row), grey, form.colour))];
     for column in &form.columns {
         let colour = grey.or_else(|| verdict(row, column.key));
         let text = painted(&value(row, column, form.tight), colour, form.colour);
@@ -197,10 +197,12 @@ fn cells(study: &Study, row: &ComparisonRow, form: &Form<'_>) -> Vec<Cell> {
     cells
 }
 
-fn system_name(study: &Study, row: &ComparisonRow) -> String {
-    let name = clean(&row.name);
-    let oracle = study.systems.get(row.system).is_some_and(|s| s.oracle);
-    match (row.reference, row.bound, oracle) {
+/// Longest system name in a table.
+const NAME_WIDTH: usize = 32;
+
+fn system_name(row: &ComparisonRow) -> String {
+    let name = format::shorten(&clean(&row.name), NAME_WIDTH);
+    match (row.reference, row.bound, row.oracle) {
         (true, _, _) => format!("{name} (reference)"),
         (_, true, _) => format!("{name} (bound)"),
         (_, _, true) => format!("{name} (oracle)"),
@@ -213,8 +215,11 @@ pub(super) fn slo_text(study: &Study, row: &ComparisonRow) -> String {
     if study.slo.is_empty() {
         return "–".to_owned();
     }
-    if row.slo_missed.is_empty() {
+    if row.slo_met {
         return "met".to_owned();
+    }
+    if row.slo_missed.is_empty() {
+        return "no: all at once".to_owned();
     }
     let names: Vec<&str> = row.slo_missed.iter().map(|l| l.name()).collect();
     format!("no: {}", names.join(", "))

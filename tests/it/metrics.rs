@@ -119,6 +119,11 @@ fn joint_limits_are_stricter_than_each() {
     assert_eq!(each.attainment, Some(2.0 / 3.0));
     assert_eq!((each.attainment_ttft, each.attainment_tpot), (Some(2.0 / 3.0), Some(2.0 / 3.0)));
     assert_eq!(each.attainment_e2e, None, "no such limit is set");
+    let records = vec![request(0, [0, 0, 100, 400], 2), request(1, [0, 0, 200, 210], 2)];
+    let half = |joint| MeasureContext { attainment_target: 0.5, ..slo(150, 50, joint) };
+    let joint = run(records.clone(), &half(true));
+    assert!(!joint.slo_met && joint.slo_missed.is_empty(), "each limit holds for half, both for none");
+    assert!(run(records, &half(false)).within_capacity());
 }
 
 #[test]

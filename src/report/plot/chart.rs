@@ -130,14 +130,6 @@ pub(super) fn draw_title(canvas: &mut Canvas, title: &str) -> f64 {
     y
 }
 
-/// `text`, cut to `width` characters with an ellipsis.
-pub(super) fn shorten(text: &str, width: usize) -> String {
-    if text.chars().count() <= width {
-        return text.to_owned();
-    }
-    text.chars().take(width.saturating_sub(1)).chain(['…']).collect()
-}
-
 impl Chart {
     /// The chart as a stand-alone SVG, 960 × 540.
     pub fn to_svg(&self) -> String {
@@ -220,7 +212,7 @@ impl Chart {
             if let Some(kind) = stroke.marker {
                 canvas.marker((x + 17.0, y), kind, stroke.ink);
             }
-            let text = shorten(name, 21);
+            let text = format::shorten(name, 21);
             let label = Label {
                 text: &text,
                 size: 14.5,
