@@ -1,6 +1,7 @@
 //! windtunnel: a wind tunnel for LLM serving systems.
 
 pub mod catalog;
+pub mod cli;
 pub mod cluster;
 pub mod collections;
 pub mod cost;
@@ -16,5 +17,6 @@ pub mod policy;
 pub mod report;
 pub mod results;
 pub mod rng;
+pub mod scenario;
 pub mod units;
 pub mod workload;

@@ -1,1 +1,12 @@
-fn main() {}
+//! The `windtunnel` command.
+
+use std::panic::catch_unwind;
+use std::process::ExitCode;
+
+use windtunnel::cli;
+
+fn main() -> ExitCode {
+    cli::install_panic_hook();
+    let code = catch_unwind(|| cli::run(std::env::args_os())).unwrap_or(cli::exit::BUG);
+    ExitCode::from(code)
+}

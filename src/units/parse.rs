@@ -73,10 +73,10 @@ fn parse<U: Unit>(text: &str) -> Result<U, UnitError> {
         .map(|(i, _)| i)
         .ok_or_else(|| fail(format!("`{text}` has no unit, but {} needs one", U::NAME)))?;
     let (number, symbol) = (&trimmed[..split], trimmed[split..].trim());
-    let value: f64 = number
-        .replace('_', "")
-        .parse()
-        .map_err(|_| fail(format!("`{number}` in `{text}` is not a number")))?;
+    let value: f64 = number.replace('_', "").parse().map_err(|_| match number {
+        "" => fail(format!("`{text}` is not a number with a unit")),
+        _ => fail(format!("`{number}` in `{text}` is not a number")),
+    })?;
     if !value.is_finite() || value < 0.0 {
         return Err(fail(format!("{} must be finite and not negative, got `{text}`", U::NAME)));
     }

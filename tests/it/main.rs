@@ -1,5 +1,6 @@
 //! The integration tests: one binary, one module a topic.
 
+mod cli;
 mod conformance;
 mod cost;
 mod cost_bounds;
@@ -12,6 +13,7 @@ mod metrics;
 mod oracle;
 mod report;
 mod report_fixture;
+mod scenario_presets;
 mod scheduler_bounds;
 mod scheduler_chunked;
 mod scheduler_iteration;
@@ -22,6 +24,7 @@ mod scheduler_unified;
 mod served_logs;
 mod shared_data;
 mod tidy;
+mod ui;
 mod workload_baseline;
 mod workload_formats;
 mod workload_spec;

@@ -3,11 +3,21 @@
 //! The library returns [`InputErrors`]; the command line prints them through miette. All problems of a file are
 //! collected where that is possible, so that one run shows them all.
 
+mod explain;
+mod render;
+mod sources;
+mod strict;
+mod tree;
+
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-use serde::de::DeserializeOwned;
+pub use explain::{from_toml, nearest};
+pub use render::{Style, render};
+pub use sources::Sources;
+pub use strict::{from_tree, is_missing_field};
+pub use tree::{Node, Value};
 
 /// A text file as the user sees it: name and content.
 #[derive(Clone, Debug)]
@@ -82,6 +92,24 @@ impl InputError {
     }
 }
 
+impl InputErrors {
+    /// Adds the problem of a failed step and goes on without its value.
+    pub fn note<T>(&mut self, result: Result<T, impl Into<InputErrors>>) -> Option<T> {
+        match result {
+            Ok(value) => Some(value),
+            Err(errors) => {
+                self.0.extend(errors.into().0);
+                None
+            }
+        }
+    }
+
+    /// `value` if there was no problem at all.
+    pub fn or<T>(self, value: T) -> Result<T, InputErrors> {
+        if self.0.is_empty() { Ok(value) } else { Err(self) }
+    }
+}
+
 impl From<InputError> for InputErrors {
     fn from(error: InputError) -> Self {
         InputErrors(vec![error])
@@ -113,46 +141,3 @@ impl fmt::Display for InputErrors {
 
 impl std::error::Error for InputError {}
 impl std::error::Error for InputErrors {}
-
-/// Reads a TOML text into `T`; the error points at the key and offers the nearest known name.
-///
-/// `T` must be strict (`deny_unknown_fields`, externally tagged enums), so that positions are exact.
-pub fn from_toml<T: DeserializeOwned>(source: &Source) -> Result<T, InputError> {
-    let parsed = toml::de::Deserializer::parse(&source.text).map_err(|e| toml_error(source, "", &e))?;
-    serde_path_to_error::deserialize(parsed).map_err(|e| {
-        let path = e.path().to_string();
-        toml_error(source, &path, e.inner())
-    })
-}
-
-fn toml_error(source: &Source, path: &str, error: &toml::de::Error) -> InputError {
-    let span = error.span().unwrap_or(0..0);
-    let message = match path {
-        "" | "." => error.message().to_owned(),
-        _ => format!("`{path}`: {}", error.message()),
-    };
-    let help = suggestion(error.message()).unwrap_or_else(|| "correct this line".to_owned());
-    InputError::at(source, span, message, help)
-}
-
-/// `did you mean …` from serde's own list of expected names.
-fn suggestion(message: &str) -> Option<String> {
-    let (found, expected) = message.split_once(", expected ")?;
-    let name = found.split('`').nth(1)?;
-    let candidates: Vec<&str> = expected.split('`').skip(1).step_by(2).collect();
-    match nearest(name, candidates.iter().copied()) {
-        Some(best) => Some(format!("did you mean `{best}`?")),
-        None if candidates.is_empty() => None,
-        None => Some(format!("known here: {}", candidates.join(", "))),
-    }
-}
-
-/// The candidate most like `name`, if any is near enough to be a slip of the pen.
-pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    candidates
-        .into_iter()
-        .map(|c| (strsim::damerau_levenshtein(name, c), c))
-        .filter(|(distance, c)| *distance <= 1 + name.len().min(c.len()) / 3)
-        .min()
-        .map(|(_, c)| c)
-}

@@ -1,0 +1,144 @@
+//! `explain step`: what one step costs, part by part, beside the bound of the datasheet.
+
+use crate::catalog::{self, Shelf};
+use crate::cost::{Chunk, CostSpec, Datasheet, DecodeShape, EngineProfile, Roofline, StepCost, StepShape};
+use crate::diagnostic::{InputError, InputErrors};
+use crate::hardware::Accelerator;
+use crate::model::Model;
+use crate::units::Seconds;
+
+use super::args::ExplainStepArgs;
+use super::context::{Context, emit};
+use super::list::table;
+use super::{Outcome, exit};
+
+pub(super) fn step(args: &ExplainStepArgs, context: &Context) -> Outcome {
+    let mut errors = InputErrors::default();
+    let accelerator =
+        errors.note(load(Shelf::Accelerators, "--accelerator", &args.accelerator, Accelerator::load));
+    let model = errors.note(load(Shelf::Models, "--model", &args.model, Model::load));
+    let chunks = errors.note(chunks(&args.prefill));
+    if args.decode == 0 && args.prefill.is_empty() {
+        let help = "add `--decode 64 --context 1000`, or `--prefill 512`";
+        errors.0.push(InputError::named("--prefill, --decode", "the step is empty", help));
+    }
+    let (Some(accelerator), Some(model), Some(chunks)) = (accelerator, model, chunks) else {
+        return Err(errors.into());
+    };
+    let engine = args.engine.clone().unwrap_or_else(|| accelerator.default_engine.clone());
+    let engine = errors.note(load(Shelf::Engines, "--engine", &engine, EngineProfile::load));
+    let Some(engine) = engine else { return Err(errors.into()) };
+    let mut spec = CostSpec::new(accelerator, model, engine);
+    (spec.tensor_parallel, spec.pipeline) = (args.tp, args.pp);
+    errors.note(spec.check().map_err(as_flags));
+    errors.or(())?;
+    let decode =
+        DecodeShape { n: args.decode, padding: 0, context: u64::from(args.decode) * u64::from(args.context) };
+    let shape = StepShape { chunks: &chunks, decode };
+    let (roofline, datasheet) = (Roofline::new(&spec)?, Datasheet::new(&spec)?);
+    let mut out = heading(&spec, &shape);
+    for stage in 0..roofline.stages() {
+        if roofline.stages() > 1 {
+            out.push_str(&format!("\nstage {stage}\n"));
+        }
+        out.push_str(&parts(&spec, &roofline, &datasheet, stage, &shape, context.width()));
+    }
+    emit(out.as_bytes())?;
+    Ok(exit::DONE)
+}
+
+/// Loads a data file that a flag names.
+fn load<T>(
+    shelf: Shelf,
+    flag: &str,
+    name: &str,
+    read: impl Fn(&str, Option<&std::path::Path>) -> Result<T, InputErrors>,
+) -> Result<T, InputErrors> {
+    catalog::find(shelf, name, None).map_err(|e| InputError::named(flag, e.message, e.help))?;
+    read(name, None)
+}
+
+/// Problems of the spec, named by the flags of this command.
+fn as_flags(errors: InputErrors) -> InputErrors {
+    let flag = |e: InputError| {
+        let place = match e.place.as_deref() {
+            Some("parallel.tp") => "--tp".to_owned(),
+            Some("parallel.pp") => "--pp".to_owned(),
+            other => other.unwrap_or("step").to_owned(),
+        };
+        InputError { place: Some(place), ..e }
+    };
+    InputErrors(errors.0.into_iter().map(flag).collect())
+}
+
+/// `512+1536`: 512 tokens after 1536 whose KV exists.
+fn chunks(texts: &[String]) -> Result<Vec<Chunk>, InputErrors> {
+    let mut errors = InputErrors::default();
+    let mut chunks = Vec::new();
+    for text in texts {
+        let (tokens, past) = text.split_once('+').unwrap_or((text, "0"));
+        match (tokens.trim().parse::<u32>(), past.trim().parse::<u32>()) {
+            (Ok(tokens), Ok(past)) if tokens > 0 && tokens.checked_add(past).is_some() => {
+                chunks.push(Chunk { tokens, past });
+            }
+            _ => errors.0.push(InputError::named(
+                format!("--prefill {text}"),
+                "is not a prompt chunk",
+                "write TOKENS or TOKENS+PAST, such as `512` or `512+1536`",
+            )),
+        }
+    }
+    errors.or(chunks)
+}
+
+fn heading(spec: &CostSpec, shape: &StepShape<'_>) -> String {
+    let chunks: Vec<String> = shape.chunks.iter().map(|c| format!("{}+{}", c.tokens, c.past)).collect();
+    let prefill =
+        if chunks.is_empty() { "no prefill".to_owned() } else { format!("prefill {}", chunks.join(" ")) };
+    format!(
+        "{} on {} x {} (tp {}, pp {}), engine {}\n{prefill}, {} decoding sequences with {} tokens of context in all\n",
+        spec.model.name,
+        u32::from(spec.pipeline) * spec.tensor_parallel,
+        spec.accelerator.name,
+        spec.tensor_parallel,
+        spec.pipeline,
+        spec.engine.name,
+        shape.decode.n,
+        shape.decode.context,
+    )
+}
+
+fn parts(
+    spec: &CostSpec,
+    roofline: &Roofline,
+    datasheet: &Datasheet,
+    stage: u8,
+    shape: &StepShape<'_>,
+    width: usize,
+) -> String {
+    let exact = roofline.exact(stage, shape);
+    let total = exact.total().0;
+    let (compute, memory) = datasheet.terms(stage, shape);
+    let bound = datasheet.step(stage, shape).total();
+    let accelerator = format!("hardware/accelerators/{}.toml", spec.accelerator.name);
+    let engine = format!("scenarios/engines/{}.toml", spec.engine.name);
+    let row = |part: &str, value: Seconds, from: String| {
+        let share = if total > 0.0 { 100.0 * value.0 / total } else { 0.0 };
+        vec![part.to_owned(), format!("{:.3} ms", value.0 * 1e3), format!("{share:.1} %"), from]
+    };
+    let step = roofline.step(stage, shape).total();
+    let mut rows = vec![
+        row("linear layers", exact.linear, format!("{accelerator} [fit.bf16], [fit.elementwise]")),
+        row("attention", exact.attention, format!("{accelerator} [fit.attention]")),
+        row("all-reduce", exact.all_reduce, format!("hardware/links: {}", spec.tensor_link().title)),
+        row("lm_head", exact.lm_head, format!("{accelerator} [fit.bf16]")),
+        row("sampler", exact.sampler, format!("{engine} [sampler]")),
+        row("host", exact.host, format!("{engine} [overhead], [graphs]")),
+        row("step", exact.total(), format!("= {step} in a run, rounded to picoseconds")),
+    ];
+    let bound_s = Seconds(bound.as_secs_f64());
+    rows.push(row("datasheet: compute", compute, format!("{accelerator} [datasheet] bf16")));
+    rows.push(row("datasheet: memory", memory, format!("{accelerator} [datasheet] bandwidth")));
+    rows.push(row("datasheet bound", bound_s, "no step is faster than this".to_owned()));
+    table(&["part", "time", "of the step", "from"], rows, width)
+}

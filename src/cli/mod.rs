@@ -1,0 +1,51 @@
+//! The command line: parse, call the library, print. Data on stdout, everything else on stderr.
+
+mod args;
+mod context;
+pub mod exit;
+mod explain;
+mod explain_step;
+mod flags;
+mod list;
+mod progress;
+mod run;
+
+use std::ffi::OsString;
+
+use clap::Parser;
+
+use args::{Cli, Command, Explained};
+use context::{Context, Error, finish};
+
+/// Runs a command line; returns the exit code.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => return flags::report(&error, &Context::from_environment()),
+    };
+    let context = Context::new(cli.color, cli.quiet);
+    let result = match cli.command {
+        Command::Run(args) => run::run(&args, &context),
+        Command::List(args) => list::list(args.what, &context),
+        Command::Explain(args) => match args.what {
+            Explained::Scenario(args) => explain::scenario(&args, &context),
+            Explained::Step(args) => explain_step::step(&args, &context),
+        },
+    };
+    finish(result, &context)
+}
+
+/// Makes panics readable: they are our bugs, so they say what to report.
+pub fn install_panic_hook() {
+    std::panic::set_hook(Box::new(|info| {
+        let run = crate::scenario::execute::current_run();
+        let at = run.map_or_else(String::new, |run| format!("\n  in {run}"));
+        let text = format!(
+            "windtunnel {} has a bug: {info}{at}\n  help: please report this with the scenario and its seed\n",
+            env!("CARGO_PKG_VERSION")
+        );
+        context::write_stderr(&text);
+    }));
+}
+
+type Outcome = Result<u8, Error>;

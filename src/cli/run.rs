@@ -1,0 +1,89 @@
+//! `run`: a scenario into tables, files and a page.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use crate::diagnostic::InputError;
+use crate::report::{self, TableOptions};
+use crate::results::{self, Comparison, RunFiles, Study};
+use crate::scenario::execute::{Options, execute};
+use crate::scenario::{Flags, StudyPlan, Target};
+
+use super::args::{Format, RunArgs, ScenarioArgs};
+use super::context::{Context, Error, emit, write_stderr};
+use super::progress::Bars;
+use super::{Outcome, exit};
+
+/// Flags in the words of the library.
+pub(super) fn flags(changes: &ScenarioArgs) -> Flags {
+    Flags { sets: changes.sets.clone(), seeds: changes.seeds }
+}
+
+pub(super) fn run(args: &RunArgs, context: &Context) -> Outcome {
+    let started = Instant::now();
+    let plan = StudyPlan::resolve(&Target::parse(&args.scenario), &flags(&args.changes))?;
+    for warning in &plan.warnings {
+        context.say(&format!("warning: {warning}"));
+    }
+    let folder = folder(args, &plan)?;
+    let resolved = started.elapsed();
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(args.jobs.map_or(0, usize::from))
+        .build()
+        .map_err(|e| Error::Environment(format!("threads cannot be started: {e}")))?;
+    let bars = Bars::new(context.shows_progress());
+    let options = Options { stepwise: args.stepwise, audit: args.audit, keep_requests: args.requests };
+    let executed = pool.install(|| execute(&plan, options, &bars));
+    bars.clear();
+    let executed = executed?;
+    let simulated = started.elapsed();
+    if let Some(text) = executed.capacity_text(&plan) {
+        context.say(&text);
+    }
+    let study = executed.into_study(&plan);
+    let comparison = Comparison::of(&study);
+    let mut files =
+        report::folder(&study, &comparison, &RunFiles { timeline: true, requests: args.requests });
+    let spans = [resolved, simulated - resolved, started.elapsed() - simulated];
+    files.add("timing.json", timing(spans, pool.current_num_threads()));
+    results::commit(&folder, &files)?;
+    print(args.format, &study, &comparison, context)?;
+    if !context.quiet {
+        write_stderr(&report::table::render_warnings(&study));
+    }
+    let page = folder.join("index.html");
+    context.say(&format!("wrote {} in {:.1} s", page.display(), started.elapsed().as_secs_f64()));
+    Ok(exit::DONE)
+}
+
+/// `timing.json`: the only file with values of the clock.
+fn timing([resolve, simulate, report]: [Duration; 3], threads: usize) -> String {
+    format!(
+        "{{\n  \"resolve_s\": {:.6},\n  \"simulate_s\": {:.6},\n  \"report_s\": {:.6},\n  \"threads\": {threads}\n}}\n",
+        resolve.as_secs_f64(),
+        simulate.as_secs_f64(),
+        report.as_secs_f64(),
+    )
+}
+
+fn print(format: Format, study: &Study, comparison: &Comparison, context: &Context) -> Result<(), Error> {
+    match format {
+        Format::Table => {
+            let width = u16::try_from(context.width()).unwrap_or(u16::MAX);
+            let options = TableOptions { width, colour: context.color_out() };
+            emit(report::table::render(study, comparison, &options).as_bytes())
+        }
+        Format::Json => emit(&report::table::json(study, comparison)),
+        Format::Csv => emit(&report::table::csv(comparison)),
+    }
+}
+
+/// The folder of this study's results.
+fn folder(args: &RunArgs, plan: &StudyPlan) -> Result<PathBuf, InputError> {
+    let parent = args.out.clone().unwrap_or_else(|| PathBuf::from("results"));
+    if parent.is_file() {
+        let place = format!("--out {}", parent.display());
+        return Err(InputError::named(place, "is a file", "name a folder; it is made if it is not there"));
+    }
+    Ok(parent.join(&plan.name))
+}

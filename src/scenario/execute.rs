@@ -1,0 +1,297 @@
+//! Carrying out a study: requests per seed, loads into rates, all runs in parallel, results in a fixed order.
+
+use rayon::prelude::*;
+
+use crate::cluster::{Outcome, RunOptions, Violation, simulate};
+use crate::diagnostic::{InputError, InputErrors};
+use crate::metrics::{MeasureContext, Window, curves, measure, timeline_of};
+use crate::results::{PointInfo, RunResult};
+use crate::workload::{Prepared, RequestRate, Trace};
+
+use super::load::{self, Capacity, NoCapacity};
+use super::plan::{Axis, RunPlan, StudyPlan, SystemPlan};
+use super::requests::at_rate;
+
+/// How a study is carried out; none of it changes a number.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// One event per step.
+    pub stepwise: bool,
+    /// Check the invariants at every event.
+    pub audit: bool,
+    /// Keep the record of every request.
+    pub keep_requests: bool,
+}
+
+/// Hears how far a study is.
+pub trait Progress: Sync {
+    /// A phase of `steps` steps begins.
+    fn phase(&self, name: &str, steps: usize);
+    /// One step of the phase is done.
+    fn step(&self);
+}
+
+/// Nobody listens.
+impl Progress for () {
+    fn phase(&self, _name: &str, _steps: usize) {}
+    fn step(&self) {}
+}
+
+/// Why a study has no result.
+#[derive(Clone, Debug)]
+pub enum Failure {
+    /// The input is wrong.
+    Input(InputErrors),
+    /// We are wrong: which run, and what was found.
+    Violation {
+        /// System, point and seed.
+        run: String,
+        /// What was found.
+        violation: Violation,
+    },
+}
+
+impl From<InputErrors> for Failure {
+    fn from(errors: InputErrors) -> Self {
+        Failure::Input(errors)
+    }
+}
+
+/// A study that was carried out.
+#[derive(Clone, Debug)]
+pub struct Executed {
+    /// Points, in the order of the axis.
+    pub points: Vec<PointInfo>,
+    /// Runs, in the order of [`StudyPlan::runs`].
+    pub runs: Vec<RunResult>,
+    /// The requests of each seed, before any rate was set.
+    pub prepared: Vec<Prepared>,
+    /// The capacity that loads refer to.
+    pub capacity: Option<Capacity>,
+}
+
+impl Executed {
+    /// What the loads mean in requests per second; none without loads.
+    pub fn capacity_text(&self, plan: &StudyPlan) -> Option<String> {
+        let capacity = self.capacity.as_ref()?;
+        let goal = if plan.slo.is_empty() {
+            "the highest stable rate".to_owned()
+        } else {
+            format!("{:.0} % of the requests meet the SLO", plan.attainment * 100.0)
+        };
+        let loads =
+            self.points.iter().filter_map(|p| Some(format!("{} = {:.3} req/s", p.label, p.rate_per_s?)));
+        let loads: Vec<String> = loads.collect();
+        Some(format!(
+            "capacity of `{}`: {:.3} req/s ({goal}; {} trials); {}",
+            plan.systems[plan.reference].name,
+            capacity.rate.as_per_second(),
+            capacity.trials.len(),
+            loads.join(", ")
+        ))
+    }
+}
+
+thread_local! {
+    static CURRENT: std::cell::RefCell<Option<String>> = const { std::cell::RefCell::new(None) };
+}
+
+/// What this thread is simulating: scenario, system, point and seed, for the text of a panic.
+pub fn current_run() -> Option<String> {
+    CURRENT.with(|run| run.try_borrow().ok().and_then(|run| run.clone()))
+}
+
+fn set_current(run: Option<String>) {
+    CURRENT.with(|slot| {
+        if let Ok(mut slot) = slot.try_borrow_mut() {
+            *slot = run;
+        }
+    });
+}
+
+/// Carries out all runs of a study on the threads of the current rayon pool.
+pub fn execute(plan: &StudyPlan, options: Options, progress: &dyn Progress) -> Result<Executed, Failure> {
+    let context = plan.systems.iter().map(|s| s.cluster.replica.max_model_len).max().unwrap_or(1);
+    progress.phase("requests", plan.seeds as usize);
+    let workload = plan.workload.open(&plan.sources)?;
+    let prepared = (1..=u64::from(plan.seeds))
+        .into_par_iter()
+        .map(|seed| {
+            let prepared = workload.prepare(seed, Some(context));
+            progress.step();
+            prepared
+        })
+        .collect::<Result<Vec<Prepared>, InputErrors>>()?;
+    check_trace(plan, &prepared[0].trace)?;
+    let (rates, capacity) = rates(plan, &prepared[0].trace, progress)?;
+    let traces = rates
+        .par_iter()
+        .map(|rate| {
+            prepared
+                .iter()
+                .map(|p| rate.map_or_else(|| Ok(p.trace.clone()), |r| at_rate(&p.trace, r)))
+                .collect()
+        })
+        .collect::<Result<Vec<Vec<Trace>>, InputErrors>>()?;
+    let runs = plan.runs();
+    progress.phase("runs", runs.len());
+    let run_options =
+        RunOptions { stepwise: options.stepwise, audit: options.audit, samples: plan.timeline_samples };
+    let runs = runs
+        .par_iter()
+        .map(|run| {
+            let trace = &traces[run.point][usize::try_from(run.seed - 1).unwrap_or(0)];
+            let result = one_run(plan, run, trace, rates[run.point], &run_options, options.keep_requests);
+            progress.step();
+            result
+        })
+        .collect::<Result<Vec<RunResult>, Failure>>()?;
+    Ok(Executed { points: points(plan, &rates), runs, prepared, capacity })
+}
+
+fn one_run(
+    plan: &StudyPlan,
+    run: &RunPlan,
+    trace: &Trace,
+    rate: Option<RequestRate>,
+    options: &RunOptions,
+    keep_requests: bool,
+) -> Result<RunResult, Failure> {
+    let system = &plan.systems[run.system];
+    let name = format!(
+        "scenario `{}`, system `{}`, point {} ({}), seed {}",
+        plan.name,
+        system.name,
+        run.point,
+        rate.map_or_else(|| "natural rate".to_owned(), |r| r.to_string()),
+        run.seed
+    );
+    set_current(Some(name.clone()));
+    let outcome = simulate_run(system, trace, options)
+        .map_err(|violation| Failure::Violation { run: name, violation })?;
+    set_current(None);
+    let context = measure_context(plan, system, rate);
+    Ok(RunResult {
+        system: run.system,
+        point: run.point,
+        seed: run.seed,
+        summary: measure(&outcome, trace, &context),
+        curves: curves(&outcome, &context),
+        timeline: timeline_of(&outcome, &context),
+        requests: keep_requests.then_some(outcome.records),
+    })
+}
+
+/// The one place where a run is simulated.
+pub(super) fn simulate_run(
+    system: &SystemPlan,
+    trace: &Trace,
+    options: &RunOptions,
+) -> Result<Outcome, Violation> {
+    simulate(&system.cluster, &*system.cost, trace, options, &mut ())
+}
+
+/// What the numbers of a run are judged against.
+pub(super) fn measure_context(
+    plan: &StudyPlan,
+    system: &SystemPlan,
+    rate: Option<RequestRate>,
+) -> MeasureContext {
+    MeasureContext {
+        slo: plan.slo,
+        attainment_target: plan.attainment,
+        window: Window::default(),
+        replicas: u32::from(system.cluster.replicas),
+        stages: system.options.parallel.pp,
+        gpus: system.gpus,
+        kv_blocks: u64::from(system.cluster.replica.kv.blocks),
+        offered_rate: rate.map(RequestRate::as_per_second),
+    }
+}
+
+/// The rate of each point; none: as the workload says.
+type Rates = (Vec<Option<RequestRate>>, Option<Capacity>);
+
+fn rates(plan: &StudyPlan, trace: &Trace, progress: &dyn Progress) -> Result<Rates, Failure> {
+    match &plan.axis {
+        Axis::Natural => Ok((vec![None], None)),
+        Axis::Rates(rates) => Ok((rates.iter().copied().map(Some).collect(), None)),
+        Axis::Loads(loads) => {
+            progress.phase("capacity of the reference", 1);
+            let found = load::capacity(plan, trace).map_err(|e| no_capacity(plan, e))?;
+            progress.step();
+            let capacity = found.rate.as_per_second();
+            let rates = loads.iter().map(|load| RequestRate::per_second(load * capacity)).collect();
+            Ok((rates, Some(found)))
+        }
+    }
+}
+
+fn no_capacity(plan: &StudyPlan, error: NoCapacity) -> Failure {
+    let reference = &plan.systems[plan.reference].name;
+    let place = format!("{}: [workload] load", plan.name);
+    let (message, help) = match error {
+        NoCapacity::Violation(violation) => {
+            let run = format!("scenario `{}`, capacity of `{reference}`, seed 1", plan.name);
+            return Failure::Violation { run, violation };
+        }
+        NoCapacity::Input(errors) => return Failure::Input(errors),
+        NoCapacity::NeverMet => (
+            format!("reference system `{reference}` misses `[slo]` at every rate, so it has no capacity"),
+            "relax `[slo]`, choose a faster deployment, or give `rate` instead of `load`",
+        ),
+        NoCapacity::AlwaysMet => (
+            format!("reference system `{reference}` keeps up with every rate, so it has no capacity"),
+            "choose a real system as `reference`, use more requests, or give `rate` instead of `load`",
+        ),
+    };
+    Failure::Input(InputError::named(place, message, help).into())
+}
+
+/// What can only be checked once the requests are known.
+fn check_trace(plan: &StudyPlan, trace: &Trace) -> Result<(), InputErrors> {
+    let mut errors = InputErrors::default();
+    if trace.closed.is_some() && plan.axis != Axis::Natural {
+        errors.0.push(InputError::named(
+            format!("{}: [workload]", plan.name),
+            "a closed loop has no arrival rate, so `load` and `rate` mean nothing",
+            "remove `load` or `rate`, or the closed loop",
+        ));
+    }
+    for system in &plan.systems {
+        let kv = system.cluster.replica.kv;
+        let Some(prefixes) = trace.prefixes.as_ref().filter(|_| kv.prefix_cache) else { continue };
+        if !prefixes.tokens_per_id.is_multiple_of(kv.block) {
+            errors.0.push(InputError::named(
+                format!("systems.{}.kv.paged.block", system.name),
+                format!(
+                    "blocks of {} tokens do not divide the {} tokens of a prefix id",
+                    kv.block, prefixes.tokens_per_id
+                ),
+                "choose a block size that divides it, such as 16",
+            ));
+        }
+    }
+    errors.or(())
+}
+
+fn points(plan: &StudyPlan, rates: &[Option<RequestRate>]) -> Vec<PointInfo> {
+    let rate = |i: usize| rates[i].map(RequestRate::as_per_second);
+    match &plan.axis {
+        Axis::Natural => vec![PointInfo { label: "natural rate".to_owned(), load: None, rate_per_s: None }],
+        Axis::Rates(list) => list
+            .iter()
+            .enumerate()
+            .map(|(i, r)| PointInfo { label: format!("rate {r}"), load: None, rate_per_s: rate(i) })
+            .collect(),
+        Axis::Loads(loads) => loads
+            .iter()
+            .enumerate()
+            .map(|(i, load)| PointInfo {
+                label: format!("load {load}"),
+                load: Some(*load),
+                rate_per_s: rate(i),
+            })
+            .collect(),
+    }
+}

@@ -1,0 +1,130 @@
+//! `load = 0.8` in requests per second: the capacity of the reference system, searched once per study.
+//!
+//! The rule: capacity is the highest mean arrival rate at which the reference system, with the requests of seed 1
+//! (at most [`SLICE`] of them), meets every limit of `[slo]` for at least `slo.attainment` of the requests (and the
+//! pooled gap limit, if there is one) and is not overloaded. Without limits it is the highest rate at which the run
+//! is stable. It is bracketed by doubling and halving, then bisected geometrically to 2 %.
+
+use crate::cluster::{RunOptions, Violation};
+use crate::diagnostic::InputErrors;
+use crate::metrics::{MeasureContext, Saturation, Summary, measure};
+use crate::workload::{RequestRate, Trace};
+
+use super::execute::{measure_context, simulate_run};
+use super::plan::{StudyPlan, SystemPlan};
+use super::requests::at_rate;
+
+/// Requests used for the search; enough that an overload shows.
+pub const SLICE: usize = 4_000;
+
+/// Relative width at which the bisection stops.
+const PRECISION: f64 = 0.02;
+/// Slowest and fastest rate that is tried, in requests per second.
+const RATES: (f64, f64) = (1.0 / 4096.0, 1_048_576.0);
+
+/// What the search found.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Capacity {
+    /// The highest rate that passed.
+    pub rate: RequestRate,
+    /// Every rate tried, in order, and whether it passed.
+    pub trials: Vec<(f64, bool)>,
+}
+
+/// Why there is no capacity.
+#[derive(Clone, Debug)]
+pub enum NoCapacity {
+    /// Even the slowest rate misses the limits.
+    NeverMet,
+    /// Even the fastest rate meets them.
+    AlwaysMet,
+    /// The engine broke an invariant.
+    Violation(Violation),
+    /// The requests cannot be set to a rate.
+    Input(InputErrors),
+}
+
+/// Searches the capacity of the reference system with the requests of seed 1.
+pub fn capacity(plan: &StudyPlan, trace: &Trace) -> Result<Capacity, NoCapacity> {
+    let mut slice = trace.clone();
+    slice.requests.truncate(SLICE);
+    let system = &plan.systems[plan.reference];
+    search(|rate| passes(plan, system, &slice, rate))
+}
+
+/// Brackets from 1 req/s, then bisects.
+fn search(mut passes: impl FnMut(f64) -> Result<bool, NoCapacity>) -> Result<Capacity, NoCapacity> {
+    let mut trials = Vec::new();
+    let mut attempt = |rate: f64, trials: &mut Vec<(f64, bool)>| {
+        let passed = passes(rate)?;
+        trials.push((rate, passed));
+        Ok::<bool, NoCapacity>(passed)
+    };
+    let (mut low, mut high) = (1.0, 1.0);
+    if attempt(1.0, &mut trials)? {
+        loop {
+            high = low * 2.0;
+            if high > RATES.1 {
+                return Err(NoCapacity::AlwaysMet);
+            }
+            if !attempt(high, &mut trials)? {
+                break;
+            }
+            low = high;
+        }
+    } else {
+        loop {
+            low = high / 2.0;
+            if low < RATES.0 {
+                return Err(NoCapacity::NeverMet);
+            }
+            if attempt(low, &mut trials)? {
+                break;
+            }
+            high = low;
+        }
+    }
+    while high / low > 1.0 + PRECISION {
+        let middle = (low * high).sqrt();
+        if attempt(middle, &mut trials)? { low = middle } else { high = middle }
+    }
+    RequestRate::per_second(low).map(|rate| Capacity { rate, trials }).ok_or(NoCapacity::NeverMet)
+}
+
+fn passes(plan: &StudyPlan, system: &SystemPlan, trace: &Trace, rate: f64) -> Result<bool, NoCapacity> {
+    let Some(rate) = RequestRate::per_second(rate) else { return Ok(false) };
+    let trace = at_rate(trace, rate).map_err(NoCapacity::Input)?;
+    let outcome = simulate_run(system, &trace, &RunOptions::default()).map_err(NoCapacity::Violation)?;
+    let context: MeasureContext = measure_context(plan, system, Some(rate));
+    Ok(acceptable(plan, &measure(&outcome, &trace, &context)))
+}
+
+/// Whether a run is within capacity.
+fn acceptable(plan: &StudyPlan, summary: &Summary) -> bool {
+    if plan.slo.is_empty() {
+        summary.saturation == Saturation::Stable
+    } else {
+        summary.saturation != Saturation::Overloaded && summary.slo_missed.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_a_threshold_within_two_per_cent_in_few_trials() {
+        for threshold in [0.013, 0.9, 1.0, 7.3, 412.0] {
+            let found = search(|rate| Ok(rate <= threshold)).unwrap();
+            let ratio = found.rate.as_per_second() / threshold;
+            assert!((0.98..=1.0).contains(&ratio), "{threshold}: {ratio}");
+            assert!(found.trials.len() <= 16, "{threshold}: {} trials", found.trials.len());
+        }
+    }
+
+    #[test]
+    fn says_when_there_is_no_threshold() {
+        assert!(matches!(search(|_| Ok(false)), Err(NoCapacity::NeverMet)));
+        assert!(matches!(search(|_| Ok(true)), Err(NoCapacity::AlwaysMet)));
+    }
+}

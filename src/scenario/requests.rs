@@ -1,0 +1,102 @@
+//! The requests of a study: read once, prepared per seed, set to each rate; all systems share them.
+
+use std::path::{Path, PathBuf};
+
+use crate::diagnostic::{InputError, InputErrors, Node, Sources, from_tree};
+use crate::workload::{Loads, OpenWorkload, RequestRate, Trace, WorkloadSpec, rescale_to_rate};
+
+use super::document::Document;
+use super::plan::Axis;
+
+/// What the requests are.
+#[derive(Clone, Debug)]
+pub struct Requests {
+    /// `[workload]` as typed.
+    pub spec: WorkloadSpec,
+    /// Folder where relative paths start; none for an embedded scenario.
+    pub folder: Option<PathBuf>,
+    /// The section, for places.
+    node: Node,
+}
+
+impl Requests {
+    /// Reads `[workload]`, of which `load` and `rate` were taken out into `axis`.
+    pub fn read(node: &Node, axis: Option<&Axis>, doc: &Document) -> Result<Requests, InputErrors> {
+        let mut spec: WorkloadSpec = from_tree(node, "workload", &doc.sources)?;
+        match axis {
+            // With `duration`, one rate says how many requests there are; `load` is only checked for contradictions.
+            Some(Axis::Rates(rates)) if rates.len() == 1 => spec.rate = rates.first().copied(),
+            Some(Axis::Loads(loads)) => spec.load = Some(Loads(loads.clone())),
+            _ => {}
+        }
+        let problems = spec.check();
+        if !problems.is_empty() {
+            return Err(InputErrors(
+                problems.into_iter().map(|e| place(e, &doc.workload, &doc.sources)).collect(),
+            ));
+        }
+        Ok(Requests { spec, folder: doc.folder.clone(), node: doc.workload.clone() })
+    }
+
+    /// Reads the files it needs.
+    pub fn open(&self, sources: &Sources) -> Result<OpenWorkload<'_>, InputErrors> {
+        self.spec.open(self.folder.as_deref()).map_err(|errors| {
+            InputErrors(errors.0.into_iter().map(|e| place(e, &self.node, sources)).collect())
+        })
+    }
+
+    /// Where the requests come from, as one line.
+    pub fn describe(&self) -> String {
+        match (&self.spec.recipe, &self.spec.trace) {
+            (Some(recipe), _) => format!("recipe {recipe}"),
+            (_, Some(trace)) => format!("trace {}", trace.display()),
+            _ => "synthetic".to_owned(),
+        }
+    }
+}
+
+/// Gives a problem that is only named `workload.key`, or an unknown recipe, its place in the scenario.
+fn place(error: InputError, node: &Node, sources: &Sources) -> InputError {
+    if error.source.is_some() {
+        return error;
+    }
+    let named = from_here(error.place.as_deref().unwrap_or_default());
+    let span = if let Some(key) = named.strip_prefix("workload.") {
+        node.value_span(key)
+    } else if named == "workload" {
+        node.span.clone()
+    } else if error.message.starts_with("unknown workload recipe") {
+        node.value_span("recipe")
+    } else if !ends_in_position(&named) && node.get("trace").is_some() {
+        // A problem of a whole file is shown where the scenario names the file.
+        let message = format!("trace `{named}`: {}", error.message);
+        return sources.error(node.value_span("trace"), message, error.help);
+    } else {
+        return InputError { place: Some(named), ..error };
+    };
+    let message = if named.starts_with("workload.") && !error.message.contains('`') {
+        format!("`{named}`: {}", error.message)
+    } else {
+        error.message
+    };
+    sources.error(span, message, error.help)
+}
+
+/// A path as seen from the current folder, where it lies below it: shorter, and the same on every machine.
+fn from_here(place: &str) -> String {
+    let here = std::env::current_dir().ok();
+    let below = here.and_then(|here| Path::new(place).strip_prefix(here).ok().map(Path::to_path_buf));
+    below.map_or_else(|| place.to_owned(), |path| path.display().to_string())
+}
+
+/// Whether a place already says line and column.
+fn ends_in_position(place: &str) -> bool {
+    let mut parts = place.rsplit(':');
+    let number = |p: Option<&str>| p.is_some_and(|p| !p.is_empty() && p.bytes().all(|b| b.is_ascii_digit()));
+    number(parts.next()) && number(parts.next())
+}
+
+/// The same requests at another mean rate.
+pub fn at_rate(trace: &Trace, rate: RequestRate) -> Result<Trace, InputErrors> {
+    Ok(rescale_to_rate(trace, rate)?)
+}

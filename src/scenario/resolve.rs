@@ -1,0 +1,411 @@
+//! From the merged layers of one system to what the engine simulates.
+
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::catalog::{self, Shelf};
+use crate::cost::{CostSpec, Datasheet, EngineProfile, Roofline, StepCost};
+use crate::diagnostic::{InputError, InputErrors, Node, Source, Sources, from_tree, is_missing_field};
+use crate::engine::config::{ClusterConfig, FrontEnd, KvConfig, ReplicaConfig, ReserveRule};
+use crate::hardware::{Accelerator, BatchClass};
+use crate::model::Model;
+use crate::policy::scheduler::SchedulerConfig;
+
+use super::document::Document;
+use super::kv;
+use super::plan::{Setting, SystemPlan};
+use super::schema::{Backend, KvOptions, PreemptionOptions, PrefixCache, SystemOptions};
+
+/// Schedulers whose budget and batch an engine profile has defaults for.
+const BUDGETED: [&str; 4] = ["unified", "chunked", "prefill-first", "clairvoyant"];
+
+/// Resolves the system called `name`; `place` is where the scenario names it.
+pub fn system(doc: &mut Document, name: &str, place: Range<usize>) -> Result<SystemPlan, InputErrors> {
+    let mut node = doc.system(name, place.clone())?;
+    let mut errors = InputErrors::default();
+    let parts = errors.note(Parts::load(doc, &mut node, &place));
+    if let Some(parts) = &parts {
+        engine_limits(&mut node, parts, &mut doc.sources);
+    }
+    let path = format!("systems.{name}");
+    let options = from_tree::<SystemOptions>(&node, &path, &doc.sources).map_err(|mut found| {
+        // What is missing was reported by `Parts`, at the place where the scenario can say it.
+        let reported = parts.is_none();
+        found.0.retain(|e| !(reported && is_missing_field(&e.message)));
+        found
+    });
+    let (Some(options), Some(parts)) = (errors.note(options), parts) else { return Err(errors) };
+    Builder { name, node: &node, options, sources: &doc.sources, errors, settings: Vec::new() }.build(parts)
+}
+
+/// The data files a system names.
+struct Parts {
+    accelerator: Accelerator,
+    model: Model,
+    engine: EngineProfile,
+    engine_source: Source,
+}
+
+impl Parts {
+    fn load(doc: &mut Document, node: &mut Node, place: &Range<usize>) -> Result<Parts, InputErrors> {
+        let mut errors = InputErrors::default();
+        let beside = doc.folder.clone();
+        let beside = beside.as_deref();
+        let mut named = |node: &Node, key: &str, shelf: Shelf| -> Option<(String, Source)> {
+            let value = node.get(key);
+            let Some(text) = value.and_then(Node::as_str) else {
+                // A wrong type is reported by the strict reader; only absence is a problem of its own.
+                if value.is_none() {
+                    let help = format!(
+                        "add `{key} = \"…\"` to `[deployment]`; `windtunnel list {}` shows all",
+                        list_name(shelf)
+                    );
+                    errors.0.push(doc.sources.error(
+                        place.clone(),
+                        format!("no {} is given", shelf.noun()),
+                        help,
+                    ));
+                }
+                return None;
+            };
+            let found = find(shelf, text, beside, node.value_span(key), &doc.sources);
+            errors.note(found).map(|source| (text.to_owned(), source))
+        };
+        let accelerator = named(node, "accelerator", Shelf::Accelerators);
+        let model = named(node, "model", Shelf::Models);
+        let accelerator = accelerator.and_then(|(name, _)| errors.note(Accelerator::load(&name, beside)));
+        let model = model.and_then(|(name, _)| errors.note(Model::load(&name, beside)));
+        let (Some(accelerator), Some(model)) = (accelerator, model) else { return Err(errors) };
+        if node.get("engine").is_none() {
+            let source = catalog::find(Shelf::Accelerators, &accelerator.name, beside)?;
+            let file = doc.sources.parse(&source, "accelerator")?;
+            if let (Some(value), Some(entries)) = (file.get("default-engine"), node.entries_mut()) {
+                entries.insert("engine".to_owned(), (file.key_span("default-engine"), value.clone()));
+            }
+        }
+        let Some(name) = node.get("engine").and_then(Node::as_str) else { return Err(errors) };
+        let at = node.value_span("engine");
+        let engine_source = find(Shelf::Engines, name, beside, at.clone(), &doc.sources)?;
+        let engine = EngineProfile::load(name, beside)?;
+        if let Err(found) = engine.for_simulation() {
+            let placed = |e: InputError| {
+                doc.sources.error(at.clone(), format!("engine `{name}` {}", e.message), e.help)
+            };
+            return Err(InputErrors(found.0.into_iter().map(placed).collect()));
+        }
+        errors.or(Parts { accelerator, model, engine, engine_source })
+    }
+}
+
+/// How the `list` command calls a shelf.
+fn list_name(shelf: Shelf) -> &'static str {
+    match shelf {
+        Shelf::Accelerators => "accelerators",
+        Shelf::Models => "models",
+        Shelf::Engines => "engines",
+        Shelf::Systems => "systems",
+        _ => "scenarios",
+    }
+}
+
+/// Looks a name up; an unknown one is reported where it is written.
+fn find(
+    shelf: Shelf,
+    name: &str,
+    beside: Option<&Path>,
+    place: Range<usize>,
+    sources: &Sources,
+) -> Result<Source, InputError> {
+    catalog::find(shelf, name, beside).map_err(|e| sources.error(place, e.message, e.help))
+}
+
+/// Fills `token-budget` and `max-sequences` from the engine profile where no layer says them.
+fn engine_limits(node: &mut Node, parts: &Parts, sources: &mut Sources) {
+    let Ok(profile) = sources.parse(&parts.engine_source, "engine profile") else { return };
+    let class = match parts.accelerator.batch_class {
+        BatchClass::Large => "limits.large",
+        BatchClass::Small => "limits.small",
+    };
+    let Some(limits) = profile.get(class).and_then(Node::entries) else { return };
+    let tables = node.entries_mut().and_then(|entries| entries.get_mut("scheduler"));
+    let Some(tables) = tables.and_then(|(_, scheduler)| scheduler.entries_mut()) else { return };
+    for key in BUDGETED {
+        let Some(parameters) = tables.get_mut(key).and_then(|(_, table)| table.entries_mut()) else {
+            continue;
+        };
+        for (name, value) in limits {
+            parameters.entry(name.clone()).or_insert_with(|| value.clone());
+        }
+    }
+}
+
+struct Builder<'a> {
+    name: &'a str,
+    node: &'a Node,
+    options: SystemOptions,
+    sources: &'a Sources,
+    errors: InputErrors,
+    settings: Vec<Setting>,
+}
+
+impl Builder<'_> {
+    fn build(mut self, parts: Parts) -> Result<SystemPlan, InputErrors> {
+        self.check_counts();
+        self.check_conflicts();
+        let model_limit = parts.model.max_model_len;
+        let max_model_len = self.context_limit(&parts.model);
+        let spec = self.cost_spec(parts);
+        let checked = spec.check();
+        if let Err(errors) = &checked {
+            for e in &errors.0 {
+                let place = e.place.clone().unwrap_or_default();
+                self.refuse(&place, e.message.clone(), e.help.clone());
+            }
+        }
+        if !self.errors.0.is_empty() {
+            return Err(self.errors);
+        }
+        self.collect_settings();
+        if self.options.max_model_len.is_none() {
+            self.computed(
+                "max-model-len",
+                model_limit.to_string(),
+                format!("model `{}`", self.options.model),
+            );
+        }
+        let Some(kv) = self.kv(&spec, max_model_len) else { return Err(self.errors) };
+        let cost = build_cost(&spec, self.options.backend)?;
+        let replica = ReplicaConfig {
+            scheduler: self.options.scheduler.clone(),
+            kv,
+            max_model_len,
+            late_stop: self.late_stop(&spec),
+        };
+        self.computed(
+            "late-stop",
+            replica.late_stop.to_string(),
+            "engine profile, scheduler and stages".to_owned(),
+        );
+        let o = &self.options;
+        let cluster = ClusterConfig {
+            replica,
+            replicas: o.replicas,
+            router: o.router.clone(),
+            front_end: FrontEnd {
+                per_request: o.front_end.per_request,
+                per_prompt_token: o.front_end.per_prompt_token,
+                per_streamed_token: o.front_end.per_streamed_token,
+                workers: o.front_end.workers,
+            },
+        };
+        let oracle = knows_lengths(&o.scheduler, &o.kv);
+        let gpus = u32::from(o.replicas) * o.parallel.tp * o.parallel.pp;
+        self.settings.sort_by(|a, b| a.path.cmp(&b.path));
+        let (settings, paper) = (self.settings, o.paper.clone());
+        let name = self.name.to_owned();
+        Ok(SystemPlan { name, paper, options: self.options, cluster, cost, spec, gpus, oracle, settings })
+    }
+
+    /// A problem at the value of `path`.
+    fn refuse(&mut self, path: &str, message: String, help: impl Into<String>) {
+        let span = self.node.value_span(path);
+        let message = format!("`{path}`: {message}");
+        self.errors.0.push(self.sources.error(span, message, help));
+    }
+
+    fn at_least_one(&mut self, path: &str, value: u32) {
+        if value == 0 {
+            self.refuse(path, "must be at least 1".to_owned(), "write a whole number from 1 up");
+        }
+    }
+
+    fn check_counts(&mut self) {
+        let o = self.options.clone();
+        self.at_least_one("replicas", u32::from(o.replicas));
+        self.at_least_one("front-end.workers", u32::from(o.front_end.workers));
+        if let Err((key, message, help)) = o.scheduler.validate() {
+            let path = format!("scheduler.{}.{key}", o.scheduler.key());
+            let span = self.node.value_span(&path);
+            self.errors.0.push(self.sources.error(span, message, help));
+        }
+        if let KvOptions::Reserve(r) = o.kv {
+            self.at_least_one("kv.reserve.block", r.block);
+        }
+        if let KvOptions::Paged(p) = o.kv {
+            self.at_least_one("kv.paged.block", p.block);
+            if !(0.0..1.0).contains(&p.watermark) {
+                let message = format!("{} is not a share of the blocks", p.watermark);
+                self.refuse(
+                    "kv.paged.watermark",
+                    message,
+                    "write a number from 0 up to, but not including, 1",
+                );
+            }
+        }
+        if let Some(u) = o.gpu_memory_utilization
+            && !(u > 0.0 && u <= 1.0)
+        {
+            self.refuse(
+                "gpu-memory-utilization",
+                format!("{u} is not a share"),
+                "write a number above 0, at most 1",
+            );
+        }
+    }
+
+    /// Pairs of values that contradict each other; both are named with their places.
+    fn check_conflicts(&mut self) {
+        let o = self.options.clone();
+        let both = |a: &str, b: &str| self.node.get(a).is_some() && self.node.get(b).is_some();
+        if both("kv-blocks", "gpu-memory-utilization") {
+            let other = self.other("gpu-memory-utilization");
+            let message =
+                format!("`kv-blocks` and `gpu-memory-utilization` ({other}) both set the KV memory");
+            self.conflict("kv-blocks", message, "remove one of the two");
+        }
+        if o.prefix_cache == PrefixCache::Blocks && matches!(o.kv, KvOptions::Reserve(_)) {
+            let other = self.other("kv.reserve");
+            let message =
+                format!("`prefix-cache = \"blocks\"` needs paged KV, but `kv.reserve` is set ({other})");
+            self.conflict("prefix-cache", message, "use `kv.paged`, or `prefix-cache = \"none\"`");
+        }
+        let swaps = matches!(o.kv, KvOptions::Paged(p) if p.preemption == PreemptionOptions::Swap);
+        if swaps && matches!(o.scheduler, SchedulerConfig::Unified(_)) {
+            let other = self.other("scheduler.unified");
+            let message = format!(
+                "`preemption = \"swap\"`, but `scheduler.unified` ({other}) only recomputes its victims"
+            );
+            let help = "write `preemption = \"recompute\"`, or use `scheduler.prefill-first`";
+            self.conflict("kv.paged.preemption", message, help);
+        }
+    }
+
+    fn conflict(&mut self, path: &str, message: String, help: &str) {
+        let span = self.node.value_span(path);
+        self.errors.0.push(self.sources.error(span, message, help));
+    }
+
+    /// Where the other value of a conflict stands.
+    fn other(&self, path: &str) -> String {
+        self.sources.origin(&self.node.key_span(path))
+    }
+
+    fn context_limit(&mut self, model: &Model) -> u32 {
+        let Some(limit) = self.options.max_model_len else { return model.max_model_len };
+        if limit > model.max_model_len {
+            let message =
+                format!("{limit} tokens, but model `{}` serves {}", model.name, model.max_model_len);
+            let help =
+                format!("write at most {}, or choose a model with a longer context", model.max_model_len);
+            self.refuse("max-model-len", message, help);
+        } else if limit < 2 {
+            let message = format!("{limit} leaves no room for one prompt token and one answer token");
+            self.refuse("max-model-len", message, "write at least 2");
+        }
+        limit
+    }
+
+    fn cost_spec(&mut self, parts: Parts) -> CostSpec {
+        let o = &self.options;
+        let mut spec = CostSpec::new(parts.accelerator, parts.model, parts.engine);
+        spec.tensor_parallel = o.parallel.tp;
+        spec.kv_block = match o.kv {
+            KvOptions::Paged(p) => p.block,
+            KvOptions::Reserve(r) => r.block,
+        };
+        match u8::try_from(o.parallel.pp) {
+            Ok(stages) => spec.pipeline = stages,
+            Err(_) => {
+                let message = format!("{} stages are more than 255", o.parallel.pp);
+                self.refuse(
+                    "parallel.pp",
+                    message,
+                    "write a number of stages from 1 to the layers of the model",
+                );
+            }
+        }
+        spec
+    }
+
+    fn kv(&mut self, spec: &CostSpec, max_model_len: u32) -> Option<KvConfig> {
+        let capacity = match self.options.kv_blocks {
+            Some(blocks) => kv::Capacity { blocks, reason: None },
+            None => match kv::computed(spec, &self.options) {
+                Ok(capacity) => capacity,
+                Err(errors) => {
+                    let span = self.node.value_span("model");
+                    for e in errors.0 {
+                        let place = e.place.unwrap_or_default();
+                        let message = format!("{place}: {}", e.message);
+                        self.errors.0.push(self.sources.error(span.clone(), message, e.help));
+                    }
+                    return None;
+                }
+            },
+        };
+        if let Some(reason) = &capacity.reason {
+            self.computed("kv-blocks", capacity.blocks.to_string(), reason.clone());
+        }
+        let config = kv::config(&self.options, spec, capacity.blocks);
+        let key = if self.options.kv_blocks.is_some() { "kv-blocks" } else { "model" };
+        let replica = ReplicaConfig {
+            scheduler: self.options.scheduler.clone(),
+            kv: config,
+            max_model_len,
+            late_stop: false,
+        };
+        if config.blocks == 0 || replica.effective_limit() < 2 {
+            let message = format!(
+                "KV memory of {} usable blocks of {} tokens holds no request at all",
+                config.blocks, config.block
+            );
+            let span = self.node.value_span(key);
+            let help = "raise `kv-blocks` or `gpu-memory-utilization`, use more accelerators (`parallel.tp`) or a smaller model";
+            self.errors.0.push(self.sources.error(span, message, help));
+            return None;
+        }
+        self.computed(
+            "kv.usable-blocks",
+            config.blocks.to_string(),
+            "kv-blocks less reserved blocks".to_owned(),
+        );
+        let limit = replica.effective_limit();
+        self.computed("kv.longest-context", limit.to_string(), "min(max-model-len, usable KV)".to_owned());
+        Some(config)
+    }
+
+    /// A stop is seen late by overlapped engines with one stage; bounds and static batches have no such step.
+    fn late_stop(&self, spec: &CostSpec) -> bool {
+        let policy =
+            !matches!(self.options.scheduler, SchedulerConfig::Static(_) | SchedulerConfig::Ideal(_));
+        let real = self.options.backend == Backend::Roofline;
+        spec.engine.late_stop && policy && real && self.options.parallel.pp == 1
+    }
+
+    fn collect_settings(&mut self) {
+        for (path, leaf) in self.node.leaves() {
+            let origin = self.sources.origin(&leaf.span);
+            self.settings.push(Setting { path, value: leaf.to_string(), origin });
+        }
+    }
+
+    fn computed(&mut self, path: &str, value: String, reason: String) {
+        self.settings.push(Setting { path: path.to_owned(), value, origin: format!("computed: {reason}") });
+    }
+}
+
+/// The cost model of one replica.
+fn build_cost(spec: &CostSpec, backend: Backend) -> Result<Arc<dyn StepCost>, InputErrors> {
+    Ok(match backend {
+        Backend::Roofline => Arc::new(Roofline::new(spec)?),
+        Backend::Datasheet => Arc::new(Datasheet::new(spec)?),
+    })
+}
+
+/// Whether a system uses what no real system knows.
+fn knows_lengths(scheduler: &SchedulerConfig, kv: &KvOptions) -> bool {
+    let reserve =
+        matches!(kv, KvOptions::Reserve(r) if matches!(r.rule, ReserveRule::Exact | ReserveRule::Pow2));
+    scheduler.knows_lengths() || reserve
+}

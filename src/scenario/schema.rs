@@ -1,0 +1,299 @@
+//! What a scenario says, section by section, as strict types. Keys are kebab-case, quantities are text with a unit,
+//! mechanisms are externally tagged (`scheduler.chunked = { … }`), so that every error has an exact place.
+
+use serde::{Deserialize, Serialize};
+
+use crate::engine::config::ReserveRule;
+use crate::metrics::slo::Slo;
+use crate::policy::router::RouterConfig;
+use crate::policy::scheduler::SchedulerConfig;
+use crate::units::{Bytes, SimDuration};
+
+/// Tables that hold exactly one entry, the mechanism: another mechanism in an upper layer replaces the whole entry.
+pub const TAGGED: [&str; 3] = ["scheduler", "kv", "router"];
+
+/// Keys of `[systems]` that are not variants.
+pub const RESERVED: [&str; 2] = ["reference", "compare"];
+
+/// The scalar keys at the top of a scenario.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Head {
+    /// The question the study answers.
+    pub title: String,
+    /// How many seeds every point is run with: 1, 2 … up to this number.
+    pub seeds: u32,
+    /// About how many instants of the deployment's state each run samples for `timeline/`.
+    pub timeline_samples: u32,
+    /// Left for the section parsers; named here so that a typo of a section gets a suggestion.
+    #[serde(default, rename = "workload")]
+    _workload: Section,
+    #[serde(default, rename = "slo")]
+    _slo: Section,
+    #[serde(default, rename = "deployment")]
+    _deployment: Section,
+    #[serde(default, rename = "systems")]
+    _systems: Section,
+}
+
+/// A section that another type reads.
+#[derive(Clone, Copy, Debug, Default)]
+struct Section;
+
+impl<'de> Deserialize<'de> for Section {
+    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        serde::de::IgnoredAny::deserialize(d).map(|_| Section)
+    }
+}
+
+/// `[slo]`: limits; an absent one always holds.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct SloOptions {
+    /// Per request: time to first token.
+    pub ttft: Option<SimDuration>,
+    /// Per request: mean interval between its tokens.
+    pub tpot: Option<SimDuration>,
+    /// Per request: end to end.
+    pub e2e: Option<SimDuration>,
+    /// Per request: its longest gap between tokens.
+    pub gap_max: Option<SimDuration>,
+    /// Per run: 99th percentile of all gaps.
+    pub gap_p99: Option<SimDuration>,
+    /// Whether a request must meet all its limits at once (default), or each limit is judged apart.
+    pub joint: Option<bool>,
+    /// Share of requests that must meet the limits where a capacity is searched, in (0, 1]; default 0.9.
+    pub attainment: Option<f64>,
+}
+
+impl SloOptions {
+    /// The limits as the metrics take them.
+    pub fn limits(&self) -> Slo {
+        Slo {
+            ttft: self.ttft,
+            tpot: self.tpot,
+            e2e: self.e2e,
+            gap_max: self.gap_max,
+            gap_p99: self.gap_p99,
+            joint: self.joint.unwrap_or(true),
+        }
+    }
+}
+
+/// `[systems]` without its variants.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct SystemsOptions {
+    /// The system that `load` and the ratios refer to.
+    pub reference: String,
+    /// The systems that are run, in the order of the tables.
+    pub compare: Vec<String>,
+}
+
+/// Where a system was published.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Paper {
+    /// Title.
+    pub title: String,
+    /// Venue and year.
+    pub venue: String,
+    /// Where to read it.
+    pub url: String,
+    /// Row of the catalogue of published systems.
+    pub row: String,
+}
+
+/// Ranks of one replica.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Parallel {
+    /// Tensor parallel ranks.
+    #[serde(default = "one")]
+    pub tp: u32,
+    /// Pipeline stages.
+    #[serde(default = "one")]
+    pub pp: u32,
+}
+
+fn one() -> u32 {
+    1
+}
+
+/// The server before the router; every time defaults to none.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct FrontEndOptions {
+    /// Service time per request.
+    pub per_request: SimDuration,
+    /// Service time per prompt token.
+    pub per_prompt_token: SimDuration,
+    /// Delay of each streamed token.
+    pub per_streamed_token: SimDuration,
+    /// Parallel workers.
+    pub workers: u16,
+}
+
+impl Default for FrontEndOptions {
+    fn default() -> Self {
+        FrontEndOptions {
+            per_request: SimDuration::ZERO,
+            per_prompt_token: SimDuration::ZERO,
+            per_streamed_token: SimDuration::ZERO,
+            workers: 1,
+        }
+    }
+}
+
+/// How KV memory is handed out.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum KvOptions {
+    /// Blocks on demand.
+    Paged(Paged),
+    /// Everything a request may ever need, at admission.
+    Reserve(Reserve),
+}
+
+/// What becomes of a victim's KV.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PreemptionOptions {
+    /// Dropped and computed again.
+    Recompute,
+    /// Moved to host memory while `swap-space` lasts.
+    Swap,
+}
+
+/// Parameters of `kv.paged`.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Paged {
+    /// Tokens per block.
+    pub block: u32,
+    /// Share of the blocks that admission leaves free, in [0, 1).
+    pub watermark: f64,
+    /// What becomes of a victim.
+    pub preemption: PreemptionOptions,
+    /// Host memory per accelerator for swapped blocks.
+    pub swap_space: Bytes,
+    /// Blocks of the pool that no request ever gets (vLLM V1's null block).
+    pub reserved_blocks: u32,
+}
+
+impl Default for Paged {
+    fn default() -> Self {
+        Paged {
+            block: 16,
+            watermark: 0.0,
+            preemption: PreemptionOptions::Recompute,
+            swap_space: Bytes(4.0 * 1_073_741_824.0),
+            reserved_blocks: 0,
+        }
+    }
+}
+
+/// Parameters of `kv.reserve`.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Reserve {
+    /// How much is reserved.
+    pub rule: ReserveRule,
+    /// Tokens per block; 1: slots.
+    #[serde(default = "one")]
+    pub block: u32,
+}
+
+/// Whether prompts may reuse KV of earlier ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PrefixCache {
+    /// Never.
+    None,
+    /// Full blocks by hash chain.
+    Blocks,
+}
+
+/// What a step costs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Backend {
+    /// The fitted model of the accelerator and the engine.
+    Roofline,
+    /// The datasheet bound: no real system is faster.
+    Datasheet,
+}
+
+/// One system with all its layers merged.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct SystemOptions {
+    /// Where it was published.
+    pub paper: Option<Paper>,
+    /// What the preset leaves out, in a sentence.
+    pub note: Option<String>,
+    /// Architecture served.
+    pub model: String,
+    /// Accelerator type.
+    pub accelerator: String,
+    /// Engine profile.
+    pub engine: String,
+    /// Equal replicas.
+    pub replicas: u16,
+    /// Ranks of each replica.
+    pub parallel: Parallel,
+    /// Which replica gets a request.
+    pub router: RouterConfig,
+    /// What stands before the router.
+    pub front_end: FrontEndOptions,
+    /// Batch formation.
+    pub scheduler: SchedulerConfig,
+    /// KV memory.
+    pub kv: KvOptions,
+    /// Prefix reuse.
+    pub prefix_cache: PrefixCache,
+    /// Blocks per replica; else computed from the memory.
+    pub kv_blocks: Option<u32>,
+    /// Longest context served; else the model's.
+    pub max_model_len: Option<u32>,
+    /// Share of the visible memory the engine takes; else the engine's.
+    pub gpu_memory_utilization: Option<f64>,
+    /// What a step costs.
+    pub backend: Backend,
+}
+
+/// `[deployment]`: read on its own so that its problems are named by its own path.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[expect(dead_code, reason = "only its types matter: the values are merged as a tree")]
+pub struct DeploymentOptions {
+    model: Option<String>,
+    accelerator: Option<String>,
+    engine: Option<String>,
+    replicas: Option<u16>,
+    parallel: Option<Parallel>,
+    router: Option<RouterConfig>,
+    front_end: Option<FrontEndOptions>,
+    kv_blocks: Option<u32>,
+    max_model_len: Option<u32>,
+    gpu_memory_utilization: Option<f64>,
+    backend: Option<Backend>,
+}
+
+/// Keys of a system that `[deployment]` may set for all systems.
+pub const DEPLOYMENT_KEYS: [&str; 11] = [
+    "model",
+    "accelerator",
+    "engine",
+    "replicas",
+    "parallel",
+    "router",
+    "front-end",
+    "kv-blocks",
+    "max-model-len",
+    "gpu-memory-utilization",
+    "backend",
+];
+
+/// Keys of a system that only presets and variants may set.
+pub const SYSTEM_KEYS: [&str; 5] = ["scheduler", "kv", "prefix-cache", "paper", "note"];

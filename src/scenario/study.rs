@@ -1,0 +1,288 @@
+//! From a document to a study: the systems, the limits, the axis; all problems of the scenario in one go.
+
+use std::ops::Range;
+
+use crate::diagnostic::{InputError, InputErrors, Node, Sources, Value, from_tree};
+use crate::workload::RequestRate;
+
+use super::document::{Document, Target};
+use super::plan::{Axis, Setting, StudyPlan, SystemPlan};
+use super::requests::Requests;
+use super::resolve;
+use super::schema::{SloOptions, SystemsOptions};
+
+/// Most seeds of one point.
+const SEEDS_MAX: u32 = 1_000;
+/// Largest load: beyond ten times its capacity nothing is learned about a system.
+const LOAD_MAX: f64 = 10.0;
+/// Share of requests that must meet their limits where the scenario does not say.
+const ATTAINMENT: f64 = 0.9;
+
+/// What the command line adds to a scenario.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Flags {
+    /// `--set path=value`, in order.
+    pub sets: Vec<String>,
+    /// `--seeds N`.
+    pub seeds: Option<u32>,
+}
+
+impl StudyPlan {
+    /// Reads and resolves a scenario.
+    pub fn resolve(target: &Target, flags: &Flags) -> Result<StudyPlan, InputErrors> {
+        let mut sets = flags.sets.clone();
+        sets.extend(flags.seeds.map(|n| format!("seeds={n}")));
+        let (mut doc, mut errors) = Document::read(target, &sets)?;
+        let seeds = doc.head.seeds;
+        if seeds == 0 || seeds > SEEDS_MAX {
+            let message = format!("`seeds`: {seeds} is not a number of seeds");
+            errors.0.push(doc.sources.error(
+                doc.seeds_place.clone(),
+                message,
+                format!("write 1 to {SEEDS_MAX}"),
+            ));
+        }
+        let slo = errors.note(read_slo(&doc));
+        let mut workload_node = doc.workload.clone();
+        let axis = errors.note(read_axis(&mut workload_node, &doc.sources));
+        let systems = read_systems(&mut doc, &mut errors);
+        let reference = read_reference(&doc, &mut errors);
+        let workload = if workload_node.entries().is_some() {
+            errors.note(Requests::read(&workload_node, axis.as_ref(), &doc))
+        } else {
+            None
+        };
+        dedupe(&mut errors);
+        let warnings = unused_variants(&doc);
+        let settings = study_settings(&doc);
+        match (slo, axis, workload, reference) {
+            (Some(slo), Some(axis), Some(workload), Some(reference)) => errors.or(StudyPlan {
+                name: doc.name,
+                title: doc.head.title,
+                folder: doc.folder,
+                seeds,
+                timeline_samples: doc.head.timeline_samples,
+                slo: slo.limits(),
+                attainment: slo.attainment.unwrap_or(ATTAINMENT),
+                workload,
+                axis,
+                systems,
+                reference,
+                settings,
+                sources: doc.sources,
+                warnings,
+            }),
+            _ => Err(errors),
+        }
+    }
+}
+
+/// The systems of `compare`, in order.
+fn read_systems(doc: &mut Document, errors: &mut InputErrors) -> Vec<SystemPlan> {
+    let place = doc.systems_node.value_span("compare");
+    let items: Vec<Range<usize>> = match doc.systems_node.get("compare").map(|node| &node.value) {
+        Some(Value::Array(items)) => items.iter().map(|node| node.span.clone()).collect(),
+        _ => Vec::new(),
+    };
+    let Some(names) = doc.systems.as_ref().map(|s| s.compare.clone()) else { return Vec::new() };
+    if names.is_empty() {
+        let help = "name at least one system, such as `compare = [\"vllm-v1\", \"orca\"]`";
+        errors.0.push(doc.sources.error(place.clone(), "`systems.compare` is empty", help));
+    }
+    let mut systems = Vec::new();
+    for (i, name) in names.iter().enumerate() {
+        let at = items.get(i).cloned().unwrap_or_else(|| place.clone());
+        if names[..i].contains(name) {
+            let message = format!("`systems.compare` names `{name}` twice");
+            errors.0.push(doc.sources.error(at, message, "remove one of the two"));
+            continue;
+        }
+        if let Some(system) = errors.note(resolve::system(doc, name, at)) {
+            systems.push(system);
+        }
+    }
+    systems
+}
+
+/// The position of `reference` in `compare`.
+fn read_reference(doc: &Document, errors: &mut InputErrors) -> Option<usize> {
+    let SystemsOptions { reference, compare } = doc.systems.as_ref()?;
+    let position = compare.iter().position(|name| name == reference);
+    if position.is_none() && !compare.is_empty() {
+        let compare = compare.join(", ");
+        let message = format!("`systems.reference`: `{reference}` is not in `compare` ({compare})");
+        let help = "add it to `compare`, or choose one of those as the reference";
+        errors.0.push(doc.sources.error(doc.systems_node.value_span("reference"), message, help));
+    }
+    position
+}
+
+fn read_slo(doc: &Document) -> Result<SloOptions, InputErrors> {
+    if doc.slo.entries().is_none() {
+        return Ok(SloOptions::default());
+    }
+    let slo: SloOptions = from_tree(&doc.slo, "slo", &doc.sources)?;
+    let mut errors = InputErrors::default();
+    let limits = [
+        ("ttft", slo.ttft),
+        ("tpot", slo.tpot),
+        ("e2e", slo.e2e),
+        ("gap-max", slo.gap_max),
+        ("gap-p99", slo.gap_p99),
+    ];
+    for (key, limit) in limits {
+        if limit.is_some_and(|d| d.as_ps() == 0) {
+            let message = format!("`slo.{key}`: no request can meet a limit of zero");
+            errors.0.push(doc.sources.error(
+                doc.slo.value_span(key),
+                message,
+                "write a duration, such as `\"1 s\"`",
+            ));
+        }
+    }
+    if let (Some(ttft), Some(e2e)) = (slo.ttft, slo.e2e)
+        && ttft > e2e
+    {
+        let place = doc.sources.origin(&doc.slo.value_span("e2e"));
+        let message = format!("`slo.ttft` of {ttft} is longer than `slo.e2e` of {e2e} ({place})");
+        errors.0.push(doc.sources.error(
+            doc.slo.value_span("ttft"),
+            message,
+            "a first token comes before the last",
+        ));
+    }
+    if let Some(share) = slo.attainment
+        && !(share > 0.0 && share <= 1.0)
+    {
+        let message = format!("`slo.attainment`: {share} is not a share of the requests");
+        let span = doc.slo.value_span("attainment");
+        errors.0.push(doc.sources.error(span, message, "write a number above 0, at most 1, such as `0.9`"));
+    }
+    errors.or(slo)
+}
+
+/// Takes `load` and `rate` out of `[workload]`.
+fn read_axis(workload: &mut Node, sources: &Sources) -> Result<Axis, InputErrors> {
+    let (load, rate) = (workload.take("load"), workload.take("rate"));
+    match (load, rate) {
+        (None, None) => Ok(Axis::Natural),
+        (Some((key, _)), Some((other, _))) => {
+            let other = sources.origin(&other);
+            let message = format!("`workload.load` and `workload.rate` ({other}) both set the arrival rate");
+            Err(sources.error(key, message, "remove one of the two").into())
+        }
+        (Some((_, node)), None) => {
+            let loads = list::<f64>(&node, "workload.load", sources)?;
+            let valid = |&load: &f64| load > 0.0 && load <= LOAD_MAX;
+            check_points(
+                &node,
+                &loads,
+                valid,
+                "load",
+                "write shares of the capacity, such as `[0.5, 0.8]`",
+                sources,
+            )?;
+            Ok(Axis::Loads(loads))
+        }
+        (None, Some((_, node))) => {
+            let rates = list::<RequestRate>(&node, "workload.rate", sources)?;
+            check_points(
+                &node,
+                &rates,
+                |_| true,
+                "rate",
+                "write rates, such as `[\"2 req/s\", \"4 req/s\"]`",
+                sources,
+            )?;
+            Ok(Axis::Rates(rates))
+        }
+    }
+}
+
+/// One value or a list of them.
+fn list<T: serde::de::DeserializeOwned>(
+    node: &Node,
+    path: &str,
+    sources: &Sources,
+) -> Result<Vec<T>, InputErrors> {
+    match &node.value {
+        Value::Array(_) => from_tree(node, path, sources),
+        _ => from_tree(node, path, sources).map(|value| vec![value]),
+    }
+}
+
+/// Points must be there, in range, and different.
+fn check_points<T: PartialEq + std::fmt::Debug>(
+    node: &Node,
+    values: &[T],
+    valid: impl Fn(&T) -> bool,
+    key: &str,
+    help: &str,
+    sources: &Sources,
+) -> Result<(), InputErrors> {
+    let mut errors = InputErrors::default();
+    let place = |i: usize| match &node.value {
+        Value::Array(items) => items.get(i).map_or(node.span.clone(), |item| item.span.clone()),
+        _ => node.span.clone(),
+    };
+    if values.is_empty() {
+        errors.0.push(sources.error(node.span.clone(), format!("`workload.{key}` is an empty list"), help));
+    }
+    for (i, value) in values.iter().enumerate() {
+        if !valid(value) {
+            let message = format!("`workload.{key}`: {value:?} is not above 0 and at most {LOAD_MAX}");
+            errors.0.push(sources.error(place(i), message, help));
+        } else if values[..i].contains(value) {
+            let message = format!("`workload.{key}`: {value:?} stands twice");
+            errors.0.push(sources.error(place(i), message, "remove one of the two"));
+        }
+    }
+    errors.or(())
+}
+
+/// One problem per place: a wrong `[deployment]` is found again by every system.
+fn dedupe(errors: &mut InputErrors) {
+    let mut seen: Vec<(Option<Range<usize>>, String, String)> = Vec::new();
+    errors.0.retain(|e: &InputError| {
+        let name = e.source.as_ref().map_or_else(String::new, |s| s.name.to_string());
+        let text = if e.span.is_some() { String::new() } else { e.to_string() };
+        let key = (e.span.clone(), name, text);
+        let new = !seen.contains(&key);
+        seen.push(key);
+        new
+    });
+}
+
+/// Variants that nothing uses are worth a word.
+fn unused_variants(doc: &Document) -> Vec<String> {
+    let base_of = |name: &str| doc.systems_node.get(&format!("{name}.base")).and_then(Node::as_str);
+    let names = doc.variant_names();
+    let compared = |name: &str| doc.systems.as_ref().is_some_and(|s| s.compare.iter().any(|n| n == name));
+    let used = |name: &str| compared(name) || names.iter().any(|n| *n != name && base_of(n) == Some(name));
+    names
+        .iter()
+        .filter(|name| !used(name))
+        .map(|name| format!("system `{name}` is defined but not compared"))
+        .collect()
+}
+
+/// Values of the study itself, for `explain`.
+fn study_settings(doc: &Document) -> Vec<Setting> {
+    let mut settings = Vec::new();
+    for (section, node) in [("workload", &doc.workload), ("slo", &doc.slo), ("systems", &doc.systems_node)] {
+        for (path, leaf) in node.leaves() {
+            let shown = section != "systems" || super::schema::RESERVED.contains(&path.as_str());
+            if shown && !path.is_empty() {
+                let origin = doc.sources.origin(&leaf.span);
+                settings.push(Setting { path: format!("{section}.{path}"), value: leaf.to_string(), origin });
+            }
+        }
+    }
+    let seeds = doc.head.seeds.to_string();
+    settings.push(Setting {
+        path: "seeds".to_owned(),
+        value: seeds,
+        origin: doc.sources.origin(&doc.seeds_place),
+    });
+    settings
+}

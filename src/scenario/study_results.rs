@@ -1,0 +1,91 @@
+//! A study that was carried out, as the report takes it.
+
+use crate::results::{InputFile, Provenance, Study, SystemInfo};
+
+use super::execute::Executed;
+use super::plan::{Setting, StudyPlan, SystemPlan};
+
+impl Executed {
+    /// Hands everything over to the report.
+    pub fn into_study(self, plan: &StudyPlan) -> Study {
+        let provenance = provenance(plan, &self);
+        let reference = &plan.systems[plan.reference];
+        Study {
+            title: plan.title.clone(),
+            scenario_name: plan.name.clone(),
+            scenario_text: plan
+                .sources
+                .all()
+                .next()
+                .map_or_else(String::new, |(source, _)| source.text.to_string()),
+            resolved_plan: resolved_plan(plan, &self),
+            reference: reference.name.clone(),
+            slo: plan.slo,
+            attainment_target: plan.attainment,
+            systems: plan.systems.iter().map(info).collect(),
+            points: self.points,
+            runs: self.runs,
+            failed: Vec::new(),
+            warnings: Vec::new(),
+            provenance,
+        }
+    }
+}
+
+fn info(system: &SystemPlan) -> SystemInfo {
+    let paper =
+        system.paper.as_ref().map_or_else(String::new, |p| format!("{} ({}), {}", p.title, p.venue, p.url));
+    let bound = system.paper.as_ref().is_some_and(|p| p.row == "bound");
+    let notes = system.options.note.clone().unwrap_or_default();
+    SystemInfo { name: system.name.clone(), paper, bound, oracle: system.oracle, notes }
+}
+
+/// Every value with its origin, as text for the manifest.
+fn resolved_plan(plan: &StudyPlan, executed: &Executed) -> String {
+    let line = |prefix: &str, s: &Setting| format!("{prefix}{} = {}  # {}\n", s.path, s.value, s.origin);
+    let mut text: String = plan.settings.iter().map(|s| line("", s)).collect();
+    if let Some(capacity) = executed.capacity_text(plan) {
+        text.push_str(&format!("# {capacity}\n"));
+    }
+    for system in &plan.systems {
+        text.push_str(&format!("\n[{}]\n", system.name));
+        text.extend(system.settings.iter().map(|s| line("", s)));
+    }
+    text
+}
+
+fn provenance(plan: &StudyPlan, executed: &Executed) -> Provenance {
+    let reference = &plan.systems[plan.reference];
+    let spec = &reference.spec;
+    let report = executed.prepared.first().map(|p| p.report.clone()).unwrap_or_default();
+    let hash = report.content_hash.as_ref().map(|h| format!("fnv1a64:{h}"));
+    let inputs = hash.map(|hash| InputFile { name: plan.workload.describe(), hash }).into_iter().collect();
+    Provenance {
+        tool_version: env!("CARGO_PKG_VERSION").to_owned(),
+        model: spec.model.name.clone(),
+        hardware: format!("{} × {}", reference.gpus, spec.accelerator.name),
+        hardware_grade: grade(spec),
+        engine: spec.engine.name.clone(),
+        workload: plan.workload.describe(),
+        seeds: (1..=u64::from(plan.seeds)).collect(),
+        inputs,
+        classes: executed.prepared.first().map(|p| p.trace.classes.clone()).unwrap_or_default(),
+        not_modelled: not_modelled(),
+        rows_skipped: report.rows_bad + report.rows_dropped,
+    }
+}
+
+/// The grade of the accelerator's GEMM constants, in the words of its file.
+fn grade(spec: &crate::cost::CostSpec) -> String {
+    format!("{:?}", spec.accelerator.gemm.grade).to_lowercase()
+}
+
+fn not_modelled() -> Vec<String> {
+    [
+        "Attention of steps that mix prefill and decode is the sum of both: no public data exist for FA3",
+        "Tokenisation, sampling on the host and network time, unless the front end says so",
+        "Failures, retries and clients that give up",
+    ]
+    .map(str::to_owned)
+    .to_vec()
+}
