@@ -1,6 +1,5 @@
 //! Renders a made-up study: `cargo run --example report_page -- FOLDER` writes a result folder and prints its table.
 
-#[expect(clippy::unwrap_used, unused, clippy::expect_used, reason = "a fixture of tests")]
 #[path = "../tests/it/report_fixture.rs"]
 mod fixture;
 
@@ -18,7 +17,10 @@ fn main() -> ExitCode {
         loads: vec![0.4, 0.6, 0.8, 0.95, 1.1],
         ..Default::default()
     };
-    let study = fixture::study(&shape);
+    let mut study = fixture::study(&shape);
+    if std::env::args().nth(2).is_some_and(|a| a == "crowded") {
+        crowd(&mut study);
+    }
     let comparison = Comparison::of(&study);
     let files = report::folder(&study, &comparison, &RunFiles::default());
     let written = commit(&folder, &files);
@@ -34,4 +36,20 @@ fn main() -> ExitCode {
             ExitCode::from(4)
         }
     }
+}
+
+/// Twice as many systems, with long names, no limits: what a large study looks like.
+fn crowd(study: &mut windtunnel::results::Study) {
+    let count = study.systems.len();
+    for i in 0..count {
+        let mut info = study.systems[i].clone();
+        info.name = format!("{}-with-a-very-long-variant-name-512", info.name);
+        study.systems.push(info);
+    }
+    let mut copies = study.runs.clone();
+    for run in &mut copies {
+        run.system += count;
+    }
+    study.runs.extend(copies);
+    study.slo = windtunnel::metrics::Slo::default();
 }

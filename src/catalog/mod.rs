@@ -2,6 +2,10 @@
 //!
 //! The current folder is never searched, because it must not change a result.
 
+mod check;
+
+pub(crate) use check::Check;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

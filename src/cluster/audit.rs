@@ -1,10 +1,8 @@
 //! The invariants that can be checked at every instant (`--audit`; always on in tests). Numbers: docs/invariants.md.
 
-use crate::engine::{Phase, Replica, World};
+use crate::engine::{Phase, Replica, Violation, World};
 use crate::ids::ReplicaId;
 use crate::units::SimTime;
-
-use super::api::Violation;
 
 /// Checks the whole deployment after an instant.
 pub(super) fn instant(world: &World<'_>, replicas: &[Replica], now: SimTime) -> Result<(), Violation> {

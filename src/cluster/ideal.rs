@@ -13,8 +13,8 @@ use crate::metrics::record::{Cause, Rejection};
 use crate::units::{SimDuration, SimTime};
 use crate::workload::Trace;
 
-use super::api::Outcome;
 use super::front_end::Workers;
+use crate::metrics::record::Outcome;
 
 /// Serves every request alone.
 pub(super) fn run(config: &ClusterConfig, cost: &dyn StepCost, trace: &Trace) -> Outcome {

@@ -8,5 +8,7 @@ mod ideal;
 mod run;
 mod sample;
 
-pub use api::{Outcome, RunOptions, StepEvent, StepObserver, Violation};
+pub use crate::engine::{StepEvent, StepObserver, Violation};
+pub use crate::metrics::record::Outcome;
+pub use api::RunOptions;
 pub use run::simulate;

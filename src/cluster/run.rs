@@ -2,7 +2,7 @@
 
 use crate::cost::StepCost;
 use crate::engine::config::ClusterConfig;
-use crate::engine::{Phase, Replica, World};
+use crate::engine::{Phase, Replica, StepObserver, Violation, World};
 use crate::ids::{ReplicaId, RequestId};
 use crate::kernel::EventQueue;
 use crate::metrics::record::{Cause, Rejection, Sample};
@@ -10,11 +10,12 @@ use crate::policy::scheduler::SchedulerConfig;
 use crate::units::SimTime;
 use crate::workload::Trace;
 
-use super::api::{Outcome, RunOptions, StepObserver, Violation};
+use super::api::RunOptions;
 use super::dispatch::Router;
 use super::front_end::Workers;
 use super::ideal;
 use super::sample::Sampler;
+use crate::metrics::record::Outcome;
 
 /// What happens at an instant. The order of the variants is the order inside an instant (docs/semantics.md §1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -4,9 +4,10 @@ use std::path::Path;
 
 use serde::Deserialize;
 
+use crate::catalog::Check;
 use crate::catalog::{self, Shelf};
 use crate::diagnostic::{InputError, InputErrors, from_toml};
-use crate::hardware::{BatchClass, Check, Grade};
+use crate::hardware::{BatchClass, Grade};
 use crate::units::{Bytes, Seconds};
 
 /// How host work and accelerator work share a step.

@@ -1,12 +1,12 @@
 //! Applies a plan: checks it against the scheduler's contract, moves requests and blocks, in the order of
 //! docs/semantics.md §3: preemptions free, hits are pinned, then blocks are taken.
 
-use crate::cluster::Violation;
 use crate::ids::RequestId;
 use crate::metrics::record::Cause;
 use crate::policy::scheduler::{Admission, Decode, Preempt, StepPlan};
 use crate::units::SimTime;
 
+use super::event::Violation;
 use super::flight::Flight;
 use super::replica::{ReplicaState, insert_ordered, remove_ordered};
 use super::request::Phase;
@@ -46,14 +46,14 @@ impl ReplicaState {
             flight.chunks.push(self.chunk(id, tokens, plan.pad_prefill_to, world));
             self.start_chunk(id, tokens, now, world)?;
         }
-        if self.pool.caches() && !world.reserves() {
-            self.enter_all_keys(&plan, world);
-        }
         for &id in &plan.feed {
             self.feed(id, now, world)?;
         }
         flight.plan = plan;
         self.start_decode(flight, now, world)?;
+        if self.pool.caches() && !world.reserves() {
+            self.enter_all_keys(&flight.plan, world);
+        }
         if moved > 0 {
             world.counters.swapped_blocks += u64::from(moved);
             flight.swap = world.cost.swap(moved);
@@ -290,6 +290,9 @@ impl ReplicaState {
                     );
                 }
                 flight.cohort_steps = true;
+                if !flight.plan.is_pure_decode() {
+                    self.pool.take(growth);
+                }
                 flight.decode.n = self.cohort.n;
                 flight.decode.context = self.cohort.context;
                 flight.decode.padding = self.held_slots;

@@ -1,10 +1,10 @@
 //! The invariants of one replica, recomputed from its requests (docs/invariants.md).
 
-use crate::cluster::Violation;
 use crate::kv::UNKEYED;
 use crate::metrics::record::Sample;
 use crate::units::SimTime;
 
+use super::event::Violation;
 use super::replica::ReplicaState;
 use super::request::Phase;
 use super::world::World;
@@ -56,6 +56,9 @@ impl ReplicaState {
             if generated > r.output {
                 return fail("I2", format!("{id} got {generated} of {} tokens", r.output));
             }
+        }
+        if self.flights.front().is_some_and(|f| f.cohort_steps && f.leap.is_none()) {
+            blocks += u64::from(self.cohort.growth());
         }
         let extra: u64 = shared.values().map(|holders| holders - 1).sum();
         if blocks - extra != u64::from(self.pool.held()) {

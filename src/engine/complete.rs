@@ -1,12 +1,12 @@
 //! What happens when a step or leap ends: tokens are delivered, prompts advance, requests finish and leave.
 
-use crate::cluster::{StepEvent, StepObserver};
 use crate::ids::RequestId;
 use crate::metrics::record::Cause;
 use crate::policy::scheduler::Completion;
 use crate::units::{SimDuration, SimTime};
 
 use super::cohort::Milestone;
+use super::event::{StepEvent, StepObserver};
 use super::flight::{Flight, line_sum};
 use super::replica::{ReplicaState, insert_ordered, remove_ordered};
 use super::request::Phase;
@@ -126,8 +126,10 @@ impl ReplicaState {
         world: &mut World<'_>,
     ) {
         let steps = flight.steps();
-        let growth = u32::try_from(self.cohort.growth_over(steps)).expect("growth fits in the pool");
-        self.pool.take(growth);
+        if flight.leap.is_some() {
+            let growth = u32::try_from(self.cohort.growth_over(steps)).expect("growth fits in the pool");
+            self.pool.take(growth);
+        }
         let (first, slope) = match &flight.leap {
             Some(leap) => (leap.total, leap.total_slope),
             None => (now.since(flight.start).as_ps(), 0),

@@ -6,6 +6,7 @@ mod clock;
 mod cohort;
 mod complete;
 pub mod config;
+mod event;
 mod flight;
 mod gaps;
 mod launch;
@@ -15,6 +16,7 @@ mod request;
 pub mod view;
 mod world;
 
+pub use event::{StepEvent, StepObserver, Violation};
 pub(crate) use flight::line_sum;
 pub use load::Load;
 pub(crate) use load::last_multiple;

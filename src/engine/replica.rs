@@ -5,7 +5,6 @@
 
 use std::collections::VecDeque;
 
-use crate::cluster::Violation;
 use crate::ids::{ReplicaId, RequestId};
 use crate::kv::{Pool, Released};
 use crate::metrics::record::Cause;
@@ -15,6 +14,7 @@ use crate::units::{SimDuration, SimTime};
 use super::clock::BusyClock;
 use super::cohort::Cohort;
 use super::config::{Preemption, ReplicaConfig};
+use super::event::Violation;
 use super::flight::Flight;
 use super::gaps::GapStack;
 use super::load::{Load, LoadHistory, UnderWay};

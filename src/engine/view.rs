@@ -92,6 +92,11 @@ impl<'a> EngineView<'a> {
         count(self.replica.running.len())
     }
 
+    /// Running requests in queue order, in flight included.
+    pub fn running(&self) -> impl DoubleEndedIterator<Item = RequestId> + '_ {
+        self.replica.running.iter().copied()
+    }
+
     /// Ready requests whose prefill is not complete (fed ones excluded), in queue order.
     pub fn partial(&self) -> impl DoubleEndedIterator<Item = RequestId> + '_ {
         self.replica.partial.iter().copied()

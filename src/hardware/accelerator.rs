@@ -4,7 +4,8 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use super::{Check, Grade, Host, Link};
+use super::{Grade, Host, Link};
+use crate::catalog::Check;
 use crate::catalog::{self, Shelf};
 use crate::diagnostic::{InputError, InputErrors, from_toml};
 use crate::units::{Bytes, BytesPerSecond, FlopsPerSecond, Seconds, Watts};

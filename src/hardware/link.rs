@@ -4,7 +4,8 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use super::{Check, Grade};
+use super::Grade;
+use crate::catalog::Check;
 use crate::catalog::{self, Shelf};
 use crate::diagnostic::{InputErrors, from_toml};
 use crate::units::{BytesPerSecond, Seconds};

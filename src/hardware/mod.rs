@@ -3,14 +3,12 @@
 //! One TOML file each under `hardware/`; a new part needs no code.
 
 mod accelerator;
-mod check;
 mod host;
 mod link;
 
 pub use accelerator::{
     Accelerator, AttentionFit, BatchClass, Datasheet, ElementwiseFit, GemmFit, PrefillLaw, Rates,
 };
-pub(crate) use check::Check;
 pub use host::Host;
 pub use link::{AllReduce, Link};
 

@@ -7,7 +7,7 @@ use super::saturation::{Steadiness, steadiness};
 use super::series::{Curves, TimelineRow, curve, curve_of_histogram, timeline};
 use super::slo::{Limit, Met, Slo};
 use super::summary::{ClassSummary, RequestStats, RunStats, Summary};
-use crate::cluster::Outcome;
+use crate::metrics::record::Outcome;
 use crate::units::{SimDuration, SimTime};
 use crate::workload::Trace;
 
@@ -78,9 +78,12 @@ pub fn measure(outcome: &Outcome, trace: &Trace, context: &MeasureContext) -> Su
     let steady = steadiness(&outcome.records);
     let finished: Vec<&RequestRecord> = outcome.records.iter().filter(|r| spans.measured(r)).collect();
     let run = run_stats(outcome, &requests, &steady, context);
+    let slo_missed = missed(&requests, &run, context);
+    let attained = requests.attainment.is_none_or(|share| share >= context.attainment_target);
     Summary {
         saturation: steady.label,
-        slo_missed: missed(&requests, &run, context),
+        slo_met: attained && slo_missed.is_empty(),
+        slo_missed,
         ledger: ledgers(&finished),
         classes: classes(outcome, trace, &spans, context),
         requests,

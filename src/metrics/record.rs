@@ -1,5 +1,7 @@
 //! What one run leaves behind: a record per request, counters per run, a coarse timeline.
 
+use hdrhistogram::Histogram;
+
 use crate::ids::{ClassId, ReplicaId, RequestId};
 use crate::units::{SimDuration, SimTime};
 
@@ -265,4 +267,19 @@ pub struct Sample {
     pub generated: u64,
     /// Requests finished since the run began.
     pub finished: u32,
+}
+
+/// Everything a run leaves behind.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// One record per request of the trace, by request id.
+    pub records: Vec<RequestRecord>,
+    /// Integer sums over the run.
+    pub counters: RunCounters,
+    /// Pooled intervals between consecutive tokens of a request, in nanoseconds (three significant digits).
+    pub gaps: Histogram<u64>,
+    /// The deployment on a coarse grid of instants.
+    pub samples: Vec<Sample>,
+    /// The last event.
+    pub end: SimTime,
 }

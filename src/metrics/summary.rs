@@ -126,6 +126,8 @@ pub struct ClassSummary {
 pub struct Summary {
     /// Whether it was a steady state.
     pub saturation: Saturation,
+    /// Whether the run meets the SLO: attainment reaches the target share and the pooled gap limit holds.
+    pub slo_met: bool,
     /// Limits of the SLO that the run misses: a per-request limit that less than the target share met, or the
     /// pooled gap limit.
     pub slo_missed: Vec<Limit>,
@@ -140,6 +142,11 @@ pub struct Summary {
 }
 
 impl Summary {
+    /// Whether this load is within capacity: the SLO is met in a steady state.
+    pub fn within_capacity(&self) -> bool {
+        self.slo_met && self.saturation == Saturation::Stable
+    }
+
     /// The number in any column; absent for an unknown key too.
     pub fn get(&self, key: &str) -> Option<f64> {
         self.requests.get(key).or_else(|| self.run.get(key))

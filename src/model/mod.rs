@@ -4,9 +4,9 @@ use std::path::Path;
 
 use serde::Deserialize;
 
+use crate::catalog::Check;
 use crate::catalog::{self, Shelf};
 use crate::diagnostic::{InputErrors, from_toml};
-use crate::hardware::Check;
 use crate::units::Bytes;
 
 /// The feed-forward block.

@@ -9,7 +9,7 @@ pub fn digits(value: f64) -> String {
     }
     let magnitude = value.abs();
     let decimals = match magnitude {
-        m if m == 0.0 => 0,
+        0.0 => 0,
         m if m >= 99.95 => 0,
         m if m >= 9.995 => 1,
         m if m >= 0.9995 => 2,
@@ -40,11 +40,18 @@ fn group(text: &str) -> String {
 /// Seconds in the unit that fits: `412 ms`, `1.24 s`, `38.1 ms`, `950 µs`.
 pub fn seconds(value: f64) -> String {
     match value.abs() {
-        m if m == 0.0 => "0 s".to_owned(),
+        0.0 => "0 s".to_owned(),
         m if m < 0.000_999_5 => format!("{} µs", digits(value * 1e6)),
         m if m < 0.999_5 => format!("{} ms", digits(value * 1e3)),
         _ => format!("{} s", digits(value)),
     }
+}
+
+/// A limit in seconds: like [`seconds`] without trailing zeros: `1 s`, `100 ms`, `2.5 s`.
+pub fn limit(value: f64) -> String {
+    let text = seconds(value);
+    let Some((number, unit)) = text.split_once(' ').filter(|(n, _)| n.contains('.')) else { return text };
+    format!("{} {unit}", number.trim_end_matches('0').trim_end_matches('.'))
 }
 
 /// A share as per cent: `98.2 %`; never rounded up to 100 %.
@@ -84,6 +91,46 @@ pub fn in_unit(key: &str, value: f64) -> String {
     }
 }
 
+/// `text` cut to `width` characters with an ellipsis in its middle: variants of a name differ at its end.
+pub fn shorten(text: &str, width: usize) -> String {
+    let count = text.chars().count();
+    if count <= width {
+        return text.to_owned();
+    }
+    let kept = width.saturating_sub(1);
+    let (front, back) = (kept - kept / 2, kept / 2);
+    text.chars().take(front).chain(['…']).chain(text.chars().skip(count - back)).collect()
+}
+
+/// Words that stay on the line of the number before them.
+const UNITS: [&str; 8] = ["s", "ms", "µs", "%", "req/s", "×", "±", "ms/tok"];
+
+/// Breaks `text` at spaces, but not before a unit, into lines of at most `width` characters.
+pub fn wrap(text: &str, width: usize) -> Vec<String> {
+    let mut words: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        let bare = word.trim_end_matches([',', ';', ':', '.', ')']);
+        match words.last_mut() {
+            Some(last) if UNITS.contains(&bare) => {
+                last.push('\u{a0}');
+                last.push_str(word);
+            }
+            _ => words.push(word.to_owned()),
+        }
+    }
+    let mut lines: Vec<String> = Vec::new();
+    for word in words {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
+                line.push(' ');
+                line.push_str(&word);
+            }
+            _ => lines.push(word),
+        }
+    }
+    lines
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -101,6 +148,22 @@ mod tests {
             [0.000_95, 0.0381, 0.9996, 1.24, 75.0].map(seconds),
             ["950 µs", "38.1 ms", "1.00 s", "1.24 s", "75.0 s"]
         );
+    }
+
+    #[test]
+    fn long_names_keep_both_ends() {
+        assert_eq!(shorten("sarathi-serve-512", 9), "sara…-512");
+        assert_eq!(shorten("orca", 9), "orca");
+    }
+
+    #[test]
+    fn units_stay_with_their_number() {
+        assert_eq!(wrap("at 1.24 s, or so", 6), ["at", "1.24\u{a0}s,", "or so"]);
+    }
+
+    #[test]
+    fn limits_are_round() {
+        assert_eq!([1.0, 0.1, 2.5, 0.05].map(limit), ["1 s", "100 ms", "2.5 s", "50 ms"]);
     }
 
     #[test]

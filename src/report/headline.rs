@@ -44,7 +44,7 @@ fn finding(point: &PointComparison, key: &'static str, objective: &'static str) 
     let best = *ranked.first()?;
     let reference = point.reference()?;
     let (winner, detail) = if best.reference {
-        (best.name.clone(), ahead_of_next(key, best, ranked.get(1).copied()))
+        ahead_of_next(key, best, ranked.get(1).copied())
     } else {
         against_reference(key, best, reference)
     };
@@ -57,22 +57,23 @@ fn shown(key: &str, row: &ComparisonRow) -> String {
     format!("{value} {unit}").trim_end().to_owned()
 }
 
-/// The reference itself is best: by how much the next one trails.
-fn ahead_of_next(key: &str, best: &ComparisonRow, next: Option<&ComparisonRow>) -> String {
-    let Some(next) = next else { return format!("{}, the only design", shown(key, best)) };
-    let Some(ratio) = next.ratio(key) else { return format!("the reference, {}", shown(key, best)) };
-    let verdict = match ratio.half_width {
-        None => " (one seed, no interval)",
-        Some(_) if ratio.differs_from(1.0) => "",
-        Some(_) => ", a tie within the interval",
-    };
-    format!(
-        "the reference itself, {}; next {} at {} × ({}){verdict}",
+/// The reference itself is best: by how much the next one trails, and whether the interval excludes a tie.
+fn ahead_of_next(key: &str, best: &ComparisonRow, next: Option<&ComparisonRow>) -> (String, String) {
+    let name = best.name.clone();
+    let Some(next) = next else { return (name, format!("{}, the only design", shown(key, best))) };
+    let Some(ratio) = next.ratio(key) else { return (name, format!("the reference, {}", shown(key, best))) };
+    let amount = format!(
+        "{} with the reference; {} at {} × ({})",
         shown(key, best),
         next.name,
         format::ratio(ratio),
         shown(key, next)
-    )
+    );
+    match ratio.half_width {
+        None => (name, format!("{amount}, one seed, no interval")),
+        Some(_) if ratio.differs_from(1.0) => (name, amount),
+        Some(_) => (format!("tie of {name} and {}", next.name), format!("{amount}, within the interval")),
+    }
 }
 
 /// A design beats the reference: by how much, and whether the interval excludes a tie.

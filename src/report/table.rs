@@ -24,7 +24,7 @@ impl Default for TableOptions {
     }
 }
 
-/// A column of the comparison: key, heading, and its rank when the terminal is narrow (1 stays longest).
+/// A column of the comparison: key, heading, and its rank when the terminal is narrow (0 stays longest).
 struct Shown {
     key: &'static str,
     heading: &'static str,
@@ -38,13 +38,13 @@ const fn shown(key: &'static str, heading: &'static str, keep: u8, ratio: bool) 
 
 const COLUMNS: [Shown; 10] = [
     shown("ttft_p50_s", "TTFT p50", 3, false),
-    shown("ttft_p99_s", "TTFT p99", 1, true),
+    shown("ttft_p99_s", "TTFT p99", 0, true),
     shown("tpot_p50_s", "TPOT p50", 2, false),
     shown("tpot_mean_s", "TPOT mean", 6, false),
     shown("gap_p99_s", "gap p99", 1, true),
     shown("e2e_p99_s", "E2E p99", 2, true),
-    shown("attainment", "in SLO", 1, false),
-    shown("goodput_per_s", "goodput", 1, true),
+    shown("attainment", "in SLO", 0, false),
+    shown("goodput_per_s", "goodput", 0, true),
     shown("throughput_output_tok_per_s", "tok/s", 4, false),
     shown("run_preemptions", "preempt.", 5, false),
 ];
@@ -65,15 +65,21 @@ pub fn render(study: &Study, comparison: &Comparison, options: &TableOptions) ->
         ));
     }
     for finding in headline::findings(comparison) {
-        out.push_str(&format!(
-            "  {}: {} – {}\n",
-            finding.objective,
-            clean(&finding.winner),
-            clean(&finding.detail)
-        ));
+        let text = format!("{}: {} – {}", finding.objective, finding.winner, finding.detail);
+        push_wrapped(&mut out, &text, "  ", options.width);
     }
-    out.push_str(&format!("\n{}\n", legend(study, comparison)));
+    out.push('\n');
+    push_wrapped(&mut out, &legend(study, comparison), "", options.width);
     out
+}
+
+/// Adds `text`, broken to the width of the terminal; later lines are indented twice.
+fn push_wrapped(out: &mut String, text: &str, indent: &str, width: u16) {
+    let room = usize::from(width).saturating_sub(2 * indent.len()).max(40);
+    for (i, line) in format::wrap(&clean(text), room).iter().enumerate() {
+        let more = if i > 0 { indent } else { "" };
+        out.push_str(&format!("{indent}{more}{}\n", line.replace('\u{a0}', " ")));
+    }
 }
 
 /// Warnings with advice, one per line; for stderr. Empty when there is none.
@@ -112,9 +118,9 @@ impl Paint {
     }
 }
 
-fn painted(text: &str, paint: Option<Paint>, options: &TableOptions) -> String {
+fn painted(text: &str, paint: Option<Paint>, colour: bool) -> String {
     match paint {
-        Some(paint) if options.colour => format!("{}{text}{}", paint.mark(), Paint::End.mark()),
+        Some(paint) if colour => format!("{}{text}{}", paint.mark(), Paint::End.mark()),
         _ => text.to_owned(),
     }
 }
@@ -133,54 +139,70 @@ fn legend(study: &Study, comparison: &Comparison) -> String {
 
 fn point_table(study: &Study, point: &PointComparison, options: &TableOptions) -> String {
     // Drop columns of least interest until the table fits: wrapped cells cannot be compared.
-    for keep in (1..=6).rev() {
+    let make = |(keep, slo): (u8, bool), colour: bool| {
         let columns: Vec<&Shown> = COLUMNS.iter().filter(|c| c.keep <= keep).collect();
-        let text = build(study, point, &columns, options).to_string();
-        let plain = build(study, point, &columns, &TableOptions { colour: false, ..*options }).to_string();
-        let width = plain.lines().map(|l| l.chars().count()).max().unwrap_or(0);
-        if width <= usize::from(options.width) || keep == 1 {
-            return Paint::ALL.iter().fold(text, |text, paint| text.replace(paint.mark(), paint.escape()));
-        }
-    }
-    String::new()
+        build(study, point, &Form { columns, slo, tight: keep == 0, colour })
+    };
+    let levels = [(6, true), (5, true), (4, true), (3, true), (2, true), (1, true), (1, false), (0, false)];
+    let width = |table: &str| table.lines().map(|l| l.chars().count()).max().unwrap_or(0);
+    let fits = |level: &(u8, bool)| width(&make(*level, false).to_string()) <= usize::from(options.width);
+    let level = levels.into_iter().find(fits).unwrap_or((0, false));
+    let text = make(level, options.colour).to_string();
+    Paint::ALL.iter().fold(text, |text, paint| text.replace(paint.mark(), paint.escape()))
 }
 
-fn build(study: &Study, point: &PointComparison, columns: &[&Shown], options: &TableOptions) -> Table {
+/// What a table shows.
+struct Form<'a> {
+    columns: Vec<&'a Shown>,
+    /// Whether the column of limits is shown.
+    slo: bool,
+    /// Whether even the ratio of goodput is left out.
+    tight: bool,
+    colour: bool,
+}
+
+fn build(study: &Study, point: &PointComparison, form: &Form<'_>) -> Table {
     let mut table = Table::new();
     let rule = LineStyle::none().fill('─').junction('─');
     table
         .load_style(presets::NOTHING.header_separator(rule))
         .set_content_arrangement(ContentArrangement::Disabled);
-    let bold = |text: &str| Cell::new(painted(text, Some(Paint::Bold), options));
+    let bold = |text: &str| Cell::new(painted(text, Some(Paint::Bold), form.colour));
     let mut header = vec![bold("system")];
-    header.extend(columns.iter().map(|c| bold(c.heading).set_alignment(CellAlignment::Right)));
-    header.push(bold("SLO"));
+    header.extend(form.columns.iter().map(|c| bold(c.heading).set_alignment(CellAlignment::Right)));
+    if form.slo {
+        header.push(bold("SLO"));
+    }
     header.push(bold("queue"));
     table.set_header(header);
     for row in &point.rows {
-        table.add_row(cells(study, row, columns, options));
+        table.add_row(cells(study, row, form));
     }
     table
 }
 
-fn cells(study: &Study, row: &ComparisonRow, columns: &[&Shown], options: &TableOptions) -> Vec<Cell> {
+fn cells(study: &Study, row: &ComparisonRow, form: &Form<'_>) -> Vec<Cell> {
     let grey = row.bound.then_some(Paint::Grey);
-    let mut cells = vec![Cell::new(painted(&system_name(study, row), grey, options))];
-    for column in columns {
+    let mut cells = vec![Cell::new(painted(&system_name(row), grey, form.colour))];
+    for column in &form.columns {
         let colour = grey.or_else(|| verdict(row, column.key));
-        let text = painted(&value(row, column), colour, options);
+        let text = painted(&value(row, column, form.tight), colour, form.colour);
         cells.push(Cell::new(text).set_alignment(CellAlignment::Right));
     }
-    cells.push(Cell::new(painted(&slo_text(study, row), grey, options)));
+    if form.slo {
+        cells.push(Cell::new(painted(&slo_text(study, row), grey, form.colour)));
+    }
     let unsteady = (row.saturation != Saturation::Stable).then_some(Paint::Yellow);
-    cells.push(Cell::new(painted(row.saturation.name(), unsteady, options)));
+    cells.push(Cell::new(painted(row.saturation.name(), unsteady, form.colour)));
     cells
 }
 
-fn system_name(study: &Study, row: &ComparisonRow) -> String {
-    let name = clean(&row.name);
-    let oracle = study.systems.get(row.system).is_some_and(|s| s.oracle);
-    match (row.reference, row.bound, oracle) {
+/// Longest system name in a table.
+const NAME_WIDTH: usize = 32;
+
+fn system_name(row: &ComparisonRow) -> String {
+    let name = format::shorten(&clean(&row.name), NAME_WIDTH);
+    match (row.reference, row.bound, row.oracle) {
         (true, _, _) => format!("{name} (reference)"),
         (_, true, _) => format!("{name} (bound)"),
         (_, _, true) => format!("{name} (oracle)"),
@@ -193,11 +215,14 @@ pub(super) fn slo_text(study: &Study, row: &ComparisonRow) -> String {
     if study.slo.is_empty() {
         return "–".to_owned();
     }
-    if row.slo_missed.is_empty() {
+    if row.slo_met {
         return "met".to_owned();
     }
+    if row.slo_missed.is_empty() {
+        return "no: all at once".to_owned();
+    }
     let names: Vec<&str> = row.slo_missed.iter().map(|l| l.name()).collect();
-    format!("misses {}", names.join(", "))
+    format!("no: {}", names.join(", "))
 }
 
 /// Green where the interval says better than the reference, red where it says worse.
@@ -210,9 +235,9 @@ fn verdict(row: &ComparisonRow, key: &str) -> Option<Paint> {
     }
 }
 
-fn value(row: &ComparisonRow, column: &Shown) -> String {
+fn value(row: &ComparisonRow, column: &Shown, tight: bool) -> String {
     let absolute = format::or_dash(row.value(column.key), |v| format::in_unit(column.key, v.mean));
-    match row.ratio(column.key).filter(|_| column.ratio) {
+    match row.ratio(column.key).filter(|_| column.ratio && !(tight && column.key == "goodput_per_s")) {
         Some(_) if row.reference => format!("1.00  {absolute}"),
         Some(ratio) => format!("{}  {absolute}", format::ratio(ratio)),
         None => absolute,

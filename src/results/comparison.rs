@@ -31,12 +31,16 @@ pub struct ComparisonRow {
     pub name: String,
     /// Whether it is a bound.
     pub bound: bool,
+    /// Whether it knows what no real system knows.
+    pub oracle: bool,
     /// Whether it is the reference.
     pub reference: bool,
     /// Runs.
     pub runs: u32,
     /// The worst label of its runs.
     pub saturation: Saturation,
+    /// Whether every run meets the SLO.
+    pub slo_met: bool,
     /// Limits that some run misses.
     pub slo_missed: Vec<Limit>,
     /// Every column.
@@ -44,6 +48,11 @@ pub struct ComparisonRow {
 }
 
 impl ComparisonRow {
+    /// Whether one could build it: neither a bound nor an oracle.
+    pub fn is_design(&self) -> bool {
+        !self.bound && !self.oracle
+    }
+
     fn cell(&self, key: &str) -> Option<&MetricCell> {
         self.metrics.iter().find(|m| m.key == key)
     }
@@ -83,13 +92,13 @@ impl PointComparison {
         self.rows.iter().find(|r| r.reference)
     }
 
-    /// Designs (no bounds) that have the column, best mean first; ties keep the order of the study.
+    /// Designs (no bounds, no oracles) that have the column, best mean first; ties keep the order of the study.
     pub fn ranked(&self, key: &str) -> Vec<&ComparisonRow> {
         let higher = column::find(key).is_some_and(|c| c.better == Better::Higher);
         let mut designs: Vec<(f64, &ComparisonRow)> = self
             .rows
             .iter()
-            .filter(|r| !r.bound)
+            .filter(|r| r.is_design())
             .filter_map(|r| Some((r.value(key)?.mean, r)))
             .map(|(mean, row)| (if higher { -mean } else { mean }, row))
             .collect();
@@ -132,7 +141,7 @@ impl Comparison {
     /// For each design, the last point up to which the mean of `key` stays at or below `limit`: (system, point).
     pub fn holding(&self, key: &str, limit: f64) -> Vec<(String, Option<usize>)> {
         let Some(first) = self.points.first() else { return Vec::new() };
-        let designs = first.rows.iter().filter(|r| !r.bound);
+        let designs = first.rows.iter().filter(|r| r.is_design());
         designs
             .map(|row| {
                 let values: Vec<Option<f64>> =
@@ -140,6 +149,12 @@ impl Comparison {
                 (row.name.clone(), holds_up_to(&values, limit))
             })
             .collect()
+    }
+
+    /// Whether the reference is stable at the headline point; if not, it is stable at none.
+    pub fn reference_is_stable(&self) -> bool {
+        let reference = self.headline().and_then(PointComparison::reference);
+        reference.is_some_and(|r| r.saturation == Saturation::Stable)
     }
 
     /// The comparison at the headline point.
@@ -188,9 +203,11 @@ fn compare_system(study: &Study, runs: &[&RunResult], reference: &[&RunResult]) 
         system: first.system,
         name: info.name.clone(),
         bound: info.bound,
+        oracle: info.oracle,
         reference: first.system == study.reference_index(),
         runs: u32::try_from(runs.len()).unwrap_or(u32::MAX),
         saturation: runs.iter().map(|r| r.summary.saturation).max()?,
+        slo_met: runs.iter().all(|r| r.summary.slo_met),
         slo_missed,
         metrics,
     })

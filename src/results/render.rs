@@ -46,14 +46,13 @@ struct Manifest<'a> {
 }
 
 #[derive(Serialize)]
-struct SummaryFileOut<'a> {
+struct SummaryHead<'a> {
     schema: u32,
     scenario: &'a str,
     title: &'a str,
     reference: &'a str,
     systems: &'a [SystemInfo],
     points: &'a [PointInfo],
-    runs: Vec<RunOut<'a>>,
 }
 
 #[derive(Serialize)]
@@ -104,24 +103,31 @@ pub fn files<'a>(study: &'a Study, options: &RunFiles) -> FileSet<'a> {
     set
 }
 
-/// The content of `summary.json`.
+/// The content of `summary.json`: one run per line, so that a sweep stays small and two files can be compared.
 pub fn summary_json(study: &Study) -> Vec<u8> {
-    let runs = study.sorted_runs().into_iter().map(|r| RunOut {
-        system: &study.systems[r.system].name,
-        point: &study.points[r.point].label,
-        load: study.points[r.point].load,
-        seed: r.seed,
-        summary: &r.summary,
-    });
-    json(&SummaryFileOut {
+    let head = json(&SummaryHead {
         schema: SCHEMA,
         scenario: &study.scenario_name,
         title: &study.title,
         reference: &study.reference,
         systems: &study.systems,
         points: &study.points,
-        runs: runs.collect(),
-    })
+    });
+    let mut bytes = head.trim_ascii_end().strip_suffix(b"\n}").map_or_else(Vec::new, <[u8]>::to_vec);
+    bytes.extend_from_slice(b",\n  \"runs\": [");
+    for (i, run) in study.sorted_runs().into_iter().enumerate() {
+        bytes.extend_from_slice(if i > 0 { b",\n    " } else { b"\n    " });
+        let row = RunOut {
+            system: &study.systems[run.system].name,
+            point: &study.points[run.point].label,
+            load: study.points[run.point].load,
+            seed: run.seed,
+            summary: &run.summary,
+        };
+        serde_json::to_writer(&mut bytes, &row).expect("our own types serialise");
+    }
+    bytes.extend_from_slice(b"\n  ]\n}\n");
+    bytes
 }
 
 /// Pretty JSON with a final line feed. Our types have string keys only and no undefined numbers, so it cannot fail.

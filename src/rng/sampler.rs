@@ -25,9 +25,7 @@ impl Draws {
     /// A uniform integer below `n` (Lemire's multiplication; bias below n / 2^64). Panics if `n` is 0.
     pub fn below(&mut self, n: u64) -> u64 {
         assert!(n > 0, "a draw below 0 has no value");
-        #[expect(clippy::cast_possible_truncation, reason = "the high half of a 128-bit product is below n")]
-        let value = ((u128::from(self.next_u64()) * u128::from(n)) >> 64) as u64;
-        value
+        ((u128::from(self.next_u64()) * u128::from(n)) >> 64) as u64
     }
 
     /// True with probability `p`.

@@ -68,13 +68,13 @@ impl ArrivalsSpec {
                     _ => {
                         let help = "write `gamma = { rate = \"4 req/s\", cv = 2.0 }`";
                         return Err(InputError::named(
-                            "arrivals.gamma",
+                            "workload.arrivals.gamma",
                             "needs either `shape` or `cv`",
                             help,
                         ));
                     }
                 };
-                positive("arrivals.gamma", shape)?;
+                positive("workload.arrivals.gamma", shape)?;
                 Law::Gamma { shape, scale_s: g.rate.mean_gap_s() / rate_scale / shape }
             }
         };

@@ -102,9 +102,17 @@ pub(super) enum Lengths {
     Fixed(u32, u32),
     Uniform(UniformLengths),
     Lognormal { prompt: (f64, f64, u32), output: (f64, f64, u32) },
-    Pairs(Vec<(u32, u32)>),
+    Pairs(EmpiricalPairs),
     Zipf(Vec<f64>),
     Mixture(Mixture),
+}
+
+/// The rows of a lengths file, and what the manifest says about it.
+#[derive(Clone, Debug)]
+pub(super) struct EmpiricalPairs {
+    pairs: Vec<(u32, u32)>,
+    pub source: String,
+    pub content_hash: Option<String>,
 }
 
 impl Lengths {
@@ -119,7 +127,7 @@ impl Lengths {
                     |(mu, sigma, max): (f64, f64, u32), z: f64| tokens(libm::exp(mu + sigma * z)).min(max);
                 (cut(*prompt, a), cut(*output, b))
             }
-            Lengths::Pairs(pairs) => {
+            Lengths::Pairs(EmpiricalPairs { pairs, .. }) => {
                 let row = usize::try_from(draws.below(pairs.len() as u64)).unwrap_or(0);
                 pairs[row]
             }
@@ -148,7 +156,7 @@ impl LengthsSpec {
     /// The law, ready to draw from; reads the file of `empirical`.
     pub(super) fn build(&self, beside: Beside<'_>) -> Result<Lengths, InputErrors> {
         let wrong = |key: &str, message: String, help: &str| {
-            Err(InputError::named(format!("lengths.{key}"), message, help).into())
+            Err(InputError::named(format!("workload.lengths.{key}"), message, help).into())
         };
         match self {
             LengthsSpec::Fixed(f) if f.prompt == 0 || f.output == 0 => {
@@ -166,8 +174,8 @@ impl LengthsSpec {
                 }
             }
             LengthsSpec::Lognormal(l) => Ok(Lengths::Lognormal {
-                prompt: l.prompt.parameters("lengths.lognormal.prompt")?,
-                output: l.output.parameters("lengths.lognormal.output")?,
+                prompt: l.prompt.parameters("workload.lengths.lognormal.prompt")?,
+                output: l.output.parameters("workload.lengths.lognormal.output")?,
             }),
             LengthsSpec::Empirical(e) => Ok(Lengths::Pairs(e.read(beside)?)),
             LengthsSpec::Zipf(z) if z.below < 2 || !z.theta.is_finite() => wrong(
@@ -177,7 +185,7 @@ impl LengthsSpec {
             ),
             LengthsSpec::Zipf(z) => Ok(Lengths::Zipf(zipf(z))),
             LengthsSpec::Mixture(m) => {
-                m.check("lengths.mixture")?;
+                m.check("workload.lengths.mixture")?;
                 Ok(Lengths::Mixture(m.clone().ready()))
             }
         }
@@ -225,7 +233,7 @@ impl Lognormal {
 }
 
 impl EmpiricalLengths {
-    fn read(&self, beside: Beside<'_>) -> Result<Vec<(u32, u32)>, InputErrors> {
+    fn read(&self, beside: Beside<'_>) -> Result<EmpiricalPairs, InputErrors> {
         let options = ReadOptions {
             format: self.format.clone(),
             columns: self.columns.clone(),
@@ -238,6 +246,10 @@ impl EmpiricalLengths {
             let help = "only failed requests were found: use another file";
             return Err(InputError::named(&*rows.report.source, "the file has no lengths", help).into());
         }
-        Ok(pairs)
+        Ok(EmpiricalPairs {
+            pairs,
+            source: format!("lengths {}", rows.report.source),
+            content_hash: rows.report.content_hash,
+        })
     }
 }

@@ -13,7 +13,7 @@ use super::limits::apply_limits;
 use super::rate::rescale_to_rate;
 use super::recipe::{Recipe, RecipeLaw};
 use super::report::LoadReport;
-use super::rows::{Clock, Row, Rows};
+use super::rows::{Clock, MOST_REQUESTS, Row, Rows, too_many_requests};
 use super::spec::WorkloadSpec;
 use super::trace::{Closed, Trace};
 use super::transform::Slice;
@@ -67,7 +67,7 @@ pub struct OpenWorkload<'a> {
 
 #[derive(Clone, Debug)]
 enum Source {
-    File(Rows),
+    File(Box<Rows>),
     Twin(TwinSpec),
     /// Arrivals (none in a closed loop) and lengths.
     Renewal(Option<ArrivalsSpec>, Lengths),
@@ -93,19 +93,21 @@ impl WorkloadSpec {
                 return Err(no_times(&rows).into());
             }
             report = rows.report.clone();
-            Source::File(rows)
+            Source::File(Box::new(rows))
         } else if let Some(name) = &self.recipe {
             let (recipe, hash) = Recipe::find(name, beside)?;
             report.source = format!("recipe {name}");
             report.content_hash = Some(hash);
-            match recipe.law(name)? {
+            match recipe.law(name, folder)? {
                 RecipeLaw::Twin(twin) => Source::Twin(twin),
-                RecipeLaw::Renewal(arrivals, lengths) => {
-                    Source::Renewal(Some(arrivals), lengths.build(folder)?)
-                }
+                RecipeLaw::Renewal(arrivals, lengths) => Source::Renewal(Some(arrivals), lengths),
             }
         } else {
             let lengths = self.lengths.as_ref().map(|l| l.build(folder)).transpose()?;
+            if let Some(Lengths::Pairs(file)) = &lengths {
+                report.source.clone_from(&file.source);
+                report.content_hash.clone_from(&file.content_hash);
+            }
             Source::Renewal(self.arrivals, lengths.unwrap_or(Lengths::Fixed(1, 1)))
         };
         Ok(OpenWorkload { spec: self, source, report })
@@ -138,8 +140,11 @@ impl WorkloadSpec {
 impl OpenWorkload<'_> {
     /// The trace of one seed. `max_model_len`: as in [`PrepareContext`].
     pub fn prepare(&self, seed: u64, max_model_len: Option<u32>) -> Result<Prepared, InputErrors> {
+        if self.spec.wanted().is_some_and(|n| n > MOST_REQUESTS) {
+            return Err(too_many_requests().into());
+        }
         let mut rows = match &self.source {
-            Source::File(rows) => self.transformed(rows.clone(), seed)?,
+            Source::File(rows) => self.transformed(Rows::clone(rows), seed)?,
             Source::Twin(twin) => self.twin(twin, seed)?,
             Source::Renewal(arrivals, lengths) => self.renewal(*arrivals, lengths, seed)?,
         };
@@ -223,6 +228,9 @@ impl OpenWorkload<'_> {
         let mut rows = Vec::with_capacity(wanted.unwrap_or(0));
         for number in 0..u32::try_from(limit).unwrap_or(u32::MAX) {
             let Some(time) = times.next().filter(|t| end_ps.is_none_or(|end| *t < end)) else { break };
+            if rows.len() >= MOST_REQUESTS {
+                return Err(too_many_requests().into());
+            }
             let (prompt, output) = law.draw(&mut stream(seed, LENGTHS, u64::from(number), 0));
             rows.push(Row { time: AbsolutePs::from(time), prompt, output, number, class: ClassId(0) });
         }

@@ -111,7 +111,7 @@ pub fn rescale_to_rate(trace: &Trace, rate: RequestRate) -> Result<Trace, InputE
     if trace.closed.is_some() || trace.len() < 2 {
         return Ok(scaled);
     }
-    let problem = |message: String, help: &str| Err(InputError::named("rate", message, help));
+    let problem = |message: String, help: &str| Err(InputError::named("workload.rate", message, help));
     let old = trace.span().as_ps();
     if old == 0 {
         return problem(

@@ -1,14 +1,16 @@
 //! Recipes: generated workloads by name, each one TOML file in `workloads/`.
 
+use std::path::Path;
+
 use serde::Deserialize;
 
 use super::arrivals::ArrivalsSpec;
-use super::lengths::LengthsSpec;
+use super::lengths::{Lengths, LengthsSpec};
+use super::prepare::Beside;
 use super::report::hash_text;
 use super::twin::TwinSpec;
 use crate::catalog::{self, Shelf};
-use crate::diagnostic::{InputError, from_toml};
-use std::path::Path;
+use crate::diagnostic::{InputError, InputErrors, from_toml};
 
 /// A recipe file: either a twin, or arrivals and lengths.
 #[derive(Clone, Debug, Deserialize)]
@@ -30,7 +32,7 @@ pub struct Recipe {
 #[derive(Clone, Debug)]
 pub(super) enum RecipeLaw {
     Twin(TwinSpec),
-    Renewal(ArrivalsSpec, LengthsSpec),
+    Renewal(ArrivalsSpec, Lengths),
 }
 
 impl Recipe {
@@ -41,15 +43,24 @@ impl Recipe {
         Ok((from_toml(&source)?, hash))
     }
 
-    pub(super) fn law(self, name: &str) -> Result<RecipeLaw, InputError> {
-        match (self.twin, self.arrivals, self.lengths) {
-            (Some(twin), None, None) => Ok(RecipeLaw::Twin(twin)),
-            (None, Some(arrivals), Some(lengths)) => Ok(RecipeLaw::Renewal(arrivals, lengths)),
-            _ => Err(InputError::named(
-                format!("recipe `{name}`"),
-                "needs either `twin`, or `arrivals` and `lengths`",
-                "correct the recipe file",
-            )),
-        }
+    /// The law, checked; places in errors start with the recipe's name.
+    pub(super) fn law(self, name: &str, beside: Beside<'_>) -> Result<RecipeLaw, InputErrors> {
+        let law = match (self.twin, self.arrivals, self.lengths) {
+            (Some(twin), None, None) => twin.check().map(|()| RecipeLaw::Twin(twin)),
+            (None, Some(arrivals), Some(lengths)) => match arrivals.build(1.0, 0) {
+                Ok(_) => lengths.build(beside).map(|lengths| RecipeLaw::Renewal(arrivals, lengths)),
+                Err(e) => Err(e.into()),
+            },
+            _ => {
+                let message = "needs either `twin`, or `arrivals` and `lengths`";
+                Err(InputError::named("file", message, "correct the recipe file").into())
+            }
+        };
+        law.map_err(|mut errors| {
+            for place in errors.0.iter_mut().filter_map(|e| e.place.as_mut()) {
+                *place = format!("recipe `{name}`, {}", place.trim_start_matches("workload."));
+            }
+            errors
+        })
     }
 }

@@ -55,6 +55,23 @@ pub struct LoadReport {
     pub rate_per_s: Option<f64>,
 }
 
+impl LoadReport {
+    /// Says where all rows went.
+    pub(super) fn why_nothing_is_left(&self) -> String {
+        let fates = [
+            (self.rows_bad, "could not be read"),
+            (self.rows_dropped, "failed and were dropped"),
+            (self.rows_outside_slice, "lie outside `slice`"),
+            (self.rows_filtered, "are left out by `filter`"),
+            (self.rows_thinned, "are left out by `rate-scale`"),
+            (self.rows_unused, "come after the wanted end"),
+        ];
+        let told: Vec<String> =
+            fates.iter().filter(|(n, _)| *n > 0).map(|(n, fate)| format!("{n} {fate}")).collect();
+        format!("no request is left: of {} rows {}", self.rows_read, told.join(", "))
+    }
+}
+
 /// The hexadecimal content hash of some bytes.
 pub(super) fn hash_text(bytes: &[u8]) -> String {
     format!("{:016x}", crate::rng::content_hash(bytes))

@@ -21,6 +21,18 @@ pub(super) struct Row {
     pub class: ClassId,
 }
 
+/// Most requests of one generated workload: more would not fit in the memory of a workstation.
+pub(super) const MOST_REQUESTS: usize = 100_000_000;
+
+/// The error for more than [`MOST_REQUESTS`].
+pub(super) fn too_many_requests() -> InputError {
+    InputError::named(
+        "workload.requests",
+        format!("the workload has more than {MOST_REQUESTS} requests"),
+        "ask for fewer `requests`, a shorter `duration` or a lower `rate`",
+    )
+}
+
 /// How finely the clock of a format ticks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Clock {
@@ -28,6 +40,9 @@ pub(super) enum Clock {
     Declared(u64),
     /// Coarse if times tie and their gaps have a common divisor of at least a second.
     Detect,
+    /// As `Detect`; also if most times tie and most other gaps are near multiples of the median one: Mooncake's clock
+    /// ticks every 3 s, give or take a few milliseconds.
+    Jittered,
 }
 
 /// All rows of one file, in time order, with what happened to them so far.
@@ -79,13 +94,35 @@ impl Rows {
             Clock::Declared(grain) => {
                 self.rows.iter().all(|r| r.time.is_multiple_of(u128::from(grain))).then_some(grain)
             }
-            Clock::Detect => {
-                let gaps = self.rows.windows(2).map(|w| w[1].time - w[0].time);
-                let ties = gaps.clone().any(|gap| gap == 0);
-                let grain = u64::try_from(gaps.fold(0, gcd)).ok()?;
-                (ties && u128::from(grain) >= super::clock::PS_PER_S).then_some(grain)
-            }
+            Clock::Detect => self.common_grain(),
+            Clock::Jittered => self.common_grain().or_else(|| self.jittered_grain()),
         }
+    }
+
+    fn gaps(&self) -> impl Iterator<Item = u128> + Clone + '_ {
+        self.rows.windows(2).map(|w| w[1].time - w[0].time)
+    }
+
+    /// The common divisor of all gaps, if some times tie and it is at least a second.
+    fn common_grain(&self) -> Option<u64> {
+        let ties = self.gaps().any(|gap| gap == 0);
+        let grain = u64::try_from(self.gaps().fold(0, gcd)).ok()?;
+        (ties && u128::from(grain) >= super::clock::PS_PER_S).then_some(grain)
+    }
+
+    /// The median positive gap, if most times tie, it is at least a second, and nine tenths of the others are within a
+    /// hundredth of its multiples.
+    fn jittered_grain(&self) -> Option<u64> {
+        let mut positive: Vec<u128> = self.gaps().filter(|&gap| gap > 0).collect();
+        if positive.is_empty() || positive.len() * 2 > self.rows.len() {
+            return None;
+        }
+        positive.sort_unstable();
+        let grain = positive[positive.len() / 2];
+        let near = |gap: &&u128| (**gap + grain / 100) % grain <= grain / 50;
+        let regular = positive.iter().filter(near).count();
+        let coarse = grain >= super::clock::PS_PER_S && regular * 10 >= positive.len() * 9;
+        u64::try_from(grain).ok().filter(|_| coarse)
     }
 
     /// The trace: origin at the first row, unused classes dropped. Fails if no row is left or the span is too long.
@@ -94,7 +131,7 @@ impl Rows {
         let (Some(first), Some(last)) = (self.rows.first(), self.rows.last()) else {
             return Err(InputError::named(
                 place,
-                "no row is left after `slice` and `filter`",
+                self.report.why_nothing_is_left(),
                 "widen them; `windtunnel trace stats` shows the span and the classes of a file",
             )
             .into());

@@ -120,12 +120,12 @@ impl Rows {
     pub fn scale_rate(&mut self, factor: f64, seed: u64) -> Result<(), InputError> {
         const THIN: Component = Component::named("workload/thin");
         const SHIFT: Component = Component::named("workload/superpose");
-        positive("rate-scale", factor)?;
+        positive("workload.rate-scale", factor)?;
         let (Some(first), Some(last)) = (self.rows.first(), self.rows.last()) else { return Ok(()) };
         let (origin, span) = (first.time, last.time - first.time + 1);
         if factor > 1.0 && self.chains.is_some() {
             return Err(InputError::named(
-                "rate-scale",
+                "workload.rate-scale",
                 format!(
                     "`{factor}` would copy requests, but copies of a trace with prefix hashes hit each other's cache"
                 ),
@@ -153,11 +153,11 @@ impl Rows {
     /// Divides all times by `factor` (2: twice as fast), counted from the first row; to a billionth of the factor.
     pub fn scale_time(&mut self, factor: f64) -> Result<(), InputError> {
         const PARTS: u128 = 1_000_000_000;
-        positive("time-scale", factor)?;
+        positive("workload.time-scale", factor)?;
         let scaled = (factor * PARTS as f64).round();
         if !(1.0..1e18).contains(&scaled) {
             let message = format!("`{factor}` is outside 1e-9 to 1e9");
-            return Err(InputError::named("time-scale", message, "use `rate` to set a mean rate"));
+            return Err(InputError::named("workload.time-scale", message, "use `rate` to set a mean rate"));
         }
         #[expect(
             clippy::cast_possible_truncation,
@@ -191,5 +191,9 @@ fn known(source: &str, key: &str, wanted: &[String], there: &[String]) -> Result
             format!("in this file: {}", names.join(", "))
         }
     };
-    Err(InputError::named(format!("filter.{key}"), format!("`{source}` has no {key} `{missing}`"), help))
+    Err(InputError::named(
+        format!("workload.filter.{key}"),
+        format!("`{source}` has no {key} `{missing}`"),
+        help,
+    ))
 }

@@ -116,15 +116,15 @@ fn an_arrival_at_the_end_of_a_step_is_in_the_next_plan() {
 }
 
 #[test]
-fn a_request_alone_may_hold_every_block() {
-    // Without a watermark 2 blocks serve 8 tokens. From 1.004 on a holds both; V0's rule, taken literally, would make
-    // it its own victim in a step that holds nobody, and the replica would stand still.
+fn a_request_alone_that_holds_every_block_starts_over() {
+    // Without a watermark 2 blocks serve 8 tokens. From 1.004 on a holds both; V0's rule makes it its own victim, with
+    // nothing else to do, so that it is admitted again in the same instant: each round yields one token.
     let run = eut(8).kv(4, 2).arrive("a", at_us(0), prompt(4), output(4)).run();
     run.assert_steps(
         "t=0.000 | P a:4 | D - | kv 1/2
          t=1.004 | P - | D a | kv 2/2
-         t=2.004 | P - | D a | kv 2/2
-         t=3.004 | P - | D a | kv 2/2",
+         t=2.004 | P a:6 | D - | kv 2/2
+         t=3.010 | P a:7 | D - | kv 2/2",
     );
-    run.assert_record("a", |r| r.preemptions == 0);
+    run.assert_record("a", |r| r.preemptions == 2);
 }

@@ -73,8 +73,6 @@ pub(super) fn decode_each(view: &EngineView<'_>, plan: &StepPlan, decodes: Vec<R
 /// whether it needs one or not – preempt the last ready request after it or, if there is none, itself; then it
 /// decodes. O(1) while more blocks are free than all of them need, and always under reserving allocation.
 ///
-/// Nobody preempts himself while he is alone on the replica and needs no block: without a watermark a request may come
-/// to hold every block, and losing them to no one would leave the replica idle for ever.
 pub(super) fn decode_or_preempt(view: &EngineView<'_>, plan: &mut StepPlan, kind: Preempt, cap: u32) -> Used {
     let (decodes, free, growth) = (view.decoding_len(), view.blocks_free(), view.growth());
     if decodes == 0 {

@@ -9,8 +9,8 @@
 //! promises; what does not fit is skipped, so there is no head of line. Nothing is ever preempted.
 //!
 //! Horizon: never `OneStep`. Arrivals do matter, also behind a blocked queue, since a short one may fit; only a full
-//! budget or full sequences make them irrelevant. A plan is O(running), unlike the other mechanisms' fast paths:
-//! the promises are summed anew, and pipelines need the members of batches in flight.
+//! budget or full sequences make them irrelevant. A plan that looks for admissions is O(running + waiting),
+//! unlike the other mechanisms' fast paths: the promises are summed anew and the queue is sorted.
 //!
 //! # Left out, and the effect
 //! Ageing: long requests can starve, which a bound for the mean may do. Promises count a shared prefix once per
@@ -24,8 +24,6 @@
 //!
 //! # Validation
 //! `tests/it/scheduler_bounds.rs`; equal to the oracle.
-
-use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
@@ -54,7 +52,7 @@ impl Default for Clairvoyant {
 
 impl Mechanism for Clairvoyant {
     fn build(&self) -> Option<Box<dyn Scheduler>> {
-        Some(Box::new(ShortestFirst { parameters: self.clone(), in_flight: VecDeque::new() }))
+        Some(Box::new(self.clone()))
     }
 
     fn validate(&self) -> Result<(), BadParameter> {
@@ -63,31 +61,21 @@ impl Mechanism for Clairvoyant {
     }
 }
 
-/// The scheduler: its parameters and the batches it planned that have not come back (pipelines only).
-struct ShortestFirst {
-    parameters: Clairvoyant,
-    /// Members of the batches in flight, oldest first. The view does not list them, but their promises stand.
-    in_flight: VecDeque<Vec<RequestId>>,
-}
-
-impl Scheduler for ShortestFirst {
+impl Scheduler for Clairvoyant {
     fn plan(&mut self, view: &EngineView<'_>, plan: &mut StepPlan) {
-        self.forget_returned(view);
         let decodes = view.decoding_len();
         if decodes > 0 {
             plan.decode = Decode::All;
         }
-        let budget = self.parameters.token_budget.saturating_sub(decodes);
+        let budget = self.token_budget.saturating_sub(decodes);
         let budget = continue_prefills(view, plan, budget);
-        if budget > 0 && view.waiting_len() > 0 && view.running_len() < self.parameters.max_sequences {
+        if budget > 0 && view.waiting_len() > 0 && view.running_len() < self.max_sequences {
             self.admit(view, plan, budget);
         }
-        self.remember(view, plan);
     }
 
     fn horizon(&self, view: &EngineView<'_>, _plan: &StepPlan) -> Horizon {
-        let full = view.decoding_len() >= self.parameters.token_budget
-            || view.running_len() >= self.parameters.max_sequences;
+        let full = view.decoding_len() >= self.token_budget || view.running_len() >= self.max_sequences;
         horizon_of(!full, u32::MAX)
     }
 
@@ -96,10 +84,9 @@ impl Scheduler for ShortestFirst {
     }
 }
 
-impl ShortestFirst {
+impl Clairvoyant {
     fn admit(&self, view: &EngineView<'_>, plan: &mut StepPlan, mut budget: u32) {
-        let running = view.ready().chain(self.in_flight.iter().flatten().copied());
-        let promised: u32 = running.map(|r| promise(view, r)).sum();
+        let promised: u32 = view.running().map(|r| promise(view, r)).sum();
         let mut unpromised = view.blocks_total().saturating_sub(promised);
         let mut sequences = view.running_len();
         let fits = |&r: &RequestId| promise(view, r) <= unpromised;
@@ -109,7 +96,7 @@ impl ShortestFirst {
             (u64::from(it.prompt) + u64::from(view.true_output(r)), it.number)
         });
         for r in queue {
-            if budget == 0 || sequences >= self.parameters.max_sequences {
+            if budget == 0 || sequences >= self.max_sequences {
                 break;
             }
             if promise(view, r) > unpromised {
@@ -121,26 +108,6 @@ impl ShortestFirst {
             budget -= chunk;
             sequences += 1;
             head.admit(plan, head.tokens, chunk);
-        }
-    }
-
-    /// Drops the batches that came back: batches return in the order they were planned in.
-    fn forget_returned(&mut self, view: &EngineView<'_>) {
-        if self.in_flight.is_empty() {
-            return;
-        }
-        let away = view.running_len() as usize - view.ready().count();
-        while self.in_flight.iter().map(Vec::len).sum::<usize>() > away {
-            self.in_flight.pop_front();
-        }
-    }
-
-    /// Notes who takes part in this plan.
-    fn remember(&mut self, view: &EngineView<'_>, plan: &StepPlan) {
-        let decodes = view.ready().filter(|&r| plan.decode == Decode::All && view.is_decoding(r));
-        let batch: Vec<RequestId> = plan.prefill.iter().map(|&(r, _)| r).chain(decodes).collect();
-        if !batch.is_empty() {
-            self.in_flight.push_back(batch);
         }
     }
 }

@@ -40,7 +40,7 @@ fn limits(study: &Study) -> String {
     let all = Limit::PER_REQUEST.into_iter().chain([Limit::GapP99]);
     let set: Vec<String> = all
         .filter_map(|l| {
-            study.slo.get(l).map(|d| format!("{} ≤ {}", l.name(), format::seconds(d.as_secs_f64())))
+            study.slo.get(l).map(|d| format!("{} ≤ {}", l.name(), format::limit(d.as_secs_f64())))
         })
         .collect();
     if set.is_empty() {
@@ -52,9 +52,10 @@ fn limits(study: &Study) -> String {
         "Each limit is judged apart, and the worst share counts"
     };
     format!(
-        "Limits: {}. {how}; {} of the requests must. P99 gap is a limit on the run: all gaps between tokens, pooled.",
+        "Limits: {}. {how}; {} of all requests that arrive must. P99 gap is a limit on the run: all gaps between \
+         tokens, pooled.",
         set.join(", "),
-        format::percent(study.attainment_target)
+        format::percent(study.attainment_target).replace(".0 %", " %")
     )
 }
 

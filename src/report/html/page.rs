@@ -71,7 +71,12 @@ fn answer(comparison: &Comparison) -> Markup {
                 }
                 p.note {
                     "n × is the ratio to " (comparison.reference) " with the same requests, seed by seed, with its \
-                     95 % interval. This load is the highest at which " (comparison.reference) " is stable."
+                     95 % interval. "
+                    @if comparison.reference_is_stable() {
+                        "This load is the highest at which " (comparison.reference) " is stable."
+                    } @else {
+                        (comparison.reference) " is stable at no load of this study; this is the first."
+                    }
                 }
             }
         }

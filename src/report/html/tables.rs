@@ -60,7 +60,7 @@ fn point_table(study: &Study, point: &PointComparison) -> Markup {
             tbody {
                 @for row in &point.rows {
                     tr.bound[row.bound] {
-                        th scope="row" { (row.name) @if let Some(tag) = tag(study, row) { small { (tag) } } }
+                        th scope="row" { (row.name) @if let Some(tag) = tag(row) { small { (tag) } } }
                         @for c in &COLUMNS { (cell(row, c)) }
                         td.l.wrap {
                             (table::slo_text(study, row))
@@ -73,9 +73,8 @@ fn point_table(study: &Study, point: &PointComparison) -> Markup {
     }
 }
 
-fn tag(study: &Study, row: &ComparisonRow) -> Option<&'static str> {
-    let oracle = study.systems.get(row.system).is_some_and(|s| s.oracle);
-    match (row.reference, row.bound, oracle) {
+fn tag(row: &ComparisonRow) -> Option<&'static str> {
+    match (row.reference, row.bound, row.oracle) {
         (true, _, _) => Some("reference"),
         (_, true, _) => Some("bound"),
         (_, _, true) => Some("oracle"),
@@ -129,6 +128,9 @@ const CLASS_COLUMNS: [ClassColumn; 8] = [
     ("preemptions", "preemptions", |s| Some(s.preemptions as f64)),
 ];
 
+/// Most classes on the page.
+const CLASSES_MAX: usize = 12;
+
 /// One table of all classes at the headline point.
 pub(super) fn by_class(study: &Study, comparison: &Comparison) -> Markup {
     let Some(point) = comparison.headline() else { return html! {} };
@@ -138,9 +140,15 @@ pub(super) fn by_class(study: &Study, comparison: &Comparison) -> Markup {
             classes.push(&class.class);
         }
     }
+    let more = classes.len().saturating_sub(CLASSES_MAX);
+    classes.truncate(CLASSES_MAX);
+    if classes.is_empty() {
+        return html! {};
+    }
     html! {
         h2 { "By class, at " (point.name()) }
         p.note { "Means over seeds. Classes with many short answers dominate the overall TPOT and normalised latency." }
+        @if more > 0 { p.note { (more) " more classes are in classes.csv." } }
         div.scroll { table {
             thead { tr {
                 th scope="col" { "class" }

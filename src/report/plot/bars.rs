@@ -1,7 +1,7 @@
 //! Stacked horizontal bars: where the time went, per system.
 
 use super::backend::{Anchor, Canvas, HEIGHT, Label, WIDTH};
-use super::chart::{AxisUnit, Scale, draw_title, shorten};
+use super::chart::{AxisUnit, Scale, draw_title};
 use super::style::Ink;
 use super::ticks::{range, ticks};
 use crate::report::format;
@@ -106,7 +106,7 @@ impl Bars {
 
 fn draw_row(canvas: &mut Canvas, row: &BarRow, y: f64, thickness: f64, place: &dyn Fn(f64) -> f64) {
     let ink = if row.bound { Ink::Muted } else { Ink::Foreground };
-    let text = shorten(&row.label, 34);
+    let text = format::shorten(&row.label, 34);
     let size = if thickness < 14.0 { 12.0 } else { 14.5 };
     canvas.text((LEFT - 10.0, y), &Label { text: &text, size, ink, anchor: Anchor::End, bold: false });
     let mut start = 0.0;

@@ -122,49 +122,12 @@ impl Frame {
 /// Draws the title, at most three lines; the y below it.
 pub(super) fn draw_title(canvas: &mut Canvas, title: &str) -> f64 {
     let mut y = 26.0;
-    for line in wrap(title, 80).iter().take(3) {
+    for line in format::wrap(title, 80).iter().take(3) {
         let label = Label { text: line, size: 19.0, ink: Ink::Foreground, anchor: Anchor::Start, bold: true };
         canvas.text((MARGIN, y), &label);
         y += 25.0;
     }
     y
-}
-
-/// Words that stay on the line of the number before them.
-const UNITS: [&str; 8] = ["s", "ms", "µs", "%", "req/s", "×", "±", "ms/tok"];
-
-/// Breaks `text` at spaces, but not before a unit, into lines of at most `width` characters.
-pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
-    let mut words: Vec<String> = Vec::new();
-    for word in text.split_whitespace() {
-        let bare = word.trim_end_matches([',', ';', ':', '.', ')']);
-        match words.last_mut() {
-            Some(last) if UNITS.contains(&bare) => {
-                last.push('\u{a0}');
-                last.push_str(word);
-            }
-            _ => words.push(word.to_owned()),
-        }
-    }
-    let mut lines: Vec<String> = Vec::new();
-    for word in words {
-        match lines.last_mut() {
-            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
-                line.push(' ');
-                line.push_str(&word);
-            }
-            _ => lines.push(word),
-        }
-    }
-    lines
-}
-
-/// `text`, cut to `width` characters with an ellipsis.
-pub(super) fn shorten(text: &str, width: usize) -> String {
-    if text.chars().count() <= width {
-        return text.to_owned();
-    }
-    text.chars().take(width.saturating_sub(1)).chain(['…']).collect()
 }
 
 impl Chart {
@@ -249,7 +212,7 @@ impl Chart {
             if let Some(kind) = stroke.marker {
                 canvas.marker((x + 17.0, y), kind, stroke.ink);
             }
-            let text = shorten(name, 21);
+            let text = format::shorten(name, 21);
             let label = Label {
                 text: &text,
                 size: 14.5,

@@ -1,15 +1,13 @@
 //! The charts of a study: one line here per chart.
 
-use super::bars::{BarRow, Bars};
+use super::breakdown::{ledger_figure, timeline_figures};
 use super::chart::{Axis, AxisUnit, Chart, Orientation, ReferenceLine, Scale, Series};
 use super::style::Stroke;
-use super::titles::{Wording, best_at, holds, largest_cause, most_and_least};
-use crate::metrics::record::Cause;
-use crate::metrics::series::coarse;
+use super::titles::{Wording, best_at, holds};
 use crate::metrics::slo::Limit;
-use crate::metrics::{Curves, LedgerGroup, TimelineRow, curve_probability};
+use crate::metrics::{Curves, curve_probability};
 use crate::report::format;
-use crate::results::comparison::{mean_curves, mean_ledger};
+use crate::results::comparison::mean_curves;
 use crate::results::{Comparison, Study};
 
 /// A finished chart.
@@ -125,39 +123,6 @@ const LOADS: [LoadKind; 5] = [
     },
 ];
 
-/// A chart of one quantity over time.
-struct TimelineKind {
-    file: &'static str,
-    wording: Wording,
-    axis: &'static str,
-    unit: AxisUnit,
-    value: fn(&TimelineRow) -> Option<f64>,
-}
-
-const TIMELINES: [TimelineKind; 3] = [
-    TimelineKind {
-        file: "timeline-waiting.svg",
-        wording: Wording { key: "waiting_mean", name: "waiting requests" },
-        axis: "requests waiting in replicas",
-        unit: AxisUnit::Plain,
-        value: |r| Some(f64::from(r.waiting)),
-    },
-    TimelineKind {
-        file: "timeline-running.svg",
-        wording: Wording { key: "running_mean", name: "running requests" },
-        axis: "requests running",
-        unit: AxisUnit::Plain,
-        value: |r| Some(f64::from(r.running)),
-    },
-    TimelineKind {
-        file: "timeline-kv.svg",
-        wording: Wording { key: "kv_occupancy_mean", name: "KV blocks held" },
-        axis: "KV blocks held by requests, share of capacity",
-        unit: AxisUnit::Percent,
-        value: |r| r.kv_occupancy,
-    },
-];
-
 /// All charts of the study, in page order. Charts without data are left out.
 pub fn figures(study: &Study, comparison: &Comparison) -> Vec<Figure> {
     let mut figures = Vec::new();
@@ -166,12 +131,12 @@ pub fn figures(study: &Study, comparison: &Comparison) -> Vec<Figure> {
     }
     figures.extend(ledger_figure(study, comparison));
     figures.extend(CDFS.iter().filter_map(|kind| cdf_figure(study, comparison, kind)));
-    figures.extend(TIMELINES.iter().filter_map(|kind| timeline_figure(study, comparison, kind)));
+    figures.extend(timeline_figures(study, comparison));
     figures
 }
 
 /// Stroke of every system: designs coloured in their order, bounds grey, the reference strong.
-fn stroke(study: &Study, system: usize, markers: bool) -> Stroke {
+pub(super) fn stroke(study: &Study, system: usize, markers: bool) -> Stroke {
     let bound = study.systems[system].bound;
     let position = study.systems[..system].iter().filter(|s| s.bound == bound).count();
     if bound {
@@ -181,13 +146,17 @@ fn stroke(study: &Study, system: usize, markers: bool) -> Stroke {
     }
 }
 
-fn legend_name(study: &Study, system: usize) -> String {
+pub(super) fn legend_name(study: &Study, system: usize) -> String {
     let info = &study.systems[system];
-    if info.bound { format!("{} (bound)", info.name) } else { info.name.clone() }
+    match (info.bound, info.oracle) {
+        (true, _) => format!("{} (bound)", info.name),
+        (_, true) => format!("{} (oracle)", info.name),
+        _ => info.name.clone(),
+    }
 }
 
 /// Bounds first, so that designs are drawn on top; the legend keeps designs first.
-fn series_of(study: &Study, make: impl Fn(usize) -> Option<Series>) -> Vec<Series> {
+pub(super) fn series_of(study: &Study, make: impl Fn(usize) -> Option<Series>) -> Vec<Series> {
     study.display_order().into_iter().filter_map(make).filter(|s| !s.points.is_empty()).collect()
 }
 
@@ -214,7 +183,7 @@ fn cdf_figure(study: &Study, comparison: &Comparison, kind: &CdfKind) -> Option<
     let line = limit_seconds(study, kind.limit).map(|at| ReferenceLine {
         orientation: Orientation::Vertical,
         at,
-        label: format!("limit {}", format::seconds(at)),
+        label: format!("limit {}", format::limit(at)),
     });
     let title = best_at(point, kind.wording);
     let chart = Chart {
@@ -305,7 +274,7 @@ fn load_figure(study: &Study, comparison: &Comparison, kind: &LoadKind) -> Optio
             .map(|at| ReferenceLine {
                 orientation: Orientation::Horizontal,
                 at,
-                label: format!("limit {}", format::seconds(at)),
+                label: format!("limit {}", format::limit(at)),
             })
             .into_iter()
             .collect(),
@@ -323,98 +292,4 @@ fn x_range(xs: &[f64]) -> Option<(f64, f64)> {
     let high = xs.iter().copied().max_by(f64::total_cmp)?;
     let room = if high > low { (high - low) * 0.06 } else { high.abs().max(1.0) * 0.5 };
     Some(((low - room).max(0.0), high + room))
-}
-
-fn ledger_figure(study: &Study, comparison: &Comparison) -> Option<Figure> {
-    let point = comparison.headline()?;
-    let mut rows = Vec::new();
-    let mut finding = Vec::new();
-    // The title speaks about the reference and the two best of the others.
-    let others = point.ranked("e2e_p99_s").into_iter().filter(|r| !r.reference).take(2);
-    let told: Vec<usize> = point.reference().into_iter().chain(others).map(|r| r.system).collect();
-    for system in study.display_order() {
-        let info = &study.systems[system];
-        for (group, name) in [(LedgerGroup::All, "mean"), (LedgerGroup::E2eP99, "slowest 1 %")] {
-            let Some(ledger) = mean_ledger(study, point.point, system, group) else { continue };
-            let wanted = group == LedgerGroup::E2eP99 && told.contains(&system);
-            if let Some(cause) = largest_cause(&ledger).filter(|_| wanted) {
-                finding.push(format!("{} {cause}", info.name));
-            }
-            rows.push(BarRow {
-                label: format!("{} · {name}", super::chart::shorten(&info.name, 19)),
-                bound: info.bound,
-                parts: ledger.seconds.to_vec(),
-            });
-        }
-    }
-    if rows.is_empty() {
-        return None;
-    }
-    let title = format!("What the slowest 1 % wait for most at {}: {}", point.name(), finding.join("; "));
-    // Saturated systems would squeeze all others into a corner: their bars are cut, with their length written out.
-    let reference = mean_ledger(study, point.point, study.reference_index(), LedgerGroup::E2eP99);
-    let chart = Bars {
-        title: title.clone(),
-        cut_at: reference.map(|l| l.total_s() * 2.0),
-        axis_label: "mean end-to-end latency, split by cause".to_owned(),
-        parts: Cause::ALL.iter().map(|c| c.name().to_owned()).collect(),
-        rows,
-    };
-    let caption = "Every request's end-to-end time is split exactly into its causes: here the mean over all \
-                   finished requests and over the slowest hundredth by E2E. A bar that ends in an arrow is longer than the \
-                   axis; its length is written at its end."
-        .to_owned();
-    Some(Figure { file: "ledger.svg", title, caption, svg: chart.to_svg() })
-}
-
-fn timeline_figure(study: &Study, comparison: &Comparison, kind: &TimelineKind) -> Option<Figure> {
-    let point = comparison.headline()?;
-    let end = timeline_end(study, point.point);
-    let series = series_of(study, |system| {
-        let run = study.runs_of(point.point, system).into_iter().next()?;
-        let rows = coarse(&run.timeline, TIMELINE_STRETCHES).into_iter().filter(|row| row.at_s <= end);
-        let points = rows.filter_map(|row| Some((row.at_s, (kind.value)(&row)?))).collect();
-        let stroke = Stroke { strong: false, ..stroke(study, system, false) };
-        Some(Series { name: legend_name(study, system), stroke, points, band: Vec::new() })
-    });
-    if series.is_empty() {
-        return None;
-    }
-    let seed = study.runs.iter().filter(|r| r.point == point.point).map(|r| r.seed).min()?;
-    let title = most_and_least(point, kind.wording);
-    let chart = Chart {
-        title: title.clone(),
-        x: Axis {
-            label: "time since the first arrival (s)".to_owned(),
-            scale: Scale::Linear,
-            unit: AxisUnit::Plain,
-            range: None,
-            marks: Vec::new(),
-        },
-        y: Axis {
-            label: kind.axis.to_owned(),
-            scale: Scale::Linear,
-            unit: kind.unit,
-            range: (kind.unit == AxisUnit::Percent).then_some((0.0, 1.0)),
-            marks: Vec::new(),
-        },
-        series,
-        lines: Vec::new(),
-    };
-    let caption = format!(
-        "One run (seed {seed}) at {}, means over short stretches. The axis ends at one and a half times the \
-         reference's run; saturated systems may go on.",
-        point.name()
-    );
-    Some(Figure { file: kind.file, title, caption, svg: chart.to_svg() })
-}
-
-/// Stretches a timeline is averaged over.
-const TIMELINE_STRETCHES: usize = 100;
-
-/// Where time axes end: saturated systems drain for long and would squeeze what matters.
-fn timeline_end(study: &Study, point: usize) -> f64 {
-    let runs = study.runs_of(point, study.reference_index());
-    let last = runs.first().and_then(|r| r.timeline.last()).map(|row| row.at_s);
-    last.map_or(f64::INFINITY, |s| s * 1.5)
 }

@@ -2,6 +2,7 @@
 
 mod backend;
 mod bars;
+mod breakdown;
 mod chart;
 pub mod figures;
 mod style;

@@ -97,7 +97,7 @@ fn label(unit: AxisUnit, at: f64) -> String {
         AxisUnit::Plain => plain(at),
         AxisUnit::Percent => format!("{} %", plain(at * 100.0)),
         AxisUnit::Seconds => match at.abs() {
-            v if v == 0.0 => "0".to_owned(),
+            0.0 => "0".to_owned(),
             v if v < 0.000_999_5 => format!("{} µs", plain(at * 1e6)),
             v if v < 0.999_5 => format!("{} ms", plain(at * 1e3)),
             v if v >= 10_000.0 => format!("{} s", format::digits(at)),

@@ -32,8 +32,12 @@ pub(super) fn best_at(point: &PointComparison, w: Wording) -> String {
     let Some(best) = ranked.first() else { return format!("At {}: no data for {}", point.name(), w.name) };
     let head = format!("At {} {} has the {extreme} {}: {}", point.name(), best.name, w.name, shown(best));
     let other = if best.reference { ranked.get(1).copied() } else { point.reference() };
+    // The reference has the ratio 1 to itself: the interval is that of the other one.
+    let ratio = if best.reference { other.and_then(|o| o.ratio(w.key)) } else { best.ratio(w.key) };
+    let tie = ratio.is_some_and(|r| r.half_width.is_some() && !r.differs_from(1.0));
+    let verdict = if tie { " – a tie within the interval" } else { "" };
     match other {
-        Some(other) => format!("{head}, against {} with {}", shown(other), other.name),
+        Some(other) => format!("{head}, against {} with {}{verdict}", shown(other), other.name),
         None => head,
     }
 }
@@ -47,7 +51,7 @@ pub(super) fn holds(comparison: &Comparison, w: Wording, limit: f64) -> String {
             None => groups.push((point, vec![name])),
         }
     }
-    groups.sort_by(|a, b| b.0.cmp(&a.0));
+    groups.sort_by_key(|g| std::cmp::Reverse(g.0));
     let place = |i: usize| {
         let point = &comparison.points[i];
         point.rate_per_s.map_or_else(|| point.label.clone(), |r| format!("{r:.2} req/s"))
@@ -59,7 +63,7 @@ pub(super) fn holds(comparison: &Comparison, w: Wording, limit: f64) -> String {
             None => format!("at no point with {}", names.join(", ")),
         })
         .collect();
-    format!("{} stays within {} {}", capitalised(w.name), format::seconds(limit), parts.join("; "))
+    format!("{} stays within {} {}", capitalised(w.name), format::limit(limit), parts.join("; "))
 }
 
 /// `On average 12.1 requests wait with orca and 0.4 with vllm-v1`, most and least.
@@ -67,7 +71,7 @@ pub(super) fn most_and_least(point: &PointComparison, w: Wording) -> String {
     let mut rows: Vec<(f64, &str)> = point
         .rows
         .iter()
-        .filter(|r| !r.bound)
+        .filter(|r| r.is_design())
         .filter_map(|r| Some((r.value(w.key)?.mean, r.name.as_str())))
         .collect();
     rows.sort_by(|a, b| b.0.total_cmp(&a.0));

@@ -69,7 +69,7 @@ fn read(input: &Input, options: &ReadOptions) -> Result<Rows, InputErrors> {
         classes: vec!["all".to_owned()],
         chains: Some(chains),
         timed: true,
-        clock: Clock::Detect,
+        clock: Clock::Jittered,
         report,
     })
 }

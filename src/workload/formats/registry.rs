@@ -44,7 +44,7 @@ pub(super) fn choose(
 ) -> Result<(&'static str, &'static Format), InputError> {
     match (&options.format, &options.columns) {
         (Some(name), Some(_)) if name != "generic" => Err(InputError::named(
-            "columns",
+            "workload.columns",
             format!("`columns` is for `format = \"generic\"`, but the format is `{name}`"),
             "remove one of the two",
         )),
@@ -63,7 +63,7 @@ fn by_name(name: &str) -> Result<(&'static str, &'static Format), InputError> {
             Some(best) => format!("did you mean `{best}`?"),
             None => format!("known: {}", names.join(", ")),
         };
-        InputError::named("format", format!("unknown trace format `{name}`"), help)
+        InputError::named("workload.format", format!("unknown trace format `{name}`"), help)
     })
 }
 

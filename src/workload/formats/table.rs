@@ -33,7 +33,7 @@ struct Positions {
 }
 
 fn reader(input: &Input) -> csv::Reader<&[u8]> {
-    csv::ReaderBuilder::new().flexible(true).trim(csv::Trim::All).from_reader(input.bytes.as_slice())
+    csv::ReaderBuilder::new().flexible(true).trim(csv::Trim::Headers).from_reader(input.bytes.as_slice())
 }
 
 /// The names of the columns.
@@ -146,12 +146,12 @@ impl Collect {
         }
         let time = match at.arrival {
             Some((field, unit)) => {
-                unit.parse(&record[field]).map_err(|what| problem(record, field, "time", what))?
+                unit.parse(record[field].trim_ascii()).map_err(|what| problem(record, field, "time", what))?
             }
             None => 0,
         };
         let count = |field: usize, name: &str| {
-            tokens(&record[field]).map_err(|what| problem(record, field, name, what))
+            tokens(record[field].trim_ascii()).map_err(|what| problem(record, field, name, what))
         };
         let prompt = count(at.prompt, "prompt length")?;
         let mut output = count(at.output, "output length")?;
@@ -179,7 +179,7 @@ impl Collect {
 
 fn problem(record: &ByteRecord, field: usize, name: &str, what: &str) -> Problem {
     let column = 1 + record.iter().take(field).map(|f| f.len() + 1).sum::<usize>();
-    Problem { column, message: format!("the {name} `{}` {what}", record[field].escape_ascii()) }
+    Problem { column, message: format!("the {name} `{}` {what}", record[field].trim_ascii().escape_ascii()) }
 }
 
 /// Class names by first appearance.
@@ -206,7 +206,7 @@ impl Classes {
             if i > 0 {
                 self.key.extend_from_slice(b" / ");
             }
-            self.key.extend_from_slice(&record[field]);
+            self.key.extend_from_slice(record[field].trim_ascii());
         }
         if let Some(last) = self.last.filter(|_| self.key == self.last_key) {
             return Ok(ClassId(last));

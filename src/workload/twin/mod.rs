@@ -3,13 +3,14 @@
 //! Each layer of each stream has its own keyed draws, so changing the parameters of one layer leaves the others
 //! alone, and a longer twin begins with the shorter one.
 
+mod check;
 mod rate;
 mod spec;
 mod stream;
 
 use self::stream::StreamProcess;
 use super::report::LoadReport;
-use super::rows::{Clock, Row, Rows};
+use super::rows::{Clock, MOST_REQUESTS, Row, Rows, too_many_requests};
 use crate::diagnostic::{InputError, InputErrors};
 
 pub use self::spec::{
@@ -36,7 +37,7 @@ pub(super) fn generate(
     rate_scale: f64,
     seed: u64,
 ) -> Result<Rows, InputErrors> {
-    spec.check().map_err(InputErrors)?;
+    debug_assert!(spec.check().is_ok(), "a recipe is checked when it is opened");
     let mut classes = Vec::new();
     let mut streams = Vec::new();
     for stream in &spec.stream {
@@ -44,7 +45,9 @@ pub(super) fn generate(
         classes.extend(stream.part.iter().map(|p| p.class.clone()));
         streams.push(StreamProcess::new(spec, stream, first, rate_scale, seed));
     }
-    let end_ps = window.to_ps.unwrap_or(u64::MAX);
+    let lead_in = spec.lead_in.as_ps();
+    let from_ps = window.from_ps.saturating_add(lead_in);
+    let end_ps = window.to_ps.map_or(u64::MAX, |to| to.saturating_add(lead_in));
     let wanted = window.requests.unwrap_or(usize::MAX);
     let (mut ready, mut pending) = (Vec::new(), Vec::<Row>::new());
     let mut bin = 0u64;
@@ -56,11 +59,14 @@ pub(super) fn generate(
         for stream in &mut streams {
             stream.bin(bin, &mut pending);
         }
+        if ready.len() + pending.len() > MOST_REQUESTS {
+            return Err(too_many_requests().into());
+        }
         settle(&mut pending, &mut ready, bin_end);
-        if bin_end <= window.from_ps {
+        if bin_end <= from_ps {
             ready.clear();
-        } else if window.from_ps > bin_end - spec.bin.as_ps() || end_ps < bin_end {
-            let (from, to) = (u128::from(window.from_ps), u128::from(end_ps));
+        } else if from_ps > bin_end - spec.bin.as_ps() || end_ps < bin_end {
+            let (from, to) = (u128::from(from_ps), u128::from(end_ps));
             ready.retain(|r| r.time >= from && r.time < to);
         }
         bin += 1;
@@ -68,11 +74,14 @@ pub(super) fn generate(
     if window.to_ps.is_none() && ready.len() < wanted {
         let message =
             format!("the recipe gives only {} requests in 213 days, {wanted} are wanted", ready.len());
-        return Err(InputError::named("requests", message, "ask for fewer, or raise `rate-scale`").into());
+        return Err(
+            InputError::named("workload.requests", message, "ask for fewer, or raise `rate-scale`").into()
+        );
     }
     ready.truncate(wanted);
     for (number, row) in (0u32..).zip(&mut ready) {
         row.number = number;
+        row.time -= u128::from(lead_in);
     }
     let report = LoadReport { rows_read: ready.len() as u64, ..LoadReport::default() };
     Ok(Rows { rows: ready, classes, chains: None, timed: true, clock: Clock::Detect, report })

@@ -1,7 +1,7 @@
 //! Layers 1 and 2: how many requests a stream means to bring in a bin.
 
 use super::spec::{
-    Envelope, LogMixture, LognormalModulation, Memory, Modulation, StreamSpec, Switch, Weekday,
+    Envelope, LogMixture, LognormalModulation, Memory, Modulation, StreamSpec, Switch, TwinSpec, Weekday,
 };
 use crate::rng::{Component, stream};
 
@@ -13,6 +13,7 @@ const DAY_S: f64 = 86_400.0;
 pub(super) struct RateProcess {
     seed: u64,
     bin_s: f64,
+    lead_in_s: f64,
     rate_scale: f64,
     envelope: Envelope,
     switch: Option<Switch>,
@@ -34,11 +35,12 @@ pub(super) enum Bin {
 }
 
 impl RateProcess {
-    pub fn new(spec: &StreamSpec, bin_s: f64, rate_scale: f64, seed: u64) -> Self {
+    pub fn new(twin: &TwinSpec, spec: &StreamSpec, rate_scale: f64, seed: u64) -> Self {
         let root = Component::named("twin/").then(&spec.name);
         RateProcess {
             seed,
-            bin_s,
+            bin_s: twin.bin.as_secs_f64(),
+            lead_in_s: twin.lead_in.as_secs_f64(),
             rate_scale,
             envelope: spec.envelope.clone(),
             switch: spec.switch.clone(),
@@ -60,7 +62,8 @@ impl RateProcess {
         let mean = match &self.envelope {
             Envelope::Flat(f) => f.rate.as_per_second() * self.bin_s * factor,
             Envelope::Linear(l) => {
-                let done = ((start_s + self.bin_s / 2.0) / l.over.as_secs_f64()).min(1.0);
+                let middle_s = start_s + self.bin_s / 2.0 - self.lead_in_s;
+                let done = (middle_s / l.over.as_secs_f64()).clamp(0.0, 1.0);
                 let (from, to) = (l.from.as_per_second(), l.to.as_per_second());
                 (from + (to - from) * done) * self.bin_s * factor
             }

@@ -52,7 +52,7 @@ impl StreamProcess {
         StreamProcess {
             seed,
             bin_ps: twin.bin.as_ps(),
-            rate: RateProcess::new(spec, twin.bin.as_secs_f64(), rate_scale, seed),
+            rate: RateProcess::new(twin, spec, rate_scale, seed),
             cluster: spec.cluster,
             requests_per_start: requests_per_start(spec.cluster),
             campaign: spec.campaign,

@@ -149,7 +149,9 @@ impl Differences {
         if self.smallest.as_ref().is_none_or(|best| steps < best.0) {
             let log = logged.log.join("\n");
             let engine = engine_log(&s.config, &s.cost, &s.trace);
-            let text = format!("stepwise: {stepwise}\n{text}\n{s}\nsteps of the engine:\n{engine}\nsteps of the oracle:\n{log}");
+            let text = format!(
+                "stepwise: {stepwise}\n{text}\n{s}\nsteps of the engine:\n{engine}\nsteps of the oracle:\n{log}"
+            );
             self.smallest = Some((steps, text));
         }
     }

@@ -91,6 +91,9 @@ fn form_batch(s: &mut Planner<'_, '_>, p: &Static) {
 
 /// Blocks for prompt and true output, and the token of a late stop.
 fn lifetime(s: &Planner<'_, '_>, r: usize) -> u32 {
+    if let Some(reserved) = s.reservation(r) {
+        return reserved;
+    }
     let late = u32::from(s.sim.late_stop());
     s.blocks_for(s.request(r).prompt + s.request(r).output + late).min(s.kv_config().blocks)
 }
