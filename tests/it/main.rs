@@ -1,5 +1,6 @@
 //! The integration tests: one binary, one module a topic.
 
+mod bad_policies;
 mod cli;
 mod conformance;
 mod cost;
