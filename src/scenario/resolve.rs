@@ -294,7 +294,7 @@ impl Builder<'_> {
 fn build_cost(spec: &CostSpec, backend: Backend) -> Result<Arc<dyn StepCost>, InputErrors> {
     Ok(match backend {
         Backend::Roofline => Arc::new(Roofline::new(spec)?),
-        Backend::Datasheet => Arc::new(Datasheet::new(spec)?),
+        Backend::Ideal => Arc::new(Datasheet::new(spec)?),
     })
 }
 
