@@ -16,8 +16,9 @@ pub fn notes(plan: &StudyPlan, executed: &Executed) -> Vec<Warning> {
     if executed.prepared.len() < plan.seeds as usize {
         notes.push(Warning::Note {
             message: format!("all {} seeds have the same requests, so one run was made", plan.seeds),
-            help: "a real trace has nothing to draw: use a recipe for intervals, or slices of a longer trace"
-                .to_owned(),
+            advice:
+                "a real trace has nothing to draw: use a recipe for intervals, or slices of a longer trace"
+                    .to_owned(),
         });
     }
     let context_rest = matches!(plan.workload.spec.max_tokens, MaxTokens::ContextRest);
@@ -31,7 +32,7 @@ pub fn notes(plan: &StudyPlan, executed: &Executed) -> Vec<Warning> {
                     "`{}` reserves {limit} tokens for every request, so at most {concurrent} run at once",
                     system.name
                 ),
-                help: "say what clients ask for (`workload.max-tokens = { fixed = 2048 }`) or lower \
+                advice: "say what clients ask for (`workload.max-tokens = { fixed = 2048 }`) or lower \
                        `deployment.max-model-len`"
                     .to_owned(),
             });
