@@ -46,7 +46,7 @@ pub(crate) struct ReplicaState {
     pub swapped: Vec<RequestId>,
     /// Members that get tokens and did not get their latest one with the cohort.
     pub joiners: Vec<RequestId>,
-    /// Members that became joiners or left are known by this instant: the cohort's latest token.
+    /// When the cohort took its latest step.
     pub last_token: SimTime,
     pub gap_stack: GapStack,
     pub clock: BusyClock,
@@ -216,6 +216,7 @@ impl ReplicaState {
 
     /// Takes a request with a complete prompt (or a fed one) into the cohort.
     pub fn join(&mut self, id: RequestId, world: &mut World<'_>) {
+        self.cohort.forget_stale_milestones(&world.requests);
         let reserves = world.reserves();
         let request = &mut world.requests[id.index()];
         request.phase = Phase::Decoding;
