@@ -289,8 +289,6 @@ impl ReplicaState {
                 let request = world.request_mut(id);
                 request.charge(Cause::Bubble, now);
                 request.record.gap_max = SimDuration::ZERO;
-                let gaps = u64::from(request.output - 1);
-                world.gaps.record(0, gaps);
                 world.first_token(id, now);
                 world.finish(id, now);
             }

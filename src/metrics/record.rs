@@ -207,9 +207,10 @@ impl RequestRecord {
         (self.output > 0).then(|| self.e2e().as_secs_f64() / f64::from(self.output))
     }
 
-    /// Mean interval between tokens, in seconds; absent for fewer than two tokens.
+    /// Mean interval between tokens, in seconds; absent for fewer than two tokens and for an answer that was delivered
+    /// all at once (a static batch that holds its answers back), which has no intervals.
     pub fn tpot(&self) -> Option<f64> {
-        (self.output > 1).then(|| (self.finish - self.first_token).as_secs_f64() / f64::from(self.output - 1))
+        (self.output > 1 && self.finish > self.first_token).then(|| (self.finish - self.first_token).as_secs_f64() / f64::from(self.output - 1))
     }
 }
 
