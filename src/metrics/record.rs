@@ -210,7 +210,8 @@ impl RequestRecord {
     /// Mean interval between tokens, in seconds; absent for fewer than two tokens and for an answer that was delivered
     /// all at once (a static batch that holds its answers back), which has no intervals.
     pub fn tpot(&self) -> Option<f64> {
-        (self.output > 1 && self.finish > self.first_token).then(|| (self.finish - self.first_token).as_secs_f64() / f64::from(self.output - 1))
+        (self.output > 1 && self.finish > self.first_token)
+            .then(|| (self.finish - self.first_token).as_secs_f64() / f64::from(self.output - 1))
     }
 }
 

@@ -93,12 +93,14 @@ impl PointComparison {
     }
 
     /// Designs (no bounds, no oracles) that have the column, best mean first; ties keep the order of the study.
+    ///
+    /// Latencies of an overloaded design depend on the length of the run, so it is not ranked by them.
     pub fn ranked(&self, key: &str) -> Vec<&ComparisonRow> {
         let higher = column::find(key).is_some_and(|c| c.better == Better::Higher);
         let mut designs: Vec<(f64, &ComparisonRow)> = self
             .rows
             .iter()
-            .filter(|r| r.is_design())
+            .filter(|r| r.is_design() && (higher || r.saturation != Saturation::Overloaded))
             .filter_map(|r| Some((r.value(key)?.mean, r)))
             .map(|(mean, row)| (if higher { -mean } else { mean }, row))
             .collect();
@@ -122,7 +124,8 @@ pub struct Comparison {
     pub reference: String,
     /// Points in the study's order.
     pub points: Vec<PointComparison>,
-    /// Point that headlines and curves are about: the last at which the reference is stable, else the first.
+    /// Point that headlines and curves are about: the last at which the reference is stable and meets the SLO, else
+    /// the last at which it is stable, else the first.
     pub headline_point: usize,
 }
 
@@ -133,7 +136,9 @@ impl Comparison {
         let reference = study.reference_index();
         let stable =
             |p: &&PointComparison| p.row(reference).is_some_and(|r| r.saturation == Saturation::Stable);
-        let headline_point = points.iter().rfind(stable).map_or(0, |p| p.point);
+        let meets = |p: &&PointComparison| stable(p) && p.row(reference).is_some_and(|r| r.slo_met);
+        let headline = points.iter().rfind(meets).or_else(|| points.iter().rfind(stable));
+        let headline_point = headline.map_or(0, |p| p.point);
         let reference = study.systems.get(reference).map_or_else(String::new, |s| s.name.clone());
         Comparison { reference, points, headline_point }
     }
