@@ -1,4 +1,4 @@
-//! windtunnel: a wind tunnel for LLM serving systems.
+#![doc = include_str!("../ARCHITECTURE.md")]
 
 pub mod catalog;
 pub mod cli;
