@@ -9,8 +9,8 @@ mod sampler;
 
 use std::convert::Infallible;
 
-use rand_pcg::rand_core::TryRng;
 use rand_pcg::Pcg64;
+use rand_pcg::rand_core::TryRng;
 
 /// Who draws: a name such as `burstgpt/conversation/lengths`, hashed once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

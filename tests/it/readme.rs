@@ -66,8 +66,7 @@ fn bring(name: &str, folder: &Path) {
     for request in &mut trace.requests {
         // Whole seconds, as in the log.
         let second = SimDuration::from_ps(1_000_000_000_000);
-        request.arrival =
-            SimTime::from_ps(request.arrival.as_ps() / second.as_ps() * second.as_ps());
+        request.arrival = SimTime::from_ps(request.arrival.as_ps() / second.as_ps() * second.as_ps());
     }
     let mut file = fs::File::create(folder.join(name)).unwrap();
     write_trace(format, &trace, &mut file).unwrap().unwrap();
@@ -153,9 +152,12 @@ fn code_spans(text: &str) -> Vec<String> {
 fn is_path(span: &str) -> bool {
     let tops = ["src/", "tests/", "docs/", "scenarios/", "workloads/", "hardware/", "examples/", ".ci/"];
     let files = [".rs", ".md", ".toml"];
-    let plain = !span.contains([' ', '*', '…', '=', '{', '<']) && span == span.trim_start_matches(['-', '.', '/'])
+    let plain = !span.contains([' ', '*', '…', '=', '{', '<'])
+        && span == span.trim_start_matches(['-', '.', '/'])
         || span.starts_with(".ci/");
-    plain && (tops.iter().any(|t| span.starts_with(t)) || (files.iter().any(|f| span.ends_with(f)) && !span.contains('/')))
+    plain
+        && (tops.iter().any(|t| span.starts_with(t))
+            || (files.iter().any(|f| span.ends_with(f)) && !span.contains('/')))
 }
 
 #[test]
