@@ -11,6 +11,7 @@ mod cost_lines;
 mod eut;
 mod metrics;
 mod oracle;
+mod readme;
 mod report;
 mod report_fixture;
 mod scenario_presets;
