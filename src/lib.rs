@@ -1,4 +1,6 @@
-//! windtunnel: a wind tunnel for LLM serving systems.
+#![cfg_attr(doc, doc = include_str!("../ARCHITECTURE.md"))]
+// Not in builds, so that a word in the document compiles nothing again.
+#![cfg_attr(not(doc), doc = "A wind tunnel for LLM serving systems; see `ARCHITECTURE.md`.")]
 
 pub mod catalog;
 pub mod cli;

@@ -1,4 +1,4 @@
-//! The `windtunnel` command.
+//! The `windtunnel` command: parse, run, exit code. Everything else is in the library.
 
 use std::panic::catch_unwind;
 use std::process::ExitCode;

@@ -83,12 +83,17 @@ pub fn find(shelf: Shelf, name: &str, beside: Option<&Path>) -> Result<Source, I
         for path in
             [folder.join(format!("{name}.toml")), folder.join(shelf.folder()).join(format!("{name}.toml"))]
         {
-            if let Some(source) = read_if_there(&path)? {
+            if let Some(source) = read_if_there(&path)?.filter(|s| !is_scenario(s)) {
                 return Ok(source);
             }
         }
     }
     embedded(shelf, name).ok_or_else(|| unknown(shelf, name))
+}
+
+/// A scenario may have the name of the recipe or system it uses: it is not what it means by that name.
+fn is_scenario(source: &Source) -> bool {
+    toml::from_str::<toml::Table>(&source.text).is_ok_and(|t| t.contains_key("systems"))
 }
 
 fn read_if_there(path: &PathBuf) -> Result<Option<Source>, InputError> {

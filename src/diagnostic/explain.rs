@@ -37,8 +37,10 @@ pub(super) fn humanise(raw: &str, path: &str) -> (String, String) {
     let text = plain_types(&text);
     let message = match path {
         "" | "." => text.clone(),
-        _ if text.starts_with("unknown field") => format!("{}unknown key{}", table_of(path), &text[13..]),
-        _ if text.starts_with("unknown variant") => format!("{}unknown name{}", table_of(path), &text[15..]),
+        _ if text.starts_with("unknown field") => format!("{}unknown key{}", owner(path, &text), &text[13..]),
+        _ if text.starts_with("unknown variant") => {
+            format!("{}unknown name{}", owner(path, &text), &text[15..])
+        }
         _ => format!("`{path}`: {text}"),
     };
     let help = example
@@ -52,9 +54,11 @@ pub(super) fn humanise(raw: &str, path: &str) -> (String, String) {
     (message, help)
 }
 
-/// The table that holds the key at `path`, with a colon; nothing at the top of a file.
-fn table_of(path: &str) -> String {
-    path.rsplit_once('.').map_or_else(String::new, |(table, _)| format!("`{table}`: "))
+/// What an unknown name stands in, with a colon: its table where the name is the key at `path`, else the key itself.
+fn owner(path: &str, text: &str) -> String {
+    let (table, key) = path.rsplit_once('.').unwrap_or(("", path));
+    let owner = if text.split('`').nth(1) == Some(key) { table } else { path };
+    if owner.is_empty() { String::new() } else { format!("`{owner}`: ") }
 }
 
 /// Moves `…; write for example …` or `…, for example "…"` from the message into the help.
@@ -164,9 +168,14 @@ mod tests {
     #[test]
     fn every_kind_of_serde_error_gets_a_next_step() {
         check(
-            "unknown field `blok`, expected `block` or `watermark`",
-            "`a`: unknown key `blok`, expected `block` or `watermark`",
-            "did you mean `block`?",
+            "unknown field `b`, expected `bb` or `watermark`",
+            "`a`: unknown key `b`, expected `bb` or `watermark`",
+            "did you mean `bb`?",
+        );
+        check(
+            "unknown variant `rest`, expected `context-rest` or `fixed`",
+            "`a.b`: unknown name `rest`, expected `context-rest` or `fixed`",
+            "known here: context-rest, fixed",
         );
         check(
             "invalid type: string \"512\", expected u32",

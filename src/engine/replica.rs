@@ -123,7 +123,9 @@ impl Replica {
                 let leaps = flight.plan.is_pure_decode() && state.stage_free.len() == 1 && !world.stepwise;
                 let horizon = leaps.then(|| self.scheduler.horizon(&view, &flight.plan));
                 state.apply(&mut flight, now, world)?;
-                return Ok(Some(state.launch(flight, horizon, now, world)));
+                let launched = state.launch(flight, horizon, now, world);
+                state.audit_step(now, world)?;
+                return Ok(Some(launched));
             }
             if !state.flights.is_empty() {
                 state.spare.push(flight);
@@ -154,6 +156,7 @@ impl ReplicaState {
         self.next_number += 1;
         self.load_before_change(now);
         self.load.queued(u64::from(request.prompt), now);
+        world.inside += 1;
         self.waiting.push_back(id);
         self.cut_leap(now)
     }
@@ -241,6 +244,7 @@ impl ReplicaState {
         let request = world.request_mut(id);
         request.phase = Phase::Left;
         let tokens = u64::from(request.prompt + request.output);
+        world.inside -= 1;
         self.load_before_change(now);
         self.load.left(tokens, now);
     }
@@ -302,6 +306,7 @@ impl ReplicaState {
             let request = world.request_mut(id);
             request.phase = Phase::Left;
             let tokens = u64::from(request.prompt + request.output);
+            world.inside -= 1;
             self.load_before_change(now);
             self.load.left(tokens, now);
         }

@@ -25,8 +25,12 @@ pub(crate) struct World<'a> {
     pub streaming: SimDuration,
     /// One event per step.
     pub stepwise: bool,
+    /// Check the invariants at every event.
+    pub audit: bool,
     /// Requests that got their last token and whose clients have not been told (closed loop).
     pub just_finished: u32,
+    /// Requests queued at a replica that have not left it.
+    pub inside: usize,
     /// Requests finished so far.
     pub done: u32,
     /// Tokens delivered so far (not counting a leap on its way).
@@ -47,7 +51,9 @@ impl<'a> World<'a> {
             limit,
             streaming: SimDuration::ZERO,
             stepwise,
+            audit: false,
             just_finished: 0,
+            inside: 0,
             done: 0,
             generated: 0,
             prefixes,

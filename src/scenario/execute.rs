@@ -114,7 +114,7 @@ pub fn execute(plan: &StudyPlan, options: Options, progress: &dyn Progress) -> R
     let context = plan.systems.iter().map(|s| s.cluster.replica.max_model_len).max().unwrap_or(1);
     progress.phase("requests", plan.seeds as usize);
     let workload = plan.workload.open(&plan.sources)?;
-    let prepared = (1..=u64::from(plan.seeds))
+    let mut prepared = (1..=u64::from(plan.seeds))
         .into_par_iter()
         .map(|seed| {
             let prepared = workload.prepare(seed, Some(context));
@@ -123,6 +123,10 @@ pub fn execute(plan: &StudyPlan, options: Options, progress: &dyn Progress) -> R
         })
         .collect::<Result<Vec<Prepared>, InputErrors>>()?;
     check_trace(plan, &prepared[0].trace)?;
+    // A real trace has nothing to draw: the same requests again would make intervals of zero width.
+    if prepared.iter().all(|p| p.trace == prepared[0].trace) {
+        prepared.truncate(1);
+    }
     let (rates, capacity) = rates(plan, &prepared[0].trace, progress)?;
     let traces = rates
         .par_iter()
@@ -133,7 +137,8 @@ pub fn execute(plan: &StudyPlan, options: Options, progress: &dyn Progress) -> R
                 .collect()
         })
         .collect::<Result<Vec<Vec<Trace>>, InputErrors>>()?;
-    let runs = plan.runs();
+    let seeds = prepared.len() as u64;
+    let runs: Vec<RunPlan> = plan.runs().into_iter().filter(|run| run.seed <= seeds).collect();
     progress.phase("runs", runs.len());
     let run_options =
         RunOptions { stepwise: options.stepwise, audit: options.audit, samples: plan.timeline_samples };

@@ -5,6 +5,8 @@ mod document;
 pub mod execute;
 mod kv;
 pub mod load;
+mod notes;
+mod parts;
 mod plan;
 pub mod requests;
 mod resolve;

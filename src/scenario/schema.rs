@@ -220,8 +220,8 @@ pub enum PrefixCache {
 pub enum Backend {
     /// The fitted model of the accelerator and the engine.
     Roofline,
-    /// The datasheet bound: no real system is faster.
-    Datasheet,
+    /// The datasheet bound, no overheads: no real system is faster.
+    Ideal,
 }
 
 /// One system with all its layers merged.

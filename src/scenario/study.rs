@@ -257,7 +257,8 @@ fn dedupe(errors: &mut InputErrors) {
 
 /// Variants that nothing uses are worth a word.
 fn unused_variants(doc: &Document) -> Vec<String> {
-    let base_of = |name: &str| doc.systems_node.get(&format!("{name}.base")).and_then(Node::as_str);
+    // Not by a dotted path: names such as `vllm-0.2` hold dots.
+    let base_of = |name: &str| doc.systems_node.entries()?.get(name)?.1.get("base")?.as_str();
     let names = doc.variant_names();
     let compared = |name: &str| doc.systems.as_ref().is_some_and(|s| s.compare.iter().any(|n| n == name));
     let used = |name: &str| compared(name) || names.iter().any(|n| *n != name && base_of(n) == Some(name));

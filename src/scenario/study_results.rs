@@ -9,6 +9,7 @@ impl Executed {
     /// Hands everything over to the report.
     pub fn into_study(self, plan: &StudyPlan) -> Study {
         let provenance = provenance(plan, &self);
+        let warnings = super::notes::notes(plan, &self);
         let reference = &plan.systems[plan.reference];
         Study {
             title: plan.title.clone(),
@@ -26,7 +27,7 @@ impl Executed {
             points: self.points,
             runs: self.runs,
             failed: Vec::new(),
-            warnings: Vec::new(),
+            warnings,
             provenance,
         }
     }
@@ -67,7 +68,7 @@ fn provenance(plan: &StudyPlan, executed: &Executed) -> Provenance {
         hardware_grade: grade(spec),
         engine: spec.engine.name.clone(),
         workload: plan.workload.describe(),
-        seeds: (1..=u64::from(plan.seeds)).collect(),
+        seeds: (1..=executed.prepared.len() as u64).collect(),
         inputs,
         classes: executed.prepared.first().map(|p| p.trace.classes.clone()).unwrap_or_default(),
         not_modelled: not_modelled(),

@@ -49,7 +49,7 @@ impl PrefixChains {
 }
 
 /// The requests of one run in arrival order (ties: file order). `RequestId(i)` is row `i`.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Trace {
     /// The requests; sorted by arrival.
     pub requests: Vec<Request>,

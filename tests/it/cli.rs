@@ -1,5 +1,7 @@
 //! The command line from outside: exit codes, streams, files, the same bytes with any number of threads.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;

@@ -71,3 +71,15 @@ fn oracles_are_marked() {
         assert_eq!(resolve(name, &[]).systems[0].oracle, oracle, "{name}");
     }
 }
+
+#[test]
+fn a_scenario_may_have_the_name_of_its_recipe_or_system() {
+    for name in ["burstgpt-conv", "vllm-v1"] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(format!("{name}.toml"));
+        std::fs::copy(concat!(env!("CARGO_MANIFEST_DIR"), "/scenarios/quickstart.toml"), &path).unwrap();
+        let target = Target::parse(path.to_str().unwrap());
+        let plan = StudyPlan::resolve(&target, &Flags::default()).unwrap();
+        assert!(plan.workload.open(&plan.sources).is_ok(), "{name}");
+    }
+}

@@ -3,6 +3,8 @@
 //! `NAME.toml` is run as a scenario; `NAME.args` holds a command line, one argument a line. `UPDATE_UI=1` rewrites
 //! the `NAME.stderr` files.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
+
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};

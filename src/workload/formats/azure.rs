@@ -28,7 +28,10 @@ fn write(trace: &Trace, out: &mut dyn io::Write) -> io::Result<()> {
         let (s, fraction) = (ticks / 10_000_000, ticks % 10_000_000);
         let (day, hour, minute, second) = (s / 86_400 + 1, s / 3_600 % 24, s / 60 % 60, s % 60);
         if day > 30 {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "more than 30 days: slice the trace first"));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "more than 30 days: slice the trace first",
+            ));
         }
         writeln!(
             out,

@@ -42,12 +42,7 @@ fn write(trace: &Trace, out: &mut dyn io::Write) -> io::Result<()> {
     table.write_record(["arrival_s", "prompt_tokens", "output_tokens", "class"])?;
     for r in &trace.requests {
         let class = trace.classes[r.class.index()].as_str();
-        table.write_record([
-            &*seconds(r.arrival),
-            &*r.prompt.to_string(),
-            &*r.output.to_string(),
-            class,
-        ])?;
+        table.write_record([&*seconds(r.arrival), &*r.prompt.to_string(), &*r.output.to_string(), class])?;
     }
     table.flush()
 }

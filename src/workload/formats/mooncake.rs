@@ -99,7 +99,8 @@ fn parse(text: &[u8]) -> Result<Line, Problem> {
 }
 
 fn too_many(input: &Input) -> InputErrors {
-    InputError::named(&*input.name, "there are more than 4294967295 rows or hash ids", "split the file").into()
+    InputError::named(&*input.name, "there are more than 4294967295 rows or hash ids", "split the file")
+        .into()
 }
 
 /// Writes milliseconds; a trace without prefixes gets hashes that nobody shares.

@@ -22,7 +22,10 @@ pub(super) static FORMAT: Format = Format {
 };
 
 fn write(trace: &Trace, out: &mut dyn io::Write) -> io::Result<()> {
-    writeln!(out, "request_id,request_type,application_id,arrival_timestamp,batch_size,prompt_size,token_size")?;
+    writeln!(
+        out,
+        "request_id,request_type,application_id,arrival_timestamp,batch_size,prompt_size,token_size"
+    )?;
     for (i, r) in trace.requests.iter().enumerate() {
         writeln!(out, "{i},2,0,{},1,{},{}", seconds(r.arrival), r.prompt, r.output)?;
     }
