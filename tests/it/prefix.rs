@@ -126,13 +126,15 @@ fn engine_order(trace: &Trace, capacity: u32, whole_blocks: bool) -> Hits {
     hits
 }
 
-/// vLLM lets the last block of a request go first, so that chains shrink from their ends. That keeps roots, which
-/// others share, longer than plain LRU does: it may only help, and it helps most where memory is short.
+/// vLLM lets the last block of a request go first, so that chains shrink from their ends and roots, which others share,
+/// stay longer than under plain LRU. Measured gains: 0.15 points with 5,000 blocks, 0.04 with 10,000, 0.01 with 1,000,
+/// none with 30,000 and more.
 #[test]
 fn least_recently_used_hits_as_published_and_tail_first_no_less() {
     let Some(trace) = conversations() else { return };
     let published =
         [(1_000, 4.4), (5_000, 11.0), (10_000, 21.1), (30_000, 32.6), (50_000, 35.5), (100_000, 36.4)];
+    let mut gained = 0.0_f64;
     for (capacity, expected) in published {
         let plain = lru(&trace, capacity).block_percent();
         assert_percent(&format!("LRU hits with {capacity} blocks"), plain, expected);
@@ -143,7 +145,10 @@ fn least_recently_used_hits_as_published_and_tail_first_no_less() {
         ));
         assert!(tail >= plain - 0.05, "{capacity}: {tail:.2} % with the last block first");
         assert!(whole <= tail, "{capacity}: a block that is not full was found");
+        gained = gained.max(tail - plain);
     }
+    // 0.15 points with 5000 blocks, as measured: a pool that let the first block go first would gain less.
+    assert!(gained > 0.1, "the last block first gains {gained:.3} points at most");
 }
 
 /// Only the first half of this file is shared, so its published numbers do not apply; the laws do.
