@@ -2,7 +2,39 @@
 
 use crate::engine::{Phase, Replica, Violation, World};
 use crate::ids::ReplicaId;
+use crate::metrics::record::Fate;
 use crate::units::SimTime;
+
+/// Checks every record and every pool once nothing is left to happen.
+pub(super) fn end(world: &World<'_>, replicas: &[Replica], now: SimTime) -> Result<(), Violation> {
+    for request in &world.requests {
+        let record = &request.record;
+        let fail =
+            |invariant, message| Err(Violation { invariant, at: now, replica: record.replica, message });
+        if request.phase != Phase::Left || record.fate == Fate::Unfinished {
+            return fail("I14", format!("{} was lost while {:?}", record.id, request.phase));
+        }
+        if record.fate == Fate::Finished && record.output != request.output {
+            return fail("I2", format!("{} got {} of {} tokens", record.id, record.output, request.output));
+        }
+        let instants = [record.arrival, record.queued, record.scheduled, record.first_token, record.finish];
+        if !instants.is_sorted() {
+            return fail("I4", format!("{} goes back in time: {instants:?}", record.id));
+        }
+        if record.ledger.total() != record.e2e() {
+            return fail(
+                "I15",
+                format!("{}: ledger {} of {}", record.id, record.ledger.total(), record.e2e()),
+            );
+        }
+    }
+    match replicas.iter().find(|r| r.state.pool.held() > 0) {
+        None => Ok(()),
+        Some(r) => {
+            Err(r.state.violation("I3", now, format!("{} blocks held at the end", r.state.pool.held())))
+        }
+    }
+}
 
 /// Checks the whole deployment after an instant.
 pub(super) fn instant(world: &World<'_>, replicas: &[Replica], now: SimTime) -> Result<(), Violation> {
@@ -10,9 +42,9 @@ pub(super) fn instant(world: &World<'_>, replicas: &[Replica], now: SimTime) -> 
         replica.state.audit(now, world)?;
     }
     let inside: usize = replicas.iter().map(|r| r.state.population()).sum();
-    let counted = world.requests.iter().filter(|r| !matches!(r.phase, Phase::Outside | Phase::Left)).count();
+    let counted = world.inside;
     if inside != counted {
-        let message = format!("{counted} requests are inside, the replicas know {inside}");
+        let message = format!("{counted} requests were queued and did not leave, the replicas know {inside}");
         return Err(Violation { invariant: "I1", at: now, replica: ReplicaId(0), message });
     }
     Ok(())

@@ -114,6 +114,11 @@ pub trait StepCost: Send + Sync {
     /// Must equal `step` with no chunks to the picosecond for every context sum in `[shape.context, until]`.
     fn decode_segment(&self, stage: u8, shape: &DecodeShape) -> Segment;
 
+    /// Shortest time that the datasheet allows for a step (FLOPs, weights and KV bytes); zero where nothing is known.
+    fn bound(&self, _stage: u8, _shape: &StepShape<'_>) -> SimDuration {
+        SimDuration::ZERO
+    }
+
     /// Time for the activations of `tokens` tokens to reach the next stage. Zero with one stage.
     fn hop(&self, _tokens: u32) -> SimDuration {
         SimDuration::ZERO

@@ -6,6 +6,7 @@
 use crate::diagnostic::InputErrors;
 use crate::units::{Seconds, SimDuration};
 
+use super::datasheet::Datasheet;
 use super::memo::Memo;
 use super::spec::{ACTIVATION_BYTES, CostSpec};
 use super::terms::Terms;
@@ -33,6 +34,8 @@ pub struct Roofline {
     hop_latency: f64,
     hop_per_token: f64,
     swap_block: u64,
+    /// What no step may beat (I5).
+    datasheet: Datasheet,
 }
 
 #[derive(Debug)]
@@ -160,6 +163,7 @@ impl Roofline {
         let (link, hops) = (spec.stage_link(), spec.pipeline > 1);
         let activation = f64::from(spec.model.hidden) * ACTIVATION_BYTES;
         Ok(Roofline {
+            datasheet: Datasheet::new(spec)?,
             stages: stages.collect(),
             graphs: graphs.map(|g| GraphTable::new(&g.sizes)),
             host: spec.engine.host,
@@ -272,6 +276,11 @@ fn floor_scale(spec: &CostSpec) -> f64 {
 }
 
 impl StepCost for Roofline {
+    fn bound(&self, stage: u8, shape: &StepShape<'_>) -> SimDuration {
+        let (compute, memory) = self.datasheet.terms(stage, shape);
+        SimDuration::from_seconds(Seconds(compute.0.max(memory.0)))
+    }
+
     fn stages(&self) -> u8 {
         u8::try_from(self.stages.len()).unwrap_or(u8::MAX)
     }

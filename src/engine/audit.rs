@@ -2,7 +2,7 @@
 
 use crate::kv::UNKEYED;
 use crate::metrics::record::Sample;
-use crate::units::SimTime;
+use crate::units::{SimDuration, SimTime};
 
 use super::event::Violation;
 use super::replica::ReplicaState;
@@ -27,6 +27,19 @@ impl ReplicaState {
             sample.generated += steps * u64::from(self.cohort.emitting);
             sample.kv_held += self.cohort.growth_over(steps);
         }
+    }
+
+    /// The step just launched is not faster than the datasheet allows (I5).
+    pub fn audit_step(&self, now: SimTime, world: &World<'_>) -> Result<(), Violation> {
+        let Some(flight) = self.flights.back().filter(|_| world.audit) else { return Ok(()) };
+        let bound: SimDuration =
+            (0..world.stages()).map(|stage| world.cost.bound(stage, &flight.shape())).sum();
+        if flight.time.total() >= bound {
+            return Ok(());
+        }
+        let message =
+            format!("a step of {} beats the datasheet's {bound}: {:?}", flight.time.total(), flight.shape());
+        Err(self.violation("I5", now, message))
     }
 
     /// Recomputes what the replica keeps incrementally.

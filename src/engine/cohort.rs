@@ -66,6 +66,17 @@ impl Cohort {
         }
     }
 
+    /// Drops the milestones of members that have left, once they are most of the heap. Amortised O(1) per join.
+    ///
+    /// Milestones that are reached or next in line are dropped as they are met; but a pipeline, and steps that take only
+    /// some of the members, take everybody out and back in at every step without ever reaching a milestone.
+    pub fn forget_stale_milestones(&mut self, requests: &[RequestState]) {
+        // A member has at most two milestones: `Emits` and `Finishes`.
+        if self.milestones.len() > 4 * self.n as usize + 64 {
+            self.milestones.retain(|Reverse(entry)| requests[entry.request.index()].epoch == entry.epoch);
+        }
+    }
+
     /// Takes a member in; `state` holds its settled counters.
     pub fn join(&mut self, id: RequestId, state: &mut RequestState) {
         state.joined = self.step;

@@ -46,7 +46,7 @@ pub(crate) struct ReplicaState {
     pub swapped: Vec<RequestId>,
     /// Members that get tokens and did not get their latest one with the cohort.
     pub joiners: Vec<RequestId>,
-    /// Members that became joiners or left are known by this instant: the cohort's latest token.
+    /// When the cohort took its latest step.
     pub last_token: SimTime,
     pub gap_stack: GapStack,
     pub clock: BusyClock,
@@ -123,7 +123,9 @@ impl Replica {
                 let leaps = flight.plan.is_pure_decode() && state.stage_free.len() == 1 && !world.stepwise;
                 let horizon = leaps.then(|| self.scheduler.horizon(&view, &flight.plan));
                 state.apply(&mut flight, now, world)?;
-                return Ok(Some(state.launch(flight, horizon, now, world)));
+                let launched = state.launch(flight, horizon, now, world);
+                state.audit_step(now, world)?;
+                return Ok(Some(launched));
             }
             if !state.flights.is_empty() {
                 state.spare.push(flight);
@@ -154,6 +156,7 @@ impl ReplicaState {
         self.next_number += 1;
         self.load_before_change(now);
         self.load.queued(u64::from(request.prompt), now);
+        world.inside += 1;
         self.waiting.push_back(id);
         self.cut_leap(now)
     }
@@ -213,6 +216,7 @@ impl ReplicaState {
 
     /// Takes a request with a complete prompt (or a fed one) into the cohort.
     pub fn join(&mut self, id: RequestId, world: &mut World<'_>) {
+        self.cohort.forget_stale_milestones(&world.requests);
         let reserves = world.reserves();
         let request = &mut world.requests[id.index()];
         request.phase = Phase::Decoding;
@@ -235,6 +239,7 @@ impl ReplicaState {
         let request = world.request_mut(id);
         request.phase = Phase::Left;
         let tokens = u64::from(request.prompt + request.output);
+        world.inside -= 1;
         self.load_before_change(now);
         self.load.left(tokens, now);
     }
@@ -296,6 +301,7 @@ impl ReplicaState {
             let request = world.request_mut(id);
             request.phase = Phase::Left;
             let tokens = u64::from(request.prompt + request.output);
+            world.inside -= 1;
             self.load_before_change(now);
             self.load.left(tokens, now);
         }

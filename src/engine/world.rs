@@ -26,8 +26,12 @@ pub(crate) struct World<'a> {
     pub streaming: SimDuration,
     /// One event per step.
     pub stepwise: bool,
+    /// Check the invariants at every event.
+    pub audit: bool,
     /// Requests that got their last token in this instant, for the closed loop.
     pub finished: Vec<RequestId>,
+    /// Requests queued at a replica that have not left it.
+    pub inside: usize,
     /// Requests finished so far.
     pub done: u32,
     /// Tokens delivered so far (not counting a leap on its way).
@@ -48,7 +52,9 @@ impl<'a> World<'a> {
             limit,
             streaming: SimDuration::ZERO,
             stepwise,
+            audit: false,
             finished: Vec::new(),
+            inside: 0,
             done: 0,
             generated: 0,
             prefixes,

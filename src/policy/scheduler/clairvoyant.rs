@@ -9,8 +9,9 @@
 //! promises; what does not fit is skipped, so there is no head of line. Nothing is ever preempted.
 //!
 //! Horizon: never `OneStep`. Arrivals do matter, also behind a blocked queue, since a short one may fit; only a full
-//! budget or full sequences make them irrelevant. A plan that looks for admissions is O(running + waiting),
-//! unlike the other mechanisms' fast paths: the promises are summed anew and the queue is sorted.
+//! budget or full sequences make them irrelevant. A plan that looks for admissions is O(running): the promises are
+//! summed anew. The waiting queue is kept ranked; under reserving allocation, where a short request may reserve more
+//! than a long one, all of it is looked through, O(running + waiting).
 //!
 //! # Left out, and the effect
 //! Ageing: long requests can starve, which a bound for the mean may do. Promises count a shared prefix once per
@@ -24,6 +25,8 @@
 //!
 //! # Validation
 //! `tests/it/scheduler_bounds.rs`; equal to the oracle.
+
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
@@ -52,7 +55,8 @@ impl Default for Clairvoyant {
 
 impl Mechanism for Clairvoyant {
     fn build(&self) -> Option<Box<dyn Scheduler>> {
-        Some(Box::new(self.clone()))
+        let (shortest, indexed) = (BTreeMap::new(), 0);
+        Some(Box::new(ShortestFirst { parameters: self.clone(), shortest, indexed }))
     }
 
     fn validate(&self) -> Result<(), BadParameter> {
@@ -61,21 +65,34 @@ impl Mechanism for Clairvoyant {
     }
 }
 
-impl Scheduler for Clairvoyant {
+/// Prompt plus answer, then queue number.
+type Rank = (u64, u32);
+
+/// The scheduler: its parameters and the waiting queue in its own order, so that no plan has to sort it.
+struct ShortestFirst {
+    parameters: Clairvoyant,
+    /// The waiting requests whose queue number is below `indexed`: nobody is preempted, so who has left is never back.
+    shortest: BTreeMap<Rank, RequestId>,
+    indexed: u32,
+}
+
+impl Scheduler for ShortestFirst {
     fn plan(&mut self, view: &EngineView<'_>, plan: &mut StepPlan) {
         let decodes = view.decoding_len();
         if decodes > 0 {
             plan.decode = Decode::All;
         }
-        let budget = self.token_budget.saturating_sub(decodes);
+        let budget = self.parameters.token_budget.saturating_sub(decodes);
         let budget = continue_prefills(view, plan, budget);
-        if budget > 0 && view.waiting_len() > 0 && view.running_len() < self.max_sequences {
+        if budget > 0 && view.waiting_len() > 0 && view.running_len() < self.parameters.max_sequences {
+            self.index(view);
             self.admit(view, plan, budget);
         }
     }
 
     fn horizon(&self, view: &EngineView<'_>, _plan: &StepPlan) -> Horizon {
-        let full = view.decoding_len() >= self.token_budget || view.running_len() >= self.max_sequences;
+        let full = view.decoding_len() >= self.parameters.token_budget
+            || view.running_len() >= self.parameters.max_sequences;
         horizon_of(!full, u32::MAX)
     }
 
@@ -84,30 +101,47 @@ impl Scheduler for Clairvoyant {
     }
 }
 
-impl Clairvoyant {
-    fn admit(&self, view: &EngineView<'_>, plan: &mut StepPlan, mut budget: u32) {
+impl ShortestFirst {
+    /// Ranks the requests that have come since the last look: they stand at the end of the queue.
+    fn index(&mut self, view: &EngineView<'_>) {
+        let known = self.indexed;
+        for r in view.waiting().rev() {
+            let it = view.request(r);
+            if it.number < known {
+                break;
+            }
+            self.indexed = self.indexed.max(it.number + 1);
+            self.shortest.insert((u64::from(it.prompt) + u64::from(view.true_output(r)), it.number), r);
+        }
+    }
+
+    fn admit(&mut self, view: &EngineView<'_>, plan: &mut StepPlan, mut budget: u32) {
         let promised: u32 = view.running().map(|r| promise(view, r)).sum();
         let mut unpromised = view.blocks_total().saturating_sub(promised);
         let mut sequences = view.running_len();
-        let fits = |&r: &RequestId| promise(view, r) <= unpromised;
-        let mut queue: Vec<RequestId> = view.waiting().filter(fits).collect();
-        queue.sort_unstable_by_key(|&r| {
-            let it = view.request(r);
-            (u64::from(it.prompt) + u64::from(view.true_output(r)), it.number)
-        });
-        for r in queue {
-            if budget == 0 || sequences >= self.max_sequences {
+        let mut admitted: Vec<Rank> = Vec::new();
+        for (&rank, &r) in &self.shortest {
+            if budget == 0 || sequences >= self.parameters.max_sequences {
                 break;
             }
-            if promise(view, r) > unpromised {
-                continue;
+            let promise = promise(view, r);
+            if promise > unpromised {
+                if view.reserves() {
+                    continue;
+                }
+                // Paged promises grow with the rank: nobody further back fits either.
+                break;
             }
-            unpromised -= promise(view, r);
+            unpromised -= promise;
             let head = Head::of(view, plan, r);
             let chunk = (head.tokens - head.hit.tokens).min(budget);
             budget -= chunk;
             sequences += 1;
             head.admit(plan, head.tokens, chunk);
+            admitted.push(rank);
+        }
+        for rank in &admitted {
+            self.shortest.remove(rank);
         }
     }
 }
