@@ -103,6 +103,8 @@ impl<'a> Run<'a> {
                 let id = ReplicaId(r);
                 let mut replica = Replica::new(id, &config.replica, build(id), cost.stages());
                 replica.state.load.period = router.period();
+                // In a closed loop the client's next request follows the last token, which is then an event.
+                replica.state.cohort.passes_late_stops = replica.state.late_stop && trace.closed.is_none();
                 replica
             })
             .collect();
@@ -246,7 +248,7 @@ impl<'a> Run<'a> {
         sample.finished = self.world.done;
         sample.generated = self.world.generated;
         for replica in &self.replicas {
-            replica.state.sample(at, &mut sample);
+            replica.state.sample(at, &self.world, &mut sample);
         }
         sample
     }

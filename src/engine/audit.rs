@@ -16,7 +16,7 @@ impl ReplicaState {
     }
 
     /// Adds this replica's state at `at` (not before the last change, before the next event) to a sample.
-    pub fn sample(&self, at: SimTime, sample: &mut Sample) {
+    pub fn sample(&self, at: SimTime, world: &World<'_>, sample: &mut Sample) {
         let waiting = self.waiting.len() + self.swapped.len();
         sample.waiting += u32::try_from(waiting).unwrap_or(u32::MAX);
         sample.running += u32::try_from(self.running.len()).unwrap_or(u32::MAX);
@@ -25,6 +25,9 @@ impl ReplicaState {
         if let Some((start, leap)) = leap.filter(|(start, _)| at >= *start) {
             let steps = leap.steps_within(at - start);
             sample.generated += steps * u64::from(self.cohort.emitting);
+            if steps + 1 == leap.steps {
+                sample.finished += self.cohort.late_stops_at(self.cohort.step + leap.steps, &world.requests);
+            }
             sample.kv_held += self.cohort.growth_over(steps);
         }
     }

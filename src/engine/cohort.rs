@@ -14,6 +14,8 @@ use super::request::RequestState;
 /// What happens to a member once the cohort has taken a given number of steps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Milestone {
+    /// It got its last token one step ago and leaves now (late stop that a leap passes over).
+    StopsLate,
     /// Its prompt has been fed but for the last token: from the next step on it gets tokens.
     Emits,
     /// It has got its last token.
@@ -44,6 +46,8 @@ pub(crate) struct Cohort {
     pub stopping: u32,
     /// Σ over members of the tokens that the next step attends to.
     pub context: u64,
+    /// A leap runs on to the step at which a late stop is over, not only to the last token.
+    pub passes_late_stops: bool,
     block: u32,
     /// Members whose blocks grow, by (computed − step) mod block.
     by_phase: Vec<u32>,
@@ -59,6 +63,7 @@ impl Cohort {
             emitting: 0,
             stopping: 0,
             context: 0,
+            passes_late_stops: false,
             block,
             by_phase: vec![0; block as usize],
             growing: 0,
@@ -103,7 +108,46 @@ impl Cohort {
         } else {
             self.emitting += 1;
         }
-        self.milestones.push(entry(first + u64::from(state.output - state.generated), Milestone::Finishes));
+        let last = first + u64::from(state.output - state.generated);
+        self.milestones.push(if self.passes_late_stops {
+            entry(last + 1, Milestone::StopsLate)
+        } else {
+            entry(last, Milestone::Finishes)
+        });
+    }
+
+    /// Members whose late stop is over at `step`, which is the next milestone, if any are; they are met once.
+    pub fn take_late_stops(&mut self, step: u64, requests: &[RequestState]) -> Vec<RequestId> {
+        let mut taken = Vec::new();
+        while let Some(&Reverse(entry)) = self.milestones.peek() {
+            let stale = requests[entry.request.index()].epoch != entry.epoch;
+            if !stale && (entry.step, entry.milestone) != (step, Milestone::StopsLate) {
+                break;
+            }
+            self.milestones.pop();
+            if !stale {
+                taken.push(entry.request);
+            }
+        }
+        taken
+    }
+
+    /// How many members' late stops are over at `step`. O(members).
+    pub fn late_stops_at(&self, step: u64, requests: &[RequestState]) -> u32 {
+        let over = |e: &&Reverse<Entry>| {
+            let Reverse(entry) = e;
+            (entry.step, entry.milestone) == (step, Milestone::StopsLate)
+                && requests[entry.request.index()].epoch == entry.epoch
+        };
+        u32::try_from(self.milestones.iter().filter(over).count()).expect("no more than the members")
+    }
+
+    /// A member has got its last token and stays for the last step of a leap that is not yet taken.
+    pub fn stop(&mut self, state: &mut RequestState) {
+        state.stopping = true;
+        state.generated = state.output;
+        self.emitting -= 1;
+        self.stopping += 1;
     }
 
     /// Takes a member out and settles its counters.

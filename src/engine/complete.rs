@@ -140,13 +140,20 @@ impl ReplicaState {
         world.counters.wasted_slots += u64::from(self.cohort.stopping) * steps;
         let veterans = emitting - self.joiners.len() as u64;
         let first_gap = first_end.as_ps() - self.last_token.as_ps();
+        let last_gap = first + slope * (steps - 1);
+        let stops = self.late_stops_passed(steps, world);
+        let tokens = emitting * steps - stops.len() as u64;
+        world.counters.wasted_slots += stops.len() as u64;
         self.gap_stack.push(self.cohort.step + 1, first_gap);
-        if steps > 1 {
-            self.gap_stack.push(self.cohort.step + steps, first + slope * (steps - 1));
+        if steps > 2 {
+            self.gap_stack.push(self.cohort.step + steps - 1, last_gap - slope);
         }
         if !held_back {
             world.gaps.record(first_gap, veterans);
-            world.gaps.record_line(first + slope, slope, steps - 1, emitting);
+            if steps > 1 {
+                world.gaps.record_line(first + slope, slope, steps - 2, emitting);
+                world.gaps.record(last_gap, emitting - stops.len() as u64);
+            }
         }
         let joiners = std::mem::take(&mut self.joiners);
         for &id in &joiners {
@@ -154,19 +161,27 @@ impl ReplicaState {
         }
         self.joiners = joiners;
         self.joiners.clear();
+        for &id in &stops {
+            self.stop_inside(id, flight, world);
+        }
+        if steps > 1 {
+            self.gap_stack.push(self.cohort.step + steps, last_gap);
+        }
         self.last_token = now;
-        self.load.delivered(emitting * steps, now);
-        world.generated += emitting * steps;
+        self.load.delivered(tokens, now);
+        world.generated += tokens;
         self.cohort.advance(steps);
+        finished.extend(stops);
         while let Some((id, milestone)) = self.cohort.reached(&world.requests) {
             match milestone {
                 Milestone::Emits => {
                     self.cohort.emitting += 1;
                     self.joiners.push(id);
                 }
-                Milestone::Finishes | Milestone::Leaves => finished.push(id),
+                Milestone::StopsLate | Milestone::Finishes | Milestone::Leaves => finished.push(id),
             }
         }
+        finished.extend(self.cohort.take_late_stops(self.cohort.step + 1, &world.requests));
     }
 
     /// A member whose latest token did not come with the cohort gets one at `at`.
@@ -341,15 +356,5 @@ impl ReplicaState {
                 }
             }
         }
-    }
-
-    /// The host learns of the stop one step late: the request keeps its slot for one more step.
-    fn stop_late(&mut self, id: RequestId, now: SimTime, world: &mut World<'_>) {
-        if world.request(id).phase == Phase::Decoding {
-            self.depart(id, world);
-        }
-        world.request_mut(id).stopping = true;
-        self.join(id, world);
-        world.finish(id, now);
     }
 }

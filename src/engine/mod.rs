@@ -10,6 +10,8 @@ mod contract;
 mod event;
 mod flight;
 mod gaps;
+
+mod late_stop;
 mod launch;
 mod load;
 mod replica;

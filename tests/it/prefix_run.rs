@@ -72,10 +72,12 @@ fn served() -> Option<Trace> {
 #[test]
 fn a_served_trace_hits_no_more_than_a_cache_without_end() {
     let Some(trace) = served() else { return };
-    let cached = system("vllm-v1-prefix");
+    let cached = system("vllm-v1");
+    let mut uncached = cached.clone();
+    uncached.cluster.replica.kv.prefix_cache = false;
     let block = cached.cluster.replica.kv.block;
     let most = hits_without_end(&trace, block);
-    let [with, without] = [&cached, &system("vllm-v1")].map(|s| run(s, &trace));
+    let [with, without] = [&cached, &uncached].map(|s| run(s, &trace));
     for (r, most) in with.records.iter().zip(&most) {
         assert!(r.cached <= *most, "{} of at most {most} tokens: {r:?}", r.cached);
     }
@@ -110,7 +112,7 @@ fn one_after_the_other_everything_is_found() {
     apply_limits(&mut trace, 131_072, MaxTokens::ContextRest);
     let gap = SimDuration::from_secs(200);
     (0u64..).zip(&mut trace.requests).for_each(|(i, r)| r.arrival = SimTime::ZERO + gap * i);
-    let mut system = system("vllm-v1-prefix");
+    let mut system = system("vllm-v1");
     system.cluster.replica.kv.blocks = 1 << 26;
     let outcome = run(&system, &trace);
     let expected = hits_without_end(&trace, system.cluster.replica.kv.block);
