@@ -82,7 +82,7 @@ impl<'a> EngineView<'a> {
         count(self.replica.swapped.len())
     }
 
-    /// Running requests that are not in flight, in queue order. O(1) per step from either end.
+    /// Running requests that are not in flight, in queue order.
     pub fn ready(&self) -> impl DoubleEndedIterator<Item = RequestId> + '_ {
         self.replica.running.iter().copied().filter(|&r| self.world.request(r).is_ready())
     }
@@ -171,7 +171,7 @@ impl<'a> EngineView<'a> {
     }
 
     /// Whether victims are to be swapped; the engine drops the KV where host memory is full.
-    pub fn preempt_kind(&self) -> crate::policy::scheduler::Preempt {
+    pub fn preempt_kind(&self) -> Preempt {
         match self.world.config.kv.preemption {
             Preemption::Recompute => Preempt::Recompute,
             Preemption::Swap { .. } => Preempt::Swap,
@@ -203,13 +203,13 @@ impl<'a> EngineView<'a> {
     /// Blocks that preempting running request `r` frees: those that nobody else holds but `plan`'s earlier victims.
     pub fn blocks_freed(&self, r: RequestId, plan: &StepPlan) -> u32 {
         let keyed = &self.world.request(r).keyed;
-        let shared = |node: u32| {
-            let lost =
-                |&&(victim, _): &&(RequestId, Preempt)| self.world.request(victim).keyed.contains(&node);
-            let holders = self.replica.pool.holders(node) as usize;
-            holders > 1 + plan.preempt.iter().filter(lost).count()
+        // Keys are hashes of all tokens before: a shared block stands at the same place of every holder.
+        let shared = |&(index, &node): &(usize, &u32)| {
+            let holds = |victim: RequestId| self.world.request(victim).keyed.get(index) == Some(&node);
+            let holders = if node == UNKEYED { 1 } else { self.replica.pool.holders(node) as usize };
+            holders > 1 && holders > 1 + plan.preempt.iter().filter(|&&(victim, _)| holds(victim)).count()
         };
-        let kept = keyed.iter().filter(|&&node| node != UNKEYED && shared(node)).count();
+        let kept = keyed.iter().enumerate().filter(shared).count();
         self.request(r).blocks - count(kept)
     }
 

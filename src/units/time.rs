@@ -105,7 +105,7 @@ impl SimDuration {
 impl Add<SimDuration> for SimTime {
     type Output = SimTime;
     fn add(self, d: SimDuration) -> SimTime {
-        SimTime(self.0 + d.0)
+        SimTime(self.0.checked_add(d.0).expect("simulated time ends after 213 days"))
     }
 }
 

@@ -28,6 +28,8 @@ use crate::engine::view::EngineView;
 /// * Work-conserving: if any request could make progress the plan is not empty, unless the policy's file says why.
 /// * A policy keeps no state that the number of `plan` calls could change; what a plan must remember of an earlier
 ///   one (the length a static batch was formed at) is set only by plans that admit or while batches are in flight.
+/// * A plan names a request of this replica at most once as victim, admission, swap-in, chunk or decode; who is admitted
+///   gets a chunk, now or later, and who is fed holds all its blocks. A plan without work names victims only.
 /// * Check first, then decide: the plan is built so that each entry is feasible given the entries before it.
 pub trait Scheduler: Send {
     /// Decides one step. `plan` arrives empty.

@@ -20,7 +20,9 @@ pub enum Decode {
 pub struct Admission {
     /// A waiting request; admissions leave the queue in the order listed.
     pub request: RequestId,
-    /// Tokens for which blocks are set aside now (at least the chunk planned for it in this step, hits included).
+    /// Tokens for which blocks are set aside now (the chunk of this step takes what it needs beyond). At most its
+    /// `tokens`, and its blocks grow with what it generates; or at least all that it may ever need – `prompt +
+    /// max_tokens − 1`, one more with a late stop – and they never grow. Reserving allocation sets its reservation aside.
     pub allocate: u32,
     /// Leading tokens whose KV is cached and is not computed again; from `EngineView::prefix_hit`.
     pub hit: u32,
