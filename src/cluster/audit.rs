@@ -1,11 +1,11 @@
-//! The invariants that can be checked at every instant (`--audit`; always on in tests). Numbers: docs/invariants.md.
+//! Invariants of the whole deployment. Numbers: docs/invariants.md.
 
 use crate::engine::{Phase, Replica, Violation, World};
 use crate::ids::ReplicaId;
 use crate::metrics::record::Fate;
 use crate::units::SimTime;
 
-/// Checks every record and every pool once nothing is left to happen.
+/// Checks every record and every pool once nothing is left to happen; in every run.
 pub(super) fn end(world: &World<'_>, replicas: &[Replica], now: SimTime) -> Result<(), Violation> {
     for request in &world.requests {
         let record = &request.record;
@@ -36,7 +36,7 @@ pub(super) fn end(world: &World<'_>, replicas: &[Replica], now: SimTime) -> Resu
     }
 }
 
-/// Checks the whole deployment after an instant.
+/// Checks the whole deployment after an instant (`--audit`; always on in tests).
 pub(super) fn instant(world: &World<'_>, replicas: &[Replica], now: SimTime) -> Result<(), Violation> {
     for replica in replicas {
         replica.state.audit(now, world)?;

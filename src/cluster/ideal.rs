@@ -3,18 +3,18 @@
 //! No queue, no other sequence in any step, no KV limit but the served context: a lower bound on the latency of every
 //! request under any policy on the same engine without a prefix cache.
 
-use hdrhistogram::Histogram;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 
 use crate::cost::{Chunk, DecodeShape, StepCost, StepShape};
 use crate::engine::config::ClusterConfig;
 use crate::engine::{Phase, World, line_sum};
 use crate::ids::RequestId;
-use crate::metrics::record::{Cause, Rejection};
+use crate::metrics::record::{Cause, Outcome, Rejection, RequestRecord};
 use crate::units::{SimDuration, SimTime};
 use crate::workload::Trace;
 
 use super::front_end::Workers;
-use crate::metrics::record::Outcome;
 
 /// Serves every request alone.
 pub(super) fn run(config: &ClusterConfig, cost: &dyn StepCost, trace: &Trace) -> Outcome {
@@ -27,7 +27,7 @@ pub(super) fn run(config: &ClusterConfig, cost: &dyn StepCost, trace: &Trace) ->
         let id = RequestId(u32::try_from(index).expect("fewer than 2^32 requests"));
         let arrival = match &mut clients {
             None => row.arrival,
-            Some(free) => free.pop().map_or(SimTime::ZERO, |std::cmp::Reverse(at)| at),
+            Some(free) => free.pop().map_or(SimTime::ZERO, |Reverse(at)| at),
         };
         world.counters.arrivals += 1;
         world.request_mut(id).record.arrival = arrival;
@@ -40,18 +40,17 @@ pub(super) fn run(config: &ClusterConfig, cost: &dyn StepCost, trace: &Trace) ->
         };
         end = end.max(done);
         if let (Some(free), Some(closed)) = (&mut clients, trace.closed) {
-            free.push(std::cmp::Reverse(done + closed.think));
+            free.push(Reverse(done + closed.think));
         }
     }
     let records = world.requests.iter().map(|r| r.record).collect();
-    let gaps: Histogram<u64> = world.gaps.0;
-    Outcome { records, counters: world.counters, gaps, samples: Vec::new(), end }
+    Outcome { records, counters: world.counters, gaps: world.gaps.0, samples: Vec::new(), end }
 }
 
-/// When each client of a closed loop asks next.
-fn clients(trace: &Trace) -> Option<std::collections::BinaryHeap<std::cmp::Reverse<SimTime>>> {
-    let closed = trace.closed?;
-    Some((0..closed.clients).map(|_| std::cmp::Reverse(SimTime::ZERO)).collect())
+/// When each client of a closed loop asks next; clients for whom there is no request do not matter.
+fn clients(trace: &Trace) -> Option<BinaryHeap<Reverse<SimTime>>> {
+    let clients = (trace.closed?.clients as usize).min(trace.len());
+    Some(vec![Reverse(SimTime::ZERO); clients].into())
 }
 
 /// Prefill in one step, then decode alone, stage after stage. Returns the instant of the last token.
@@ -73,11 +72,11 @@ fn serve(id: RequestId, arrival: SimTime, queued: SimTime, world: &mut World<'_>
         let (steps, span) = decode(world, context, left);
         let record = &mut world.requests[id.index()].record;
         span.charge(record, Cause::DecodeExecution);
+        record.gap_max = record.gap_max.max(span.last);
         world.counters.steps += steps;
         world.counters.events += 1;
         world.counters.decode_tokens += steps;
         world.counters.decode_context += u128::from(line_sum(context, 1, steps));
-        world.requests[id.index()].record.gap_max = world.requests[id.index()].record.gap_max.max(span.last);
         now += span.total();
         context += steps;
         left -= steps;
@@ -107,7 +106,7 @@ impl Span {
         SimDuration::from_ps(self.gpu + self.host + self.bubble)
     }
 
-    fn charge(&self, record: &mut crate::metrics::record::RequestRecord, own: Cause) {
+    fn charge(&self, record: &mut RequestRecord, own: Cause) {
         record.ledger.add(own, SimDuration::from_ps(self.gpu));
         record.ledger.add(Cause::Host, SimDuration::from_ps(self.host));
         record.ledger.add(Cause::Bubble, SimDuration::from_ps(self.bubble));

@@ -1,4 +1,4 @@
-//! Replicas behind a front end and a router; the entry point `simulate`.
+//! Replicas behind a front end and a router; the entry points `simulate` and `simulate_with`.
 
 mod api;
 mod audit;
@@ -11,4 +11,4 @@ mod sample;
 pub use crate::engine::{StepEvent, StepObserver, Violation};
 pub use crate::metrics::record::Outcome;
 pub use api::RunOptions;
-pub use run::simulate;
+pub use run::{simulate, simulate_with};

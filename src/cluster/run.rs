@@ -5,8 +5,8 @@ use crate::engine::config::ClusterConfig;
 use crate::engine::{Replica, StepObserver, Violation, World};
 use crate::ids::{ReplicaId, RequestId};
 use crate::kernel::EventQueue;
-use crate::metrics::record::{Cause, Rejection, Sample};
-use crate::policy::scheduler::SchedulerConfig;
+use crate::metrics::record::{Cause, Outcome, Rejection, Sample};
+use crate::policy::scheduler::{Scheduler, SchedulerConfig};
 use crate::units::SimTime;
 use crate::workload::Trace;
 
@@ -15,7 +15,6 @@ use super::dispatch::Router;
 use super::front_end::Workers;
 use super::ideal;
 use super::sample::Sampler;
-use crate::metrics::record::Outcome;
 
 /// What happens at an instant. The order of the variants is the order inside an instant (docs/semantics.md §1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -41,17 +40,33 @@ pub fn simulate(
     options: &RunOptions,
     observer: &mut impl StepObserver,
 ) -> Result<Outcome, Violation> {
-    if matches!(config.replica.scheduler, SchedulerConfig::Ideal(_)) {
+    let scheduler = &config.replica.scheduler;
+    if matches!(scheduler, SchedulerConfig::Ideal(_)) {
         return Ok(ideal::run(config, cost, trace));
     }
-    let mut run = Run::new(config, cost, trace, *options);
+    let build = |_| scheduler.build().expect("only `ideal` runs without replicas");
+    simulate_with(&build, config, cost, trace, options, observer)
+}
+
+/// As [`simulate`], but every replica is planned by the scheduler that `build` makes for it: a policy outside the crate
+/// (`examples/my_scheduler.rs`). `config.replica.scheduler` is not read.
+///
+/// # Errors
+/// A [`Violation`] where the policy broke the contract of [`Scheduler`], or an invariant failed: then our bug.
+pub fn simulate_with(
+    build: &dyn Fn(ReplicaId) -> Box<dyn Scheduler>,
+    config: &ClusterConfig,
+    cost: &dyn StepCost,
+    trace: &Trace,
+    options: &RunOptions,
+    observer: &mut impl StepObserver,
+) -> Result<Outcome, Violation> {
+    let mut run = Run::new(build, config, cost, trace, *options);
     run.issue_first();
     while let Some(now) = run.queue.next_time() {
         run.instant(now, observer)?;
     }
-    if options.audit {
-        super::audit::end(&run.world, &run.replicas, run.now)?;
-    }
+    super::audit::end(&run.world, &run.replicas, run.now)?;
     Ok(run.outcome())
 }
 
@@ -72,15 +87,21 @@ struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    fn new(config: &'a ClusterConfig, cost: &'a dyn StepCost, trace: &'a Trace, options: RunOptions) -> Self {
+    fn new(
+        build: &dyn Fn(ReplicaId) -> Box<dyn Scheduler>,
+        config: &'a ClusterConfig,
+        cost: &'a dyn StepCost,
+        trace: &'a Trace,
+        options: RunOptions,
+    ) -> Self {
         let mut world = World::new(&config.replica, cost, trace, options.stepwise);
         world.audit = options.audit;
         world.streaming = config.front_end.per_streamed_token;
         let router = Router::new(config.router.clone(), config.replicas);
         let replicas = (0..config.replicas)
             .map(|r| {
-                let scheduler = config.replica.scheduler.build().expect("`ideal` runs without replicas");
-                let mut replica = Replica::new(ReplicaId(r), &config.replica, scheduler, cost.stages());
+                let id = ReplicaId(r);
+                let mut replica = Replica::new(id, &config.replica, build(id), cost.stages());
                 replica.state.load.period = router.period();
                 replica
             })
@@ -165,12 +186,9 @@ impl<'a> Run<'a> {
         }
         state.complete(self.now, &mut self.world, observer);
         self.touched.push(id);
-        let finished = std::mem::take(&mut self.world.finished);
-        for _ in &finished {
+        for _ in 0..std::mem::take(&mut self.world.just_finished) {
             self.client_free(self.now);
         }
-        self.world.finished = finished;
-        self.world.finished.clear();
     }
 
     fn arrive(&mut self, id: RequestId) {
@@ -234,9 +252,8 @@ impl<'a> Run<'a> {
     }
 
     fn outcome(self) -> Outcome {
-        let records = self.world.requests.iter().map(|r| r.record).collect();
         Outcome {
-            records,
+            records: self.world.requests.iter().map(|r| r.record).collect(),
             counters: self.world.counters,
             gaps: self.world.gaps.0,
             samples: self.samples.into_samples(),

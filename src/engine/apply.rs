@@ -1,6 +1,7 @@
 //! Applies a plan: checks it against the scheduler's contract, moves requests and blocks, in the order of
 //! docs/semantics.md §3: preemptions free, hits are pinned, then blocks are taken.
 
+use crate::cost::Chunk;
 use crate::ids::RequestId;
 use crate::metrics::record::Cause;
 use crate::policy::scheduler::{Admission, Decode, Preempt, StepPlan};
@@ -13,7 +14,7 @@ use super::request::Phase;
 use super::world::World;
 
 /// Marks a hit on a block that an earlier admission of the same plan is about to fill.
-const PENDING: u32 = u32::MAX - 1;
+pub(super) const PENDING: u32 = u32::MAX - 1;
 
 /// Blocks that a step moves to or from host memory.
 type Moved = u32;
@@ -27,6 +28,7 @@ impl ReplicaState {
         world: &mut World<'_>,
     ) -> Result<(), Violation> {
         flight.start = now;
+        self.expect_only_victims_without_work(&flight.plan, now)?;
         let plan = std::mem::take(&mut flight.plan);
         let mut moved: Moved = 0;
         for &(id, kind) in &plan.preempt {
@@ -43,16 +45,17 @@ impl ReplicaState {
             self.allocate(admission, now, world)?;
         }
         for &(id, tokens) in &plan.prefill {
-            flight.chunks.push(self.chunk(id, tokens, plan.pad_prefill_to, world));
-            self.start_chunk(id, tokens, now, world)?;
+            let chunk = self.start_chunk(id, tokens, plan.pad_prefill_to, now, world)?;
+            flight.chunks.push(chunk);
         }
         for &id in &plan.feed {
             self.feed(id, now, world)?;
         }
         flight.plan = plan;
         self.start_decode(flight, now, world)?;
+        self.expect_work(flight, now)?;
         if self.pool.caches() && !world.reserves() {
-            self.enter_all_keys(&flight.plan, world);
+            self.enter_all_keys(&flight.plan, now, world)?;
         }
         if moved > 0 {
             world.counters.swapped_blocks += u64::from(moved);
@@ -105,8 +108,8 @@ impl ReplicaState {
     }
 
     fn swap_in(&mut self, id: RequestId, now: SimTime, world: &mut World<'_>) -> Result<Moved, Violation> {
-        if world.request(id).phase != Phase::Swapped {
-            return Err(self.broken(now, format!("swap-in of {id}, which is not swapped out")));
+        if !self.swapped.contains(&id) {
+            return Err(self.broken(now, format!("swap-in of {id}, which is not swapped out here")));
         }
         remove_ordered(&mut self.swapped, id, world);
         let request = world.request_mut(id);
@@ -124,15 +127,9 @@ impl ReplicaState {
     /// Moves a waiting request to running and pins the blocks it hits.
     fn admit(&mut self, admission: &Admission, now: SimTime, world: &mut World<'_>) -> Result<(), Violation> {
         let &Admission { request: id, hit, .. } = admission;
-        if world.request(id).phase != Phase::Waiting {
-            return Err(self.broken(now, format!("admission of {id}, which is not waiting")));
-        }
-        if self.waiting.front() == Some(&id) {
-            self.waiting.pop_front();
-        } else if let Some(at) = self.waiting.iter().position(|&w| w == id) {
-            self.waiting.remove(at);
-        }
+        self.leave_queue(id, now, world)?;
         let keyed_range = world.keyed_range(id);
+        self.expect_hit(admission, now, world)?;
         let hit_blocks = hit / self.pool.block();
         let mut keyed = std::mem::take(&mut world.request_mut(id).keyed);
         keyed.clear();
@@ -183,6 +180,7 @@ impl ReplicaState {
         world: &mut World<'_>,
     ) -> Result<(), Violation> {
         let id = admission.request;
+        self.expect_allocation(admission, now, world)?;
         let wanted = if world.reserves() { world.reservation(id) } else { admission.allocate };
         let blocks = self.pool.blocks_for(wanted);
         let extra = blocks.saturating_sub(world.request(id).blocks);
@@ -192,21 +190,41 @@ impl ReplicaState {
         Ok(())
     }
 
-    /// Starts a prompt chunk: blocks, keys, the end of queueing.
+    /// Takes a request out of the waiting queue. O(1) at its ends, O(log waiting) to find it elsewhere.
+    fn leave_queue(&mut self, id: RequestId, now: SimTime, world: &World<'_>) -> Result<(), Violation> {
+        let number = |r: RequestId| world.requests.get(r.index()).map_or(u32::MAX, |r| r.number);
+        let at = match self.waiting.front() {
+            Some(&first) if first == id => 0,
+            _ => self.waiting.partition_point(|&w| number(w) < number(id)),
+        };
+        if self.waiting.get(at) != Some(&id) {
+            return Err(self.broken(now, format!("admission of {id}, which is not waiting here")));
+        }
+        self.waiting.remove(at);
+        Ok(())
+    }
+
+    /// Starts a prompt chunk: blocks, keys, the end of queueing. Returns what it costs as.
     fn start_chunk(
         &mut self,
         id: RequestId,
         tokens: u32,
+        pad_to: u32,
         now: SimTime,
         world: &mut World<'_>,
-    ) -> Result<(), Violation> {
-        let request = world.request(id);
+    ) -> Result<Chunk, Violation> {
+        self.expect_prefilling(id, "chunk", now, world)?;
+        let request = world.request_mut(id);
         let (computed, left) = (request.computed, request.tokens() - request.computed);
-        if request.phase != Phase::Prefilling || tokens == 0 || tokens > left {
+        if tokens == 0 || tokens > left {
+            return Err(self.broken(now, format!("chunk of {tokens} tokens for {id}, which has {left} left")));
+        }
+        if pad_to > 0 && (tokens > pad_to || computed > 0) {
             let message =
-                format!("chunk of {tokens} tokens for {id}, which is {:?} with {left} left", request.phase);
+                format!("{id} computes {tokens} tokens after {computed}, padded to {pad_to} after none");
             return Err(self.broken(now, message));
         }
+        request.planned = self.plan_stamp();
         let target = computed + tokens;
         let extra = self.pool.blocks_for(target).saturating_sub(request.blocks);
         self.expect_free(extra, "chunk", id, now)?;
@@ -221,11 +239,16 @@ impl ReplicaState {
             remove_ordered(&mut self.partial, id, world);
             world.request_mut(id).phase = Phase::Flying;
         }
-        Ok(())
+        Ok(if pad_to > 0 { Chunk { tokens: pad_to, past: 0 } } else { Chunk { tokens, past: computed } })
     }
 
     /// Enters keys in the order of allocation: admissions, then chunks of running requests.
-    fn enter_all_keys(&mut self, plan: &StepPlan, world: &mut World<'_>) {
+    fn enter_all_keys(
+        &mut self,
+        plan: &StepPlan,
+        now: SimTime,
+        world: &mut World<'_>,
+    ) -> Result<(), Violation> {
         let admitted = |id| plan.admit.iter().any(|a| a.request == id);
         for first in [true, false] {
             for &(id, tokens) in plan.prefill.iter().filter(|&&(id, _)| admitted(id) == first) {
@@ -233,6 +256,7 @@ impl ReplicaState {
                 self.enter_keys(id, computed, world);
             }
         }
+        self.expect_hits_found(plan, now, world)
     }
 
     /// Enters the keys of the prompt blocks that are full once `computed` tokens are there.
@@ -241,10 +265,10 @@ impl ReplicaState {
         let mut keyed = std::mem::take(&mut world.request_mut(id).keyed);
         for (index, node) in keyed.iter_mut().enumerate().filter(|(_, node)| **node == PENDING) {
             let key = world.key(id, u32::try_from(index).expect("a block count"));
-            let (entered, _) =
-                self.pool.find(key).expect("an earlier admission of this plan entered the key");
-            self.pool.pin(entered);
-            *node = entered;
+            if let Some((entered, _)) = self.pool.find(key) {
+                self.pool.pin(entered);
+                *node = entered;
+            }
         }
         for index in u32::try_from(keyed.len()).expect("a block count")..full {
             keyed.push(self.pool.enter(world.key(id, index)));
@@ -252,18 +276,10 @@ impl ReplicaState {
         world.request_mut(id).keyed = keyed;
     }
 
-    fn chunk(&self, id: RequestId, tokens: u32, pad_to: u32, world: &World<'_>) -> crate::cost::Chunk {
-        if pad_to > 0 {
-            return crate::cost::Chunk { tokens: pad_to, past: 0 };
-        }
-        crate::cost::Chunk { tokens, past: world.request(id).computed }
-    }
-
     /// From now on the request gets its remaining prompt with the decoding ones.
     fn feed(&mut self, id: RequestId, now: SimTime, world: &mut World<'_>) -> Result<(), Violation> {
-        if world.request(id).phase != Phase::Prefilling {
-            return Err(self.broken(now, format!("feed of {id}, whose prompt is not incomplete")));
-        }
+        self.expect_prefilling(id, "feed", now, world)?;
+        self.expect_blocks_for_life(id, now, world)?;
         remove_ordered(&mut self.partial, id, world);
         let request = world.request_mut(id);
         request.fed = true;
@@ -280,7 +296,7 @@ impl ReplicaState {
         world: &mut World<'_>,
     ) -> Result<(), Violation> {
         let piped = self.stage_free.len() > 1;
-        let listed = match &mut flight.plan.decode {
+        match &flight.plan.decode {
             Decode::None => return Ok(()),
             Decode::All if !piped => {
                 let growth = self.cohort.growth();
@@ -300,11 +316,11 @@ impl ReplicaState {
             }
             Decode::All => {
                 let decoding = |&&id: &&RequestId| world.request(id).phase == Phase::Decoding;
-                self.running.iter().filter(decoding).copied().collect()
+                flight.members.extend(self.running.iter().filter(decoding));
             }
-            Decode::Each(listed) => listed.clone(),
-        };
-        for &id in &listed {
+            Decode::Each(listed) => flight.members.extend(listed),
+        }
+        for &id in &flight.members {
             self.expect_ready(id, "decode", now, world)?;
             if world.request(id).phase != Phase::Decoding {
                 return Err(self.broken(now, format!("decode of {id}, whose prompt is incomplete")));
@@ -320,35 +336,8 @@ impl ReplicaState {
                 world.request_mut(id).blocks += 1;
             }
         }
-        flight.decode.n = u32::try_from(listed.len()).expect("a batch size");
+        flight.decode.n = u32::try_from(flight.members.len()).expect("a batch size");
         flight.decode.padding = if piped { 0 } else { self.held_slots };
-        flight.members = listed;
         Ok(())
-    }
-
-    fn expect_ready(
-        &self,
-        id: RequestId,
-        what: &str,
-        now: SimTime,
-        world: &World<'_>,
-    ) -> Result<(), Violation> {
-        let request = world.request(id);
-        if request.is_ready() && request.record.replica == self.id {
-            return Ok(());
-        }
-        Err(self.broken(now, format!("{what} of {id}, which is {:?}", request.phase)))
-    }
-
-    fn expect_free(&self, blocks: u32, what: &str, id: RequestId, now: SimTime) -> Result<(), Violation> {
-        if blocks <= self.pool.free() {
-            return Ok(());
-        }
-        Err(self.broken(now, format!("{what} of {id} needs {blocks} blocks, {} free", self.pool.free())))
-    }
-
-    /// The scheduler broke its contract.
-    fn broken(&self, now: SimTime, message: String) -> Violation {
-        self.violation("plan", now, message)
     }
 }

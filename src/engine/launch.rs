@@ -70,28 +70,25 @@ impl ReplicaState {
 
     /// One batch through the pipeline: start(s, b) = max(end(s−1, b) + hop, end(s, previous batch)).
     fn time_stages(&mut self, flight: &mut Flight, now: SimTime, world: &World<'_>) -> SimTime {
-        if !flight.plan.prefill.is_empty() || flight.decode.n > 0 {
-            let tokens =
-                flight.chunks.iter().map(|c| c.tokens).sum::<u32>() + flight.decode.n + flight.decode.padding;
-            let hop = world.cost.hop(tokens);
-            let mut sum = StepTime::default();
-            let mut ready = now;
-            for (stage, free) in (0u8..).zip(self.stage_free.iter_mut()) {
-                let time = world.cost.step(stage, &flight.shape());
-                let swap = if stage == 0 { flight.swap } else { SimDuration::ZERO };
-                let start = ready.max(*free);
-                *free = start + time.total() + swap;
-                ready = *free + hop;
-                sum.linear += time.linear;
-                sum.attention += time.attention;
-                sum.link += time.link;
-                sum.host += time.host;
-            }
-            flight.time = sum;
-            flight.decode_gpu = sum.gpu().as_ps();
-            let last = self.stage_free[self.stage_free.len() - 1];
-            flight.end = last + world.cost.token_return();
+        let chunked = flight.chunks.iter().map(|c| c.tokens).sum::<u32>();
+        let hop = world.cost.hop(chunked + flight.decode.n + flight.decode.padding);
+        let mut sum = StepTime::default();
+        let mut ready = now;
+        for (stage, free) in (0u8..).zip(self.stage_free.iter_mut()) {
+            let time = world.cost.step(stage, &flight.shape());
+            let swap = if stage == 0 { flight.swap } else { SimDuration::ZERO };
+            let start = ready.max(*free);
+            *free = start + time.total() + swap;
+            ready = *free + hop;
+            sum.linear += time.linear;
+            sum.attention += time.attention;
+            sum.link += time.link;
+            sum.host += time.host;
         }
+        flight.time = sum;
+        flight.decode_gpu = sum.gpu().as_ps();
+        let last = self.stage_free[self.stage_free.len() - 1];
+        flight.end = last + world.cost.token_return();
         self.stage_free[0]
     }
 }

@@ -6,6 +6,7 @@ mod clock;
 mod cohort;
 mod complete;
 pub mod config;
+mod contract;
 mod event;
 mod flight;
 mod gaps;

@@ -177,6 +177,11 @@ impl ReplicaState {
         Some(event)
     }
 
+    /// Marks what the plan that is being applied names; never 0, and never the same for two plans with work.
+    pub fn plan_stamp(&self) -> u32 {
+        self.next_event + 1
+    }
+
     /// Number for a new completion event.
     pub fn event_number(&mut self) -> u32 {
         self.next_event += 1;

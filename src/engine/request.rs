@@ -59,6 +59,8 @@ pub(crate) struct RequestState {
     pub silent: u32,
     /// Counts its memberships, so that stale milestones are known.
     pub epoch: u32,
+    /// Stamp of the last plan that gave it a chunk.
+    pub planned: u32,
     /// Tokens whose KV its last preemption dropped.
     pub dropped: u32,
     /// Instant up to which the ledger is written (where the busy clock does not tell), or of its preemption.

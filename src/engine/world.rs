@@ -1,8 +1,7 @@
 //! What all replicas of a run share: the requests, the cost function, the sums.
 
 use crate::cost::StepCost;
-use crate::ids::ReplicaId;
-use crate::ids::RequestId;
+use crate::ids::{ReplicaId, RequestId};
 use crate::kv::BlockKey;
 use crate::metrics::record::{Cause, Fate, Ledger, Rejection, RequestRecord, RunCounters};
 use crate::units::{SimDuration, SimTime};
@@ -28,8 +27,8 @@ pub(crate) struct World<'a> {
     pub stepwise: bool,
     /// Check the invariants at every event.
     pub audit: bool,
-    /// Requests that got their last token in this instant, for the closed loop.
-    pub finished: Vec<RequestId>,
+    /// Requests that got their last token and whose clients have not been told (closed loop).
+    pub just_finished: u32,
     /// Requests queued at a replica that have not left it.
     pub inside: usize,
     /// Requests finished so far.
@@ -53,7 +52,7 @@ impl<'a> World<'a> {
             streaming: SimDuration::ZERO,
             stepwise,
             audit: false,
-            finished: Vec::new(),
+            just_finished: 0,
             inside: 0,
             done: 0,
             generated: 0,
@@ -87,7 +86,7 @@ impl<'a> World<'a> {
             Allocation::Reserve(ReserveRule::MaxTokens) => r.prompt + r.max_tokens,
             Allocation::Reserve(ReserveRule::MaxModelLen) => self.limit,
             Allocation::Reserve(ReserveRule::Pow2) => {
-                r.prompt + r.output.next_power_of_two().min(self.limit - r.prompt)
+                r.prompt + r.output.checked_next_power_of_two().unwrap_or(u32::MAX).min(self.limit - r.prompt)
             }
             Allocation::Reserve(ReserveRule::Exact) => r.prompt + r.output,
         }
@@ -127,7 +126,7 @@ impl<'a> World<'a> {
         request.record.fate = Fate::Finished;
         request.record.output = request.output;
         request.record.ledger.add(Cause::FrontEnd, streaming);
-        self.finished.push(id);
+        self.just_finished += 1;
         self.done += 1;
     }
 
@@ -160,6 +159,7 @@ fn requests(trace: &Trace, limit: u32) -> Vec<RequestState> {
             joined: 0,
             silent: 0,
             epoch: 0,
+            planned: 0,
             dropped: 0,
             mark: SimTime::ZERO,
             last_token: SimTime::ZERO,

@@ -1,6 +1,8 @@
 //! The integration tests: one binary, one module a topic.
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test may panic, and print what it measured")]
 
+mod bad_policies;
+mod bench_scenario;
 mod cli;
 mod conformance;
 mod cost;
@@ -9,10 +11,14 @@ mod cost_files;
 mod cost_ground_truth;
 mod cost_known_answers;
 mod cost_lines;
+mod determinism;
 mod eut;
 mod metrics;
 mod oracle;
+mod prefix;
+mod prefix_run;
 mod readme;
+mod real_traces;
 mod report;
 mod report_fixture;
 mod scenario_presets;
@@ -26,6 +32,7 @@ mod scheduler_unified;
 mod served_logs;
 mod shared_data;
 mod theory;
+mod theory_invariants;
 mod theory_laws;
 mod theory_queues;
 mod theory_sharing;
