@@ -46,7 +46,7 @@ impl Scheduler for ShortestPrompt {
 fn requests() -> Trace {
     let request = |i: u64| Request {
         arrival: SimTime::from_ps(i * 100_000_000_000),
-        prompt: if i % 10 == 0 { 16_000 } else { 200 + (i % 7) as u32 * 100 },
+        prompt: if i.is_multiple_of(10) { 16_000 } else { 200 + (i % 7) as u32 * 100 },
         output: 100 + (i % 13) as u32 * 20,
         max_tokens: 512,
         class: ClassId(0),

@@ -1,4 +1,5 @@
 //! The integration tests: one binary, one module a topic.
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test may panic, and print what it measured")]
 
 mod bad_policies;
 mod bench_scenario;
