@@ -9,8 +9,8 @@ mod sampler;
 
 use std::convert::Infallible;
 
+use rand::TryRng;
 use rand_pcg::Pcg64;
-use rand_pcg::rand_core::TryRng;
 
 /// Who draws: a name such as `burstgpt/conversation/lengths`, hashed once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,7 +97,7 @@ const fn mix(value: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rand_pcg::rand_core::Rng;
+    use rand::Rng;
 
     #[test]
     fn the_same_identity_gives_the_same_bits_and_another_gives_others() {

@@ -2,7 +2,7 @@
 
 use std::f64::consts::TAU;
 
-use rand_pcg::rand_core::Rng;
+use rand::Rng;
 
 use super::Draws;
 

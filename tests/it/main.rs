@@ -22,6 +22,7 @@ mod real_traces;
 mod report;
 mod report_fixture;
 mod scenario_presets;
+mod samplers;
 mod scheduler_bounds;
 mod scheduler_chunked;
 mod scheduler_iteration;
