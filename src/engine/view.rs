@@ -3,7 +3,7 @@
 //! The view is the knowledge boundary (invariant I6): true output lengths are not in it.
 
 use crate::ids::RequestId;
-use crate::kv::UNKEYED;
+use crate::kv::{BlockKey, UNKEYED};
 use crate::policy::scheduler::{Preempt, StepPlan};
 use crate::units::SimTime;
 
@@ -235,7 +235,7 @@ impl<'a> EngineView<'a> {
         let (mut blocks, mut from_free) = (0, 0);
         while blocks < limit.min(keyed) {
             let key = self.world.key(r, blocks);
-            let promised = self.promised(r, blocks, plan);
+            let promised = self.promised(key, blocks, plan);
             match pool.find(key) {
                 Some((_, free)) => from_free += u32::from(free && !promised.is_some_and(|p| p.pinned)),
                 None if promised.is_some() => {}
@@ -256,9 +256,9 @@ impl<'a> EngineView<'a> {
         self.replica.late_stop
     }
 
-    /// Whether an earlier admission of `plan` has block `index` of `r`'s prompt: pinned as a hit, or about to be filled.
-    fn promised(&self, r: RequestId, index: u32, plan: &StepPlan) -> Option<Promise> {
-        let key = self.world.key(r, index);
+    /// Whether an earlier admission of `plan` has the block of `key`, which is block `index` of every prompt that has it:
+    /// pinned as a hit, or about to be filled.
+    fn promised(&self, key: BlockKey, index: u32, plan: &StepPlan) -> Option<Promise> {
         let block = self.block();
         let mut found = None;
         for admission in &plan.admit {
