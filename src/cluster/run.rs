@@ -182,11 +182,11 @@ impl<'a> Run<'a> {
     }
 
     fn complete(&mut self, id: ReplicaId, event: u32, observer: &mut impl StepObserver) {
-        let state = &mut self.replicas[id.index()].state;
-        if !state.is_current(event) {
+        let replica = &mut self.replicas[id.index()];
+        if !replica.state.is_current(event) {
             return;
         }
-        state.complete(self.now, &mut self.world, observer);
+        replica.complete(self.now, &mut self.world, observer);
         self.touched.push(id);
         for _ in 0..std::mem::take(&mut self.world.just_finished) {
             self.client_free(self.now);
@@ -224,8 +224,8 @@ impl<'a> Run<'a> {
             let state = &replicas[r.index()].state;
             state.load_at(state.load.report_instant(now))
         });
-        let state = &mut self.replicas[chosen.index()].state;
-        if let Some((event, at)) = state.enqueue(id, now, &mut self.world) {
+        let replica = &mut self.replicas[chosen.index()];
+        if let Some((event, at)) = replica.enqueue(id, now, &mut self.world) {
             self.queue.push(at, Event::Completion { replica: chosen, event });
         }
         self.touched.push(chosen);

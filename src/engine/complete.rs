@@ -2,7 +2,7 @@
 
 use crate::ids::RequestId;
 use crate::metrics::record::Cause;
-use crate::policy::scheduler::Completion;
+use crate::policy::scheduler::{Completion, StepSpan};
 use crate::units::{SimDuration, SimTime};
 
 use super::cohort::Milestone;
@@ -19,7 +19,15 @@ impl ReplicaState {
     }
 
     /// Ends the first flight at `now`.
-    pub fn complete(&mut self, now: SimTime, world: &mut World<'_>, observer: &mut impl StepObserver) {
+    ///
+    /// The order matters: the busy clock is advanced before anybody's books are read from it, and members of the
+    /// cohort take their step before those who join it at its end.
+    pub fn complete(
+        &mut self,
+        now: SimTime,
+        world: &mut World<'_>,
+        observer: &mut impl StepObserver,
+    ) -> StepSpan {
         self.load_before_change(now);
         let flight = self.flights.pop_front().expect("a completion has a flight");
         debug_assert_eq!(flight.end, now);
@@ -57,7 +65,9 @@ impl ReplicaState {
             kv_held,
             kv_total: self.pool.total(),
         });
+        let span = StepSpan { start: flight.start, end: now, steps: flight.steps() };
         self.recycle(flight);
+        span
     }
 
     /// Run-wide sums.

@@ -8,13 +8,13 @@ use std::collections::VecDeque;
 use crate::ids::{ReplicaId, RequestId};
 use crate::kv::{Pool, Released};
 use crate::metrics::record::Cause;
-use crate::policy::scheduler::{Completion, Scheduler};
+use crate::policy::scheduler::{Completion, ReplicaEvent, Scheduler};
 use crate::units::{SimDuration, SimTime};
 
 use super::clock::BusyClock;
 use super::cohort::Cohort;
 use super::config::{Preemption, ReplicaConfig};
-use super::event::Violation;
+use super::event::{StepObserver, Violation};
 use super::flight::Flight;
 use super::gaps::GapStack;
 use super::load::{Load, LoadHistory, UnderWay};
@@ -59,6 +59,8 @@ pub(crate) struct ReplicaState {
     /// When each pipeline stage is free.
     pub stage_free: Vec<SimTime>,
     pub load: LoadHistory,
+    /// Requests that left since the policy was told last.
+    left: Vec<RequestId>,
     next_number: u32,
     next_event: u32,
 }
@@ -101,10 +103,31 @@ impl Replica {
             spare: Vec::new(),
             stage_free: vec![SimTime::ZERO; usize::from(stages)],
             load: LoadHistory::default(),
+            left: Vec::new(),
             next_number: 0,
             next_event: 0,
         };
         Replica { state, scheduler }
+    }
+
+    /// A request joins the waiting queue. Returns the new completion event of a leap that its arrival cuts.
+    pub fn enqueue(&mut self, id: RequestId, now: SimTime, world: &mut World<'_>) -> Option<(u32, SimTime)> {
+        let cut = self.state.enqueue(id, now, world);
+        self.scheduler.on_event(ReplicaEvent::Arrived(id));
+        cut
+    }
+
+    /// Ends the first flight at `now`.
+    pub fn complete(&mut self, now: SimTime, world: &mut World<'_>, observer: &mut impl StepObserver) {
+        let span = self.state.complete(now, world, observer);
+        self.scheduler.on_steps(&span);
+        self.tell_who_left();
+    }
+
+    fn tell_who_left(&mut self) {
+        for id in self.state.left.drain(..) {
+            self.scheduler.on_event(ReplicaEvent::Left(id));
+        }
     }
 
     /// Lets the policy decide and starts what it decided, if anything.
@@ -119,12 +142,17 @@ impl Replica {
             world.counters.plans += 1;
             let view = EngineView::new(state, world, now);
             self.scheduler.plan(&view, &mut flight.plan);
+            if world.audit {
+                let checked = self.scheduler.self_check(&view);
+                checked.map_err(|message| state.violation("plan", now, message))?;
+            }
             if !flight.plan.is_empty() {
                 let leaps = flight.plan.is_pure_decode() && state.stage_free.len() == 1 && !world.stepwise;
                 let horizon = leaps.then(|| self.scheduler.horizon(&view, &flight.plan));
                 state.apply(&mut flight, now, world)?;
                 let launched = state.launch(flight, horizon, now, world);
                 state.audit_step(now, world)?;
+                self.tell_who_left();
                 return Ok(Some(launched));
             }
             if !state.flights.is_empty() {
@@ -140,13 +168,14 @@ impl Replica {
                 return Err(state.violation("I7", now, message));
             }
         }
+        self.tell_who_left();
         Ok(None)
     }
 }
 
 impl ReplicaState {
     /// A request joins the waiting queue. Returns the new completion event of a leap that its arrival cuts.
-    pub fn enqueue(&mut self, id: RequestId, now: SimTime, world: &mut World<'_>) -> Option<(u32, SimTime)> {
+    fn enqueue(&mut self, id: RequestId, now: SimTime, world: &mut World<'_>) -> Option<(u32, SimTime)> {
         let request = world.request_mut(id);
         request.phase = Phase::Waiting;
         request.number = self.next_number;
@@ -241,12 +270,18 @@ impl ReplicaState {
         }
         self.release(id, None, world);
         self.forget_running(id, world);
+        self.count_out(id, now, world);
+    }
+
+    /// A request whose blocks are let go is gone.
+    fn count_out(&mut self, id: RequestId, now: SimTime, world: &mut World<'_>) {
         let request = world.request_mut(id);
         request.phase = Phase::Left;
         let tokens = u64::from(request.prompt + request.output);
         world.inside -= 1;
         self.load_before_change(now);
         self.load.left(tokens, now);
+        self.left.push(id);
     }
 
     /// Lets a request's blocks go; `returns` keeps the private keys of its full blocks.
@@ -303,12 +338,7 @@ impl ReplicaState {
                 world.finish(id, now);
             }
             self.release(id, None, world);
-            let request = world.request_mut(id);
-            request.phase = Phase::Left;
-            let tokens = u64::from(request.prompt + request.output);
-            world.inside -= 1;
-            self.load_before_change(now);
-            self.load.left(tokens, now);
+            self.count_out(id, now, world);
         }
         self.held_slots = 0;
     }

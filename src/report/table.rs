@@ -148,7 +148,12 @@ fn point_table(study: &Study, point: &PointComparison, options: &TableOptions) -
     let fits = |level: &(u8, bool)| width(&make(*level, false).to_string()) <= usize::from(options.width);
     let level = levels.into_iter().find(fits).unwrap_or((0, false));
     let text = make(level, options.colour).to_string();
-    Paint::ALL.iter().fold(text, |text, paint| text.replace(paint.mark(), paint.escape()))
+    let text = Paint::ALL.iter().fold(text, |text, paint| text.replace(paint.mark(), paint.escape()));
+    let hidden: Vec<&str> = COLUMNS.iter().filter(|c| c.keep > level.0).map(|c| c.heading).collect();
+    if hidden.is_empty() {
+        return text;
+    }
+    format!("{text}\n(too narrow for {}: widen the terminal, or --format csv)", hidden.join(", "))
 }
 
 /// What a table shows.

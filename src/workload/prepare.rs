@@ -260,9 +260,12 @@ impl OpenWorkload<'_> {
         if rows.len() < wanted && !bounded {
             let message =
                 format!("{wanted} requests are wanted, but `{}` has {}", self.report.source, rows.len());
-            return Err(
-                InputError::named("workload.requests", message, "ask for fewer, or widen the slice").into()
-            );
+            return Err(InputError::named(
+                "workload.requests",
+                message,
+                "ask for fewer, remove `requests` to take all, or widen the slice",
+            )
+            .into());
         }
         rows.truncate(wanted);
         Ok(())

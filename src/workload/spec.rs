@@ -145,7 +145,7 @@ impl WorkloadSpec {
             _ => problems.add(
                 given[1],
                 format!("`{}` cannot be combined", given.join("` and `")),
-                "keep one of them: each is a whole workload",
+                "keep one of them, each is a whole workload (on the command line: `--set workload.recipe=` removes a key)",
             ),
         }
         match (self.lengths.is_some(), self.arrivals.is_some(), self.closed.is_some()) {

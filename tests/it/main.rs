@@ -15,6 +15,7 @@ mod determinism;
 mod eut;
 mod metrics;
 mod oracle;
+mod policy_hooks;
 mod prefix;
 mod prefix_run;
 mod readme;

@@ -13,6 +13,8 @@ use parameters::Mechanism;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::view::EngineView;
+use crate::ids::RequestId;
+use crate::units::SimTime;
 
 /// Decides what one replica computes in its next step.
 ///
@@ -40,6 +42,20 @@ pub trait Scheduler: Send {
         Horizon::OneStep
     }
 
+    /// One or more equal steps were taken: the only place where a policy may count steps.
+    fn on_steps(&mut self, _span: &StepSpan) {}
+
+    /// A request joined this replica's queue or left the replica for good. Victims are known from the policy's plans.
+    fn on_event(&mut self, _event: ReplicaEvent) {}
+
+    /// Asked after every plan of an audited run: is the policy's own state consistent with the view?
+    ///
+    /// # Errors
+    /// What is wrong; the run ends as a violation.
+    fn self_check(&self, _view: &EngineView<'_>) -> Result<(), String> {
+        Ok(())
+    }
+
     /// What happens to a request that has got its last token.
     fn completion(&self) -> Completion {
         Completion::Leaves
@@ -49,6 +65,26 @@ pub trait Scheduler: Send {
     fn knows_lengths(&self) -> bool {
         false
     }
+}
+
+/// Steps that a replica has taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StepSpan {
+    /// Start of the first step.
+    pub start: SimTime,
+    /// End of the last step.
+    pub end: SimTime,
+    /// How many, at least 1.
+    pub steps: u64,
+}
+
+/// What a policy is told of the requests on its replica.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReplicaEvent {
+    /// It waits.
+    Arrived(RequestId),
+    /// It is gone.
+    Left(RequestId),
 }
 
 /// What happens to a request that has got its last token.
