@@ -1,6 +1,8 @@
 //! How a run is carried out.
 
-/// How a run is carried out; none of it changes a result.
+use crate::metrics::record::Deadlines;
+
+/// How a run is carried out; none of it changes what happens in it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RunOptions {
     /// One event per step instead of leaps.
@@ -9,4 +11,6 @@ pub struct RunOptions {
     pub audit: bool,
     /// About how many timeline samples to take (0: none).
     pub samples: u32,
+    /// Count the tokens that meet these deadlines (`RequestRecord::on_time`).
+    pub deadlines: Option<Deadlines>,
 }

@@ -19,6 +19,11 @@ impl Workers {
         Workers { config, free }
     }
 
+    /// What the workers do.
+    pub fn config(&self) -> &FrontEnd {
+        &self.config
+    }
+
     /// When a request that arrives at `now` with `prompt` tokens is through. Arrivals come in time order.
     pub fn serve(&mut self, now: SimTime, prompt: u32) -> SimTime {
         let Some(Reverse((free, worker))) = self.free.pop() else { return now };

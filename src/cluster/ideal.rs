@@ -7,18 +7,24 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use crate::cost::{Chunk, DecodeShape, StepCost, StepShape};
-use crate::engine::config::ClusterConfig;
+use crate::engine::config::{ClusterConfig, FrontEnd};
 use crate::engine::{Phase, World, line_sum};
 use crate::ids::RequestId;
-use crate::metrics::record::{Cause, Outcome, Rejection, RequestRecord};
+use crate::metrics::record::{Cause, Deadlines, Fate, Outcome, Rejection, RequestRecord};
 use crate::units::{SimDuration, SimTime};
 use crate::workload::Trace;
 
 use super::front_end::Workers;
 
 /// Serves every request alone.
-pub(super) fn run(config: &ClusterConfig, cost: &dyn StepCost, trace: &Trace) -> Outcome {
+pub(super) fn run(
+    config: &ClusterConfig,
+    cost: &dyn StepCost,
+    trace: &Trace,
+    deadlines: Option<Deadlines>,
+) -> Outcome {
     let mut world = World::new(&config.replica, cost, trace, false);
+    world.deadlines = deadlines;
     world.streaming = config.front_end.per_streamed_token;
     let mut workers = Workers::new(config.front_end);
     let mut clients = clients(trace);
@@ -43,7 +49,8 @@ pub(super) fn run(config: &ClusterConfig, cost: &dyn StepCost, trace: &Trace) ->
             free.push(Reverse(done + closed.think));
         }
     }
-    let records = world.requests.iter().map(|r| r.record).collect();
+    let mut records: Vec<RequestRecord> = world.requests.iter().map(|r| r.record).collect();
+    fill_alone(&mut records, &config.front_end, cost);
     Outcome { records, counters: world.counters, gaps: world.gaps.0, samples: Vec::new(), end }
 }
 
@@ -65,11 +72,20 @@ fn serve(id: RequestId, arrival: SimTime, queued: SimTime, world: &mut World<'_>
     record.ledger.add(Cause::FrontEnd, queued - arrival);
     prefill.charge(record, Cause::PrefillExecution);
     world.first_token(id, first);
+    world.count_token(id, 0, first);
     let mut now = first;
     let mut context = u64::from(prompt) + 1;
     let mut left = u64::from(output - 1);
     while left > 0 {
-        let (steps, span) = decode(world, context, left);
+        let stretch = Stretch::new(world.cost, context, left);
+        let (steps, span) = (stretch.steps, stretch.span());
+        world.gaps.record_line(stretch.first.total().as_ps(), stretch.slope, steps, 1);
+        if world.deadlines.is_some() {
+            let index = output - u32::try_from(left).expect("an answer length");
+            for (index, step) in (index..output).zip(1..=steps) {
+                world.count_token(id, index, now + stretch.elapsed(step));
+            }
+        }
         let record = &mut world.requests[id.index()].record;
         span.charge(record, Cause::DecodeExecution);
         record.gap_max = record.gap_max.max(span.last);
@@ -129,20 +145,66 @@ fn pass(cost: &dyn StepCost, shape: &StepShape<'_>, tokens: u32) -> Span {
     span
 }
 
-/// Up to `left` decode steps from `context` on, as far as one segment per stage holds.
-fn decode(world: &mut World<'_>, context: u64, left: u64) -> (u64, Span) {
-    let shape = DecodeShape { n: 1, padding: 0, context };
-    let segments: Vec<_> =
-        (0..world.cost.stages()).map(|stage| world.cost.decode_segment(stage, &shape)).collect();
-    let until = segments.iter().map(|s| s.until).min().unwrap_or(context);
-    let steps = left.min(until - context + 1);
-    let first = pass(world.cost, &StepShape { chunks: &[], decode: shape }, 1);
-    let slope: u64 = segments.iter().map(|s| s.total_slope).sum();
-    let gpu_slope: u64 = segments.iter().map(|s| s.gpu_slope).sum();
-    let gpu = line_sum(first.gpu, gpu_slope, steps);
-    let total = line_sum(first.total().as_ps(), slope, steps);
-    let bubble = first.bubble * steps;
-    let last = SimDuration::from_ps(first.total().as_ps() + slope * (steps - 1));
-    world.gaps.record_line(first.total().as_ps(), slope, steps, 1);
-    (steps, Span { gpu, host: total - gpu - bubble, bubble, last })
+/// Decode steps of one request alone: a straight line per step.
+struct Stretch {
+    steps: u64,
+    /// The first step.
+    first: Span,
+    /// How much longer each further step is, in ps.
+    slope: u64,
+    /// How much longer its accelerator part is, in ps.
+    gpu_slope: u64,
+}
+
+impl Stretch {
+    /// Up to `left` steps from `context` on, as far as one segment per stage holds.
+    fn new(cost: &dyn StepCost, context: u64, left: u64) -> Stretch {
+        let shape = DecodeShape { n: 1, padding: 0, context };
+        let first = pass(cost, &StepShape { chunks: &[], decode: shape }, 1);
+        let mut stretch = Stretch { steps: left, first, slope: 0, gpu_slope: 0 };
+        for stage in 0..cost.stages() {
+            let segment = cost.decode_segment(stage, &shape);
+            stretch.steps = stretch.steps.min(segment.until - context + 1);
+            stretch.slope += segment.total_slope;
+            stretch.gpu_slope += segment.gpu_slope;
+        }
+        stretch
+    }
+
+    /// Time of the first `steps` steps.
+    fn elapsed(&self, steps: u64) -> SimDuration {
+        SimDuration::from_ps(line_sum(self.first.total().as_ps(), self.slope, steps))
+    }
+
+    /// All steps, by cause.
+    fn span(&self) -> Span {
+        let gpu = line_sum(self.first.gpu, self.gpu_slope, self.steps);
+        let bubble = self.first.bubble * self.steps;
+        let host = self.elapsed(self.steps).as_ps() - gpu - bubble;
+        let last = SimDuration::from_ps(self.first.total().as_ps() + self.slope * (self.steps - 1));
+        Span { gpu, host, bubble, last }
+    }
+}
+
+/// Time from the first step to the last token of a request that has the accelerator alone.
+pub(super) fn alone(cost: &dyn StepCost, prompt: u32, output: u32) -> SimDuration {
+    let chunk = [Chunk { tokens: prompt, past: 0 }];
+    let mut sum = pass(cost, &StepShape { chunks: &chunk, decode: DecodeShape::default() }, prompt).total();
+    let mut context = u64::from(prompt) + 1;
+    let mut left = u64::from(output - 1);
+    while left > 0 {
+        let stretch = Stretch::new(cost, context, left);
+        sum += stretch.elapsed(stretch.steps);
+        context += stretch.steps;
+        left -= stretch.steps;
+    }
+    sum
+}
+
+/// Fills in how long each finished request would have taken alone.
+pub(super) fn fill_alone(records: &mut [RequestRecord], front_end: &FrontEnd, cost: &dyn StepCost) {
+    for record in records.iter_mut().filter(|r| r.fate == Fate::Finished) {
+        let door = front_end.per_request + front_end.per_prompt_token * u64::from(record.prompt);
+        record.alone = door + alone(cost, record.prompt, record.output) + front_end.per_streamed_token;
+    }
 }

@@ -5,7 +5,7 @@ use crate::engine::config::ClusterConfig;
 use crate::engine::{Replica, StepObserver, Violation, World};
 use crate::ids::{ReplicaId, RequestId};
 use crate::kernel::EventQueue;
-use crate::metrics::record::{Cause, Outcome, Rejection, Sample};
+use crate::metrics::record::{Cause, Outcome, Rejection, RequestRecord, Sample};
 use crate::policy::scheduler::{Scheduler, SchedulerConfig};
 use crate::units::SimTime;
 use crate::workload::Trace;
@@ -42,7 +42,7 @@ pub fn simulate(
 ) -> Result<Outcome, Violation> {
     let scheduler = &config.replica.scheduler;
     if matches!(scheduler, SchedulerConfig::Ideal(_)) {
-        return Ok(ideal::run(config, cost, trace));
+        return Ok(ideal::run(config, cost, trace, options.deadlines));
     }
     let build = |_| scheduler.build().expect("only `ideal` runs without replicas");
     simulate_with(&build, config, cost, trace, options, observer)
@@ -96,6 +96,7 @@ impl<'a> Run<'a> {
     ) -> Self {
         let mut world = World::new(&config.replica, cost, trace, options.stepwise);
         world.audit = options.audit;
+        world.deadlines = options.deadlines;
         world.streaming = config.front_end.per_streamed_token;
         let router = Router::new(config.router.clone(), config.replicas);
         let replicas = (0..config.replicas)
@@ -254,8 +255,10 @@ impl<'a> Run<'a> {
     }
 
     fn outcome(self) -> Outcome {
+        let mut records: Vec<RequestRecord> = self.world.requests.iter().map(|r| r.record).collect();
+        ideal::fill_alone(&mut records, self.workers.config(), self.world.cost);
         Outcome {
-            records: self.world.requests.iter().map(|r| r.record).collect(),
+            records,
             counters: self.world.counters,
             gaps: self.world.gaps.0,
             samples: self.samples.into_samples(),

@@ -140,6 +140,10 @@ impl ReplicaState {
             let growth = u32::try_from(self.cohort.growth_over(steps)).expect("growth fits in the pool");
             self.pool.take(growth);
         }
+        if world.deadlines.is_some() {
+            self.step_ends.prune(&self.cohort, &self.running, world);
+            self.step_ends.push(self.cohort.step, flight);
+        }
         let (first, slope) = match &flight.leap {
             Some(leap) => (leap.total, leap.total_slope),
             None => (now.since(flight.start).as_ps(), 0),
@@ -316,6 +320,7 @@ impl ReplicaState {
         world.generated += 1;
         let request = &mut world.requests[id.index()];
         request.generated += 1;
+        let index = request.generated - 1;
         let (first, done) = (request.generated == 1, request.generated == request.output);
         if request.recovering {
             request.recovering = false;
@@ -326,6 +331,9 @@ impl ReplicaState {
             world.first_token(id, now);
         } else {
             self.token_gap(id, now, !held_back, world);
+        }
+        if !held_back {
+            world.count_token(id, index, now);
         }
         if done {
             // Not a member: `last_step_done` sees a request that is flying.

@@ -41,7 +41,9 @@ impl ReplicaState {
             host: self.clock.host - (total.as_ps() - gpu),
             ..self.clock
         };
+        let due = world.due();
         let request = &mut world.requests[id.index()];
+        self.step_ends.count(request, self.cohort.step + last_but_one, &due);
         (then - request.clock).charge(&mut request.record.ledger, request.fed);
         let longest = SimDuration::from_ps(self.gap_stack.longest_since(request.gaps_from));
         request.record.gap_max = request.record.gap_max.max(longest);

@@ -7,6 +7,7 @@ mod cohort;
 mod complete;
 pub mod config;
 mod contract;
+mod deadlines;
 mod event;
 mod flight;
 mod gaps;

@@ -14,6 +14,7 @@ use crate::units::{SimDuration, SimTime};
 use super::clock::BusyClock;
 use super::cohort::Cohort;
 use super::config::{Preemption, ReplicaConfig};
+use super::deadlines::StepEnds;
 use super::event::{StepObserver, Violation};
 use super::flight::Flight;
 use super::gaps::GapStack;
@@ -49,6 +50,7 @@ pub(crate) struct ReplicaState {
     /// When the cohort took its latest step.
     pub last_token: SimTime,
     pub gap_stack: GapStack,
+    pub step_ends: StepEnds,
     pub clock: BusyClock,
     /// Finished requests that hold their slot.
     pub held_slots: u32,
@@ -97,6 +99,7 @@ impl Replica {
             joiners: Vec::new(),
             last_token: SimTime::ZERO,
             gap_stack: GapStack::default(),
+            step_ends: StepEnds::default(),
             clock: BusyClock::default(),
             held_slots: 0,
             flights: VecDeque::new(),
@@ -225,8 +228,12 @@ impl ReplicaState {
     /// Takes a request out of the cohort: settles counters, ledger and longest gap.
     pub fn depart(&mut self, id: RequestId, world: &mut World<'_>) {
         let clock = self.clock;
+        let due = world.due();
         let request = world.request_mut(id);
         assert_eq!(request.phase, Phase::Decoding, "only members depart");
+        if !request.stopping && self.completion != (Completion::HoldsSlot { return_early: false }) {
+            self.step_ends.count(request, self.cohort.step, &due);
+        }
         self.cohort.leave(request);
         if !request.stopping {
             if !request.recovering {
@@ -334,6 +341,7 @@ impl ReplicaState {
                 let request = world.request_mut(id);
                 request.charge(Cause::Bubble, now);
                 request.record.gap_max = SimDuration::ZERO;
+                (0..world.request(id).output).for_each(|token| world.count_token(id, token, now));
                 world.first_token(id, now);
                 world.finish(id, now);
             }

@@ -3,7 +3,7 @@
 use crate::cost::StepCost;
 use crate::ids::{ReplicaId, RequestId};
 use crate::kv::BlockKey;
-use crate::metrics::record::{Cause, Fate, Ledger, Rejection, RequestRecord, RunCounters};
+use crate::metrics::record::{Cause, Deadlines, Fate, Ledger, Rejection, RequestRecord, RunCounters};
 use crate::units::{SimDuration, SimTime};
 use crate::workload::{PrefixChains, Trace};
 
@@ -29,6 +29,8 @@ pub(crate) struct World<'a> {
     pub audit: bool,
     /// Requests that got their last token and whose clients have not been told (closed loop).
     pub just_finished: u32,
+    /// When tokens are due, if anybody asks.
+    pub deadlines: Option<Deadlines>,
     /// Requests queued at a replica that have not left it.
     pub inside: usize,
     /// Requests finished so far.
@@ -53,6 +55,7 @@ impl<'a> World<'a> {
             stepwise,
             audit: false,
             just_finished: 0,
+            deadlines: None,
             inside: 0,
             done: 0,
             generated: 0,
@@ -182,6 +185,8 @@ fn requests(trace: &Trace, limit: u32) -> Vec<RequestState> {
                 preemptions: 0,
                 recomputed: 0,
                 cached: 0,
+                on_time: 0,
+                alone: SimDuration::ZERO,
                 ledger: Ledger::default(),
             },
         }

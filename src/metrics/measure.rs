@@ -166,6 +166,7 @@ fn request_stats(records: &[&RequestRecord], spans: &Spans, context: &MeasureCon
         attainment_tpot: limited(1),
         attainment_e2e: limited(2),
         attainment_gap_max: limited(3),
+        fluidity: context.slo.deadlines().and_then(|_| fluidity(&finished)),
         goodput_per_s: rate(met.all, spans.arrivals_s),
         preempted: count(|r| r.preemptions > 0),
         preemptions: arrived.iter().map(|r| u64::from(r.preemptions)).sum(),
@@ -177,6 +178,13 @@ fn request_stats(records: &[&RequestRecord], spans: &Spans, context: &MeasureCon
     throughput(&mut stats, records, spans);
     latencies(&mut stats, &finished);
     stats
+}
+
+/// Share of the tokens of finished requests that met their deadlines.
+fn fluidity(finished: &[&RequestRecord]) -> Option<f64> {
+    let sum = |f: fn(&RequestRecord) -> u32| finished.iter().map(|r| u64::from(f(r))).sum::<u64>();
+    let (on_time, tokens) = (sum(|r| r.on_time), sum(|r| r.output));
+    (tokens > 0).then(|| on_time as f64 / tokens as f64)
 }
 
 /// Throughput counts what *finished* in the window, whenever it arrived.
@@ -216,6 +224,9 @@ fn latencies(stats: &mut RequestStats, finished: &[&RequestRecord]) {
         (q.mean, q.p50, q.p90, q.p99);
     let q = of(|r| (r.output > 1).then(|| r.gap_max.as_secs_f64()));
     (stats.gap_max_p50_s, stats.gap_max_p90_s, stats.gap_max_p99_s) = (q.p50, q.p90, q.p99);
+    let q = of(RequestRecord::slowdown);
+    (stats.slowdown_mean, stats.slowdown_p50) = (q.mean, q.p50);
+    (stats.slowdown_p90, stats.slowdown_p99) = (q.p90, q.p99);
 }
 
 fn run_stats(

@@ -117,6 +117,22 @@ pub enum Rejection {
     TooLong,
 }
 
+/// When each token of an answer is due: token `i` (from 0) at `arrival + ttft + i·gap`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Deadlines {
+    /// For the first token.
+    pub ttft: SimDuration,
+    /// For each further one.
+    pub gap: SimDuration,
+}
+
+impl Deadlines {
+    /// The deadline of token `index` (from 0) of a request that arrived at `arrival`.
+    pub fn of(&self, arrival: SimTime, index: u32) -> SimTime {
+        arrival + self.ttft + self.gap * u64::from(index)
+    }
+}
+
 /// How a request ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
@@ -161,6 +177,10 @@ pub struct RequestRecord {
     pub recomputed: u32,
     /// Prompt tokens found in the prefix cache, all admissions together.
     pub cached: u32,
+    /// Tokens that reached the client by their deadline; 0 where the run had no [`Deadlines`].
+    pub on_time: u32,
+    /// End-to-end latency of the same request served alone: front end, prefill, decode, streaming; zero if rejected.
+    pub alone: SimDuration,
     /// Where its time went; sums to `finish − arrival`.
     pub ledger: Ledger,
 }
@@ -169,6 +189,12 @@ impl RequestRecord {
     /// End-to-end latency: last token − arrival.
     pub fn e2e(&self) -> SimDuration {
         self.finish - self.arrival
+    }
+
+    /// Slowdown: E2E over that of the same request served alone; absent for a rejected request.
+    pub fn slowdown(&self) -> Option<f64> {
+        let alone = self.alone.as_secs_f64();
+        (alone > 0.0).then(|| self.e2e().as_secs_f64() / alone)
     }
 
     /// Time to first token as the client sees it.

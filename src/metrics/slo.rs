@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::record::{Fate, RequestRecord};
+use super::record::{Deadlines, Fate, RequestRecord};
 use crate::units::SimDuration;
 
 /// Limits on what a request may take; absent limits always hold.
@@ -26,6 +26,14 @@ pub struct Slo {
 impl Default for Slo {
     fn default() -> Self {
         Slo { ttft: None, tpot: None, e2e: None, gap_max: None, gap_p99: None, joint: true }
+    }
+}
+
+impl Slo {
+    /// Deadlines of single tokens, for fluidity: the TTFT limit, and per token the limit on the longest gap, else on
+    /// the P99 gap, else on TPOT. Absent without a TTFT limit or any of the others.
+    pub fn deadlines(&self) -> Option<Deadlines> {
+        Some(Deadlines { ttft: self.ttft?, gap: self.gap_max.or(self.gap_p99).or(self.tpot)? })
     }
 }
 

@@ -52,6 +52,11 @@ columns! {
         gap_max_p50_s: Option<f64>, "longest gap p50", "s", Lower, "Longest gap of a request with two tokens or more, median over requests.";
         gap_max_p90_s: Option<f64>, "longest gap p90", "s", Lower, "Longest gap of a request, 90th percentile over requests.";
         gap_max_p99_s: Option<f64>, "longest gap p99", "s", Lower, "Longest gap of a request, 99th percentile over requests.";
+        slowdown_mean: Option<f64>, "slowdown mean", "", Lower, "Slowdown (E2E / E2E of the same request served alone), mean.";
+        slowdown_p50: Option<f64>, "slowdown p50", "", Lower, "Slowdown, median.";
+        slowdown_p90: Option<f64>, "slowdown p90", "", Lower, "Slowdown, 90th percentile.";
+        slowdown_p99: Option<f64>, "slowdown p99", "", Lower, "Slowdown, 99th percentile.";
+        fluidity: Option<f64>, "fluidity", "", Higher, "Share of the tokens of finished requests that came by their deadline: arrival + TTFT limit + i × gap limit (longest gap, else P99 gap, else TPOT).";
         attainment: Option<f64>, "attainment", "", Higher, "Share of all arrived requests that met every per-request limit (joint) or the worst single limit; rejected and unfinished ones missed.";
         attainment_ttft: Option<f64>, "attainment TTFT", "", Higher, "Share of all arrived requests that met the TTFT limit.";
         attainment_tpot: Option<f64>, "attainment TPOT", "", Higher, "Share of all arrived requests that met the TPOT limit.";

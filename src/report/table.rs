@@ -52,9 +52,12 @@ const COLUMNS: [Shown; 10] = [
 /// The whole answer as text: one block per point, legend, warnings. Ends with a line feed.
 pub fn render(study: &Study, comparison: &Comparison, options: &TableOptions) -> String {
     let mut out = format!("{}\n", clean(&study.title));
+    let mut hidden = Hidden::default();
     for point in &comparison.points {
         out.push_str(&format!("\n{}\n", clean(&point.name())));
-        out.push_str(&point_table(study, point, options));
+        let (table, left_out) = point_table(study, point, options);
+        out.push_str(&table);
+        hidden = hidden.max(left_out);
         out.push('\n');
     }
     if let Some(point) = comparison.headline() {
@@ -70,6 +73,10 @@ pub fn render(study: &Study, comparison: &Comparison, options: &TableOptions) ->
     }
     out.push('\n');
     push_wrapped(&mut out, &legend(study, comparison), "", options.width);
+    if hidden.0 > 0 {
+        let text = format!("Not shown for want of width: {}; widen the terminal, or --format csv.", hidden.1);
+        push_wrapped(&mut out, &text, "", options.width);
+    }
     out
 }
 
@@ -137,7 +144,11 @@ fn legend(study: &Study, comparison: &Comparison) -> String {
     )
 }
 
-fn point_table(study: &Study, point: &PointComparison, options: &TableOptions) -> String {
+/// How many columns, and their headings.
+type Hidden = (usize, String);
+
+/// The table of a point, and the columns for which the terminal is too narrow.
+fn point_table(study: &Study, point: &PointComparison, options: &TableOptions) -> (String, Hidden) {
     // Drop columns of least interest until the table fits: wrapped cells cannot be compared.
     let make = |(keep, slo): (u8, bool), colour: bool| {
         let columns: Vec<&Shown> = COLUMNS.iter().filter(|c| c.keep <= keep).collect();
@@ -150,10 +161,7 @@ fn point_table(study: &Study, point: &PointComparison, options: &TableOptions) -
     let text = make(level, options.colour).to_string();
     let text = Paint::ALL.iter().fold(text, |text, paint| text.replace(paint.mark(), paint.escape()));
     let hidden: Vec<&str> = COLUMNS.iter().filter(|c| c.keep > level.0).map(|c| c.heading).collect();
-    if hidden.is_empty() {
-        return text;
-    }
-    format!("{text}\n(too narrow for {}: widen the terminal, or --format csv)", hidden.join(", "))
+    (text, (hidden.len(), hidden.join(", ")))
 }
 
 /// What a table shows.

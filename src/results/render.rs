@@ -222,7 +222,7 @@ fn timeline_csv(rows: &[TimelineRow]) -> Vec<u8> {
 /// Header of `requests/<run>.csv`: exact instants and durations, in picoseconds.
 pub(super) fn request_header() -> Vec<String> {
     let fixed = "id,class,replica,fate,prompt_tokens,output_tokens,arrival_ps,queued_ps,scheduled_ps,\
-                 first_token_ps,finish_ps,gap_max_ps,preemptions,recomputed_tokens,cached_tokens";
+                 first_token_ps,finish_ps,gap_max_ps,preemptions,recomputed_tokens,cached_tokens,tokens_on_time,alone_ps";
     let causes = Cause::ALL.iter().map(|c| format!("{}_ps", c.name().replace('-', "_")));
     fixed.split(',').map(str::to_owned).chain(causes).collect()
 }
@@ -245,7 +245,8 @@ pub(super) fn request_cells(r: &RequestRecord, classes: &[String]) -> Vec<String
     let instants = [r.arrival, r.queued, r.scheduled, r.first_token, r.finish];
     cells.extend(instants.iter().map(|t| t.as_ps().to_string()));
     cells.push(r.gap_max.as_ps().to_string());
-    cells.extend([r.preemptions, r.recomputed, r.cached].iter().map(u32::to_string));
+    cells.extend([r.preemptions, r.recomputed, r.cached, r.on_time].iter().map(u32::to_string));
+    cells.push(r.alone.as_ps().to_string());
     cells.extend(Cause::ALL.iter().map(|&c| r.ledger.get(c).as_ps().to_string()));
     cells
 }

@@ -140,8 +140,12 @@ pub fn execute(plan: &StudyPlan, options: Options, progress: &dyn Progress) -> R
     let seeds = prepared.len() as u64;
     let runs: Vec<RunPlan> = plan.runs().into_iter().filter(|run| run.seed <= seeds).collect();
     progress.phase("runs", runs.len());
-    let run_options =
-        RunOptions { stepwise: options.stepwise, audit: options.audit, samples: plan.timeline_samples };
+    let run_options = RunOptions {
+        stepwise: options.stepwise,
+        audit: options.audit,
+        samples: plan.timeline_samples,
+        deadlines: plan.slo.deadlines(),
+    };
     let runs = runs
         .par_iter()
         .map(|run| {

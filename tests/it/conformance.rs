@@ -145,7 +145,7 @@ impl Scenario {
 
     #[track_caller]
     fn run(&self, stepwise: bool, observer: &mut impl StepObserver) -> Option<Outcome> {
-        let options = RunOptions { stepwise, audit: true, samples: 0 };
+        let options = RunOptions { stepwise, audit: true, samples: 0, deadlines: None };
         let result = simulate(&self.config, &self.cost, &self.trace, &options, observer)?;
         Some(result.unwrap_or_else(|v| panic!("{v}\n{:?}\n{:?}", self.config.replica, self.trace.requests)))
     }

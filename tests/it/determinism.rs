@@ -90,7 +90,7 @@ fn leaps_change_no_counter_no_gap_and_no_sample() {
     for (i, config) in (0u64..).zip(configs()) {
         let trace = crowd(i, i % 4 == 3);
         let [leaps, steps] = [false, true].map(|stepwise| {
-            let options = RunOptions { stepwise, audit: stepwise, samples: 300 };
+            let options = RunOptions { stepwise, audit: stepwise, samples: 300, deadlines: None };
             observed(&config, &COST, &trace, &options, &mut ())
         });
         assert_same(&format!("{:?}", config.replica), &leaps, &steps, of_steps);

@@ -162,7 +162,7 @@ impl Eut {
             Trace { requests: self.requests, classes: vec!["all".to_owned()], closed: None, prefixes: None };
         let cost = TestCost { stages: 1, per_context: SimDuration::ZERO };
         let mut log = StepLog::new(&self.names, &trace);
-        let options = RunOptions { stepwise: true, audit: true, samples: 0 };
+        let options = RunOptions { stepwise: true, audit: true, samples: 0, deadlines: None };
         let Some(result) = simulate(&self.config, &cost, &trace, &options, &mut log) else {
             return Run { names: self.names, outcome: None };
         };

@@ -1,6 +1,7 @@
 //! The integration tests: one binary, one module a topic.
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test may panic, and print what it measured")]
 
+mod alone;
 mod bad_policies;
 mod bench_scenario;
 mod cli;

@@ -37,6 +37,8 @@ fn request(id: u32, [arrival, scheduled, first, finish]: [u64; 4], output: u32) 
         preemptions: 0,
         recomputed: 0,
         cached: 0,
+        on_time: 0,
+        alone: SimDuration::ZERO,
         ledger,
     }
 }

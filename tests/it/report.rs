@@ -315,6 +315,7 @@ fn the_table_reads_like_this() {
     How to read it: the ratio in front of TTFT p99, gap p99, E2E p99 and goodput is to vllm-v1 at the same load (same requests, seed by
     seed, ± 95 % interval over 2 seeds); latencies below 1.00 and goodput above 1.00 are better. TTFT at the client; gap: between
     tokens, all requests pooled; in SLO: share of all that arrived; bounds are no designs.
+    Not shown for want of width: TTFT p50, TPOT p50, TPOT mean, E2E p99, tok/s, preempt.; widen the terminal, or --format csv.
     ");
 }
 

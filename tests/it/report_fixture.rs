@@ -110,6 +110,8 @@ pub fn outcome(queue: usize, load: f64, seed: u64, requests: u32) -> Outcome {
             preemptions: u32::from(stall > 0.04 && id % 40 == 0),
             recomputed: 0,
             cached: 0,
+            on_time: 0,
+            alone: SimDuration::ZERO,
             ledger,
         });
     }

@@ -7,6 +7,7 @@ use windtunnel::metrics::record::{Cause, RequestRecord, RunCounters};
 
 use super::engine::{engine_log, engine_run};
 use super::outcome::{Mutation, Options, OracleOutcome};
+use super::request::DEADLINES;
 use super::scenario::{MAX_STEPS, Scenario};
 use super::sim::run_with;
 
@@ -28,9 +29,15 @@ fn fields(r: &RequestRecord) -> Vec<(&'static str, String)> {
         ("preemptions", r.preemptions.to_string()),
         ("recomputed", r.recomputed.to_string()),
         ("cached", r.cached.to_string()),
+        ("on_time", r.on_time.to_string()),
     ];
     fields.extend(Cause::ALL.iter().map(|&c| (c.name(), r.ledger.get(c).as_ps().to_string())));
     fields
+}
+
+/// A record without what the oracle does not compute (`alone` has a test of its own).
+fn compared(r: &RequestRecord) -> RequestRecord {
+    RequestRecord { alone: windtunnel::units::SimDuration::ZERO, ..*r }
 }
 
 /// The counters that both sides define in the same way.
@@ -62,7 +69,8 @@ pub fn difference(
         let _ = writeln!(text, "records: {} here, {} in the oracle", left.0.len(), right.0.len());
         return Some(text);
     }
-    let mut different: Vec<usize> = (0..left.0.len()).filter(|&i| left.0[i] != right.0[i]).collect();
+    let mut different: Vec<usize> =
+        (0..left.0.len()).filter(|&i| compared(&left.0[i]) != compared(&right.0[i])).collect();
     different.sort_by_key(|&i| left.0[i].finish.min(right.0[i].finish));
     for &i in different.iter().take(4) {
         let _ = writeln!(text, "request {i}:");
@@ -106,7 +114,7 @@ impl Differences {
     /// Runs the engine with leaps and with steps, audited, and compares both with the oracle.
     pub fn compare(&mut self, s: &Scenario, oracle: &OracleOutcome) {
         for stepwise in [false, true] {
-            let options = RunOptions { stepwise, audit: true, samples: 0 };
+            let options = RunOptions { stepwise, audit: true, samples: 0, deadlines: Some(DEADLINES) };
             let found = match engine_run(&s.config, &s.cost, &s.trace, &options) {
                 Err(violation) => Some(violation.to_string()),
                 Ok(outcome) => {

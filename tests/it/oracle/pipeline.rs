@@ -185,6 +185,7 @@ fn advance(sim: &mut Sim<'_>, r: usize, q: u32, start: u64) {
         if from_start && request.first_token.is_some() {
             request.gap_max = request.gap_max.max(start - request.last_token.min(start));
             request.last_token = now;
+            request.count(now);
         } else {
             request.deliver(now);
         }
@@ -230,6 +231,7 @@ fn end_of_static_batch(sim: &mut Sim<'_>, k: usize) {
             let (now, pipelined) = (sim.now, sim.pipelined());
             ledger::account_wait(&mut sim.requests[r], now, pipelined);
             sim.requests[r].deliver(now);
+            (1..sim.requests[r].output).for_each(|_| sim.requests[r].count(now));
             sim.requests[r].finish = Some(now);
             Door::release(sim, now);
         }

@@ -14,6 +14,7 @@ use windtunnel::workload::{Request, Trace};
 use super::compare::assert_equal;
 use super::cost::{Host, TestCost};
 use super::engine::engine_run;
+use super::request::DEADLINES;
 use super::sim::run;
 
 const LOG: &str = "traces/burstgpt/burstgpt1_gpt4_conversation_days00-29.csv";
@@ -104,7 +105,7 @@ fn real_rows_equal_the_oracle() {
             assert_eq!(record.ledger.total(), record.e2e());
         }
         for stepwise in [false, true] {
-            let options = RunOptions { stepwise, audit: true, samples: 0 };
+            let options = RunOptions { stepwise, audit: true, samples: 0, deadlines: Some(DEADLINES) };
             let outcome = engine_run(&config, &cost(), &trace, &options).expect("no violation");
             assert_equal(&outcome, &oracle, &format!("{:?}", config.replica));
         }

@@ -1,8 +1,12 @@
 //! One request with all of its own counters.
 
 use windtunnel::ids::{ClassId, ReplicaId, RequestId};
-use windtunnel::metrics::record::{Fate, Ledger, Rejection, RequestRecord};
+use windtunnel::metrics::record::{Deadlines, Fate, Ledger, Rejection, RequestRecord};
 use windtunnel::units::{SimDuration, SimTime};
+
+/// When tokens are due in every comparison with the engine.
+pub const DEADLINES: Deadlines =
+    Deadlines { ttft: SimDuration::from_ps(3000), gap: SimDuration::from_ps(400) };
 
 /// Whether the ledger is inside a preemption (§10).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +49,11 @@ pub struct Req {
     pub blocks: Vec<usize>,
     /// Blocks in host memory while swapped out.
     pub host_blocks: u32,
+    /// Tokens that met their deadline, and all that reached the client.
+    pub on_time: u32,
+    pub delivered: u32,
+    /// Delay of a token on its way to the client.
+    pub streaming: u64,
     /// Its blocks came back from host memory and have no keys (§3).
     pub unfindable: bool,
     /// Tokens dropped by the last recompute preemption, until it is admitted again.
@@ -93,6 +102,9 @@ impl Req {
             finish: None,
             gap_max: 0,
             unfindable: false,
+            on_time: 0,
+            delivered: 0,
+            streaming: 0,
             preemptions: 0,
             recomputed: 0,
             cached: 0,
@@ -109,12 +121,20 @@ impl Req {
 
     /// A token reaches the engine's edge at `now` (§9).
     pub fn deliver(&mut self, now: u64) {
+        self.count(now);
         if self.first_token.is_none() {
             self.first_token = Some(now);
         } else {
             self.gap_max = self.gap_max.max(now - self.last_token);
         }
         self.last_token = now;
+    }
+
+    /// One more token at `now`: is it on time?
+    pub fn count(&mut self, now: u64) {
+        let received = SimTime::from_ps(now + self.streaming);
+        self.on_time += u32::from(received <= DEADLINES.of(SimTime::from_ps(self.arrival), self.delivered));
+        self.delivered += 1;
     }
 
     /// §9; the streaming delay of §2 is added to both token instants of the record.
@@ -137,6 +157,9 @@ impl Req {
             preemptions: self.preemptions,
             recomputed: self.recomputed,
             cached: self.cached,
+            on_time: self.on_time,
+            // Another route than the oracle's checks it.
+            alone: SimDuration::ZERO,
             ledger,
         };
         if self.rejected {

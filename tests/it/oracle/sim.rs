@@ -96,7 +96,10 @@ impl<'a> Sim<'a> {
             })
             .collect();
         let requests = (trace.requests.iter().enumerate())
-            .map(|(i, r)| Req::new(i, r.class, r.prompt, r.output, r.max_tokens))
+            .map(|(i, r)| Req {
+                streaming: config.front_end.per_streamed_token.as_ps(),
+                ..Req::new(i, r.class, r.prompt, r.output, r.max_tokens)
+            })
             .collect();
         Sim {
             config,
