@@ -10,7 +10,7 @@ use super::args::ColorChoice;
 use super::exit;
 
 /// Columns assumed where the terminal does not say.
-const WIDTH: usize = 110;
+const WIDTH: usize = 120;
 
 /// The terminal of this process.
 #[derive(Clone, Copy, Debug)]

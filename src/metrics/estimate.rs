@@ -1,7 +1,7 @@
 //! A number over several seeds: mean and 95 % interval by independent replications.
 //!
 //! Source: Law, Simulation Modeling and Analysis (5th ed.), §9.4.1: `mean ± t(n−1; 0.975) · s / √n`. Systems of one
-//! study see the same requests (common random numbers), so a ratio to the reference is formed seed by seed (§10.2).
+//! study see the same requests (common random numbers), so the interval of a ratio to the reference uses the pairing (§10.2).
 
 use serde::{Deserialize, Serialize};
 
@@ -51,9 +51,22 @@ impl Estimate {
         Some(Estimate { mean, half_width, n: u32::try_from(n).unwrap_or(u32::MAX) })
     }
 
-    /// Mean of `value / reference`, paired by seed; pairs whose reference is zero are left out.
+    /// Ratio of the means of `value` and `reference`, paired by seed: the ratio of the absolute numbers that stand
+    /// beside it. Interval by the ratio estimator, `t · √(Σ(yᵢ − R·xᵢ)² / (n(n−1))) / x̄` (Cochran, Sampling
+    /// Techniques, 3rd ed., §6.4). Absent where the references sum to zero.
     pub fn of_ratios(pairs: impl IntoIterator<Item = (f64, f64)>) -> Option<Estimate> {
-        Estimate::of(pairs.into_iter().filter(|(_, reference)| *reference != 0.0).map(|(v, r)| v / r))
+        let pairs: Vec<(f64, f64)> =
+            pairs.into_iter().filter(|(y, x)| y.is_finite() && x.is_finite()).collect();
+        let (values, references) = pairs.iter().fold((0.0, 0.0), |(v, r), (y, x)| (v + y, r + x));
+        if references == 0.0 {
+            return None;
+        }
+        let (n, mean) = (pairs.len(), values / references);
+        let half_width = student_t_975(n - 1).map(|t| {
+            let squares: f64 = pairs.iter().map(|(y, x)| (y - mean * x) * (y - mean * x)).sum();
+            t * (squares / (n - 1) as f64 / n as f64).sqrt() / (references / n as f64).abs()
+        });
+        Some(Estimate { mean, half_width, n: u32::try_from(n).unwrap_or(u32::MAX) })
     }
 
     /// Lower end of the interval (the mean itself when there is no interval).
@@ -108,6 +121,18 @@ mod tests {
         assert_eq!(Estimate::of([2.0]), Some(Estimate { mean: 2.0, half_width: None, n: 1 }));
         assert_eq!(Estimate::of([f64::NAN]), None);
         assert_eq!(Estimate::of_ratios([(1.0, 0.0)]), None);
+    }
+
+    #[test]
+    fn a_ratio_is_that_of_the_means_beside_it() {
+        // R = 12/6 = 2; residuals 0, 1, −1; t(2)·√(2/(3·2))/2 = 4.303·0.57735/2 = 1.2422.
+        let e = Estimate::of_ratios([(2.0, 1.0), (5.0, 2.0), (5.0, 3.0)]);
+        let e = e.unwrap_or(Estimate { mean: 0.0, half_width: None, n: 0 });
+        assert_eq!((e.mean, e.n), (2.0, 3));
+        assert!((e.half_width.unwrap_or(0.0) - 1.2422).abs() < 1e-4);
+        // The same factor at every seed: no width.
+        let e = Estimate::of_ratios([(2.0, 1.0), (8.0, 4.0)]).and_then(|e| e.half_width);
+        assert_eq!(e, Some(0.0));
     }
 
     #[test]

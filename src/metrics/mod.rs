@@ -12,6 +12,7 @@ pub mod saturation;
 pub mod series;
 pub mod slo;
 pub mod summary;
+mod verdict;
 
 pub use column::{Better, Column};
 pub use estimate::Estimate;
@@ -21,3 +22,4 @@ pub use saturation::Saturation;
 pub use series::{CURVE_POINTS, Curves, TimelineRow, curve_probability};
 pub use slo::Slo;
 pub use summary::{ClassSummary, RequestStats, RunStats, Summary};
+pub use verdict::{Verdict, verdict};

@@ -62,8 +62,10 @@ pub fn percent(share: f64) -> String {
 
 /// A ratio to the reference: `0.62 ± 0.03`, `0.62` with one seed, `17 ± 2` when large.
 pub fn ratio(estimate: Estimate) -> String {
+    if estimate.mean >= 99.5 {
+        return ">99".to_owned();
+    }
     let decimals = match estimate.mean.abs() {
-        m if m >= 99.5 => 0,
         m if m >= 9.95 => 1,
         _ => 2,
     };

@@ -1,6 +1,6 @@
 //! The answer in words: who is best at what, by how much, and whether the difference is real.
 
-use crate::metrics::{Better, column};
+use crate::metrics::{Better, Estimate, column};
 use crate::report::format;
 use crate::results::{Comparison, ComparisonRow, PointComparison};
 
@@ -70,6 +70,9 @@ fn ahead_of_next(key: &str, best: &ComparisonRow, next: Option<&ComparisonRow>) 
         shown(key, next)
     );
     match ratio.half_width {
+        _ if nearly_equal(&ratio) => {
+            (format!("{name} and {}", next.name), format!("{amount}, equal within 1 %"))
+        }
         None => (name, format!("{amount}, one seed, no interval")),
         Some(_) if ratio.differs_from(1.0) => (name, amount),
         Some(_) => (format!("tie of {name} and {}", next.name), format!("{amount}, within the interval")),
@@ -82,6 +85,9 @@ fn against_reference(key: &str, best: &ComparisonRow, reference: &ComparisonRow)
     let Some(ratio) = best.ratio(key) else { return (best.name.clone(), values) };
     let amount = format!("{} × ({values})", format::ratio(ratio));
     match ratio.half_width {
+        _ if nearly_equal(&ratio) => {
+            (format!("{} and {}", best.name, reference.name), format!("{amount}, equal within 1 %"))
+        }
         None => (best.name.clone(), format!("{amount}, one seed, no interval")),
         Some(_) if ratio.differs_from(1.0) => (best.name.clone(), amount),
         Some(_) => {
@@ -89,6 +95,13 @@ fn against_reference(key: &str, best: &ComparisonRow, reference: &ComparisonRow)
             (names, format!("{amount}, within the interval"))
         }
     }
+}
+
+/// Ratios closer to 1 than this are not worth a winner.
+const SAME: f64 = 0.01;
+
+fn nearly_equal(ratio: &Estimate) -> bool {
+    (ratio.mean - 1.0).abs() < SAME
 }
 
 /// Word for the good direction of a column, for table headings.

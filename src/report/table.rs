@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use super::{format, headline};
 use crate::metrics::column;
+use crate::metrics::slo::Limit;
 use crate::metrics::{Saturation, Summary};
 use crate::results::text::cell as safe_cell;
 use crate::results::{Comparison, ComparisonRow, PointComparison, Study, Warning, warnings};
@@ -52,6 +53,9 @@ const COLUMNS: [Shown; 10] = [
 /// The whole answer as text: one block per point, legend, warnings. Ends with a line feed.
 pub fn render(study: &Study, comparison: &Comparison, options: &TableOptions) -> String {
     let mut out = format!("{}\n", clean(&study.title));
+    if let Some(slo) = slo_sentence(study) {
+        push_wrapped(&mut out, &slo, "", options.width);
+    }
     let mut hidden = Hidden::default();
     for point in &comparison.points {
         out.push_str(&format!("\n{}\n", clean(&point.name())));
@@ -78,6 +82,26 @@ pub fn render(study: &Study, comparison: &Comparison, options: &TableOptions) ->
         push_wrapped(&mut out, &text, "", options.width);
     }
     out
+}
+
+/// The limits in words: what "met" means.
+pub(in crate::report) fn slo_sentence(study: &Study) -> Option<String> {
+    if study.slo.is_empty() {
+        return None;
+    }
+    let of = |limit: Limit| Some((limit, study.slo.get(limit)?));
+    let each: Vec<String> = Limit::PER_REQUEST
+        .into_iter()
+        .filter_map(of)
+        .map(|(limit, value)| format!("{} ≤ {}", limit.name(), format::limit(value.as_secs_f64())))
+        .collect();
+    let share = 100.0 * study.attainment_target;
+    let joint = if study.slo.joint && each.len() > 1 { ", together," } else { "" };
+    let requests = format!("{}{joint} for {share:.0} % of the requests", each.join(" and "));
+    let gap =
+        study.slo.gap_p99.map(|value| format!("P99 of all gaps ≤ {}", format::limit(value.as_secs_f64())));
+    let parts: Vec<String> = (!each.is_empty()).then_some(requests).into_iter().chain(gap).collect();
+    Some(format!("SLO: {}.", parts.join("; ")))
 }
 
 /// Adds `text`, broken to the width of the terminal; later lines are indented twice.
@@ -137,9 +161,9 @@ fn legend(study: &Study, comparison: &Comparison) -> String {
     let interval = if seeds > 1 { format!(", ± 95 % interval over {seeds} seeds") } else { String::new() };
     format!(
         "How to read it: the ratio in front of TTFT p99, gap p99, E2E p99 and goodput is to {} at the same \
-         load (same requests, seed by seed{interval}); latencies below 1.00 and goodput above 1.00 are better. \
+         load (same requests at every seed{interval}); latencies below 1.00 and goodput above 1.00 are better. \
          TTFT at the client; gap: between tokens, all requests pooled; in SLO: share of all that arrived; \
-         bounds are no designs.",
+         bounds are no designs: `ideal` serves every request alone, `clairvoyant` knows every answer's length.",
         clean(&comparison.reference)
     )
 }
@@ -161,6 +185,8 @@ fn point_table(study: &Study, point: &PointComparison, options: &TableOptions) -
     let text = make(level, options.colour).to_string();
     let text = Paint::ALL.iter().fold(text, |text, paint| text.replace(paint.mark(), paint.escape()));
     let hidden: Vec<&str> = COLUMNS.iter().filter(|c| c.keep > level.0).map(|c| c.heading).collect();
+    let slo = (!level.1).then_some("SLO");
+    let hidden: Vec<&str> = hidden.into_iter().chain(slo).collect();
     (text, (hidden.len(), hidden.join(", ")))
 }
 
@@ -232,7 +258,7 @@ pub(super) fn slo_text(study: &Study, row: &ComparisonRow) -> String {
         return "met".to_owned();
     }
     if row.slo_missed.is_empty() {
-        return "no: all at once".to_owned();
+        return "no: together".to_owned();
     }
     let names: Vec<&str> = row.slo_missed.iter().map(|l| l.name()).collect();
     format!("no: {}", names.join(", "))

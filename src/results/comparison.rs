@@ -9,7 +9,9 @@ use crate::metrics::estimate::{Estimate, holds_up_to};
 use crate::metrics::ledger::mean_over_runs;
 use crate::metrics::series::mean_curve;
 use crate::metrics::slo::Limit;
-use crate::metrics::{Better, ClassSummary, Curves, LedgerGroup, LedgerRow, RequestStats, Saturation};
+use crate::metrics::{
+    Better, ClassSummary, Curves, LedgerGroup, LedgerRow, RequestStats, Saturation, Summary, verdict,
+};
 
 /// One metric of one system at one point.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -39,9 +41,9 @@ pub struct ComparisonRow {
     pub runs: u32,
     /// The worst label of its runs.
     pub saturation: Saturation,
-    /// Whether every run meets the SLO.
+    /// Whether its runs together meet the SLO (means over seeds).
     pub slo_met: bool,
-    /// Limits that some run misses.
+    /// Limits that they miss.
     pub slo_missed: Vec<Limit>,
     /// Every column.
     pub metrics: Vec<MetricCell>,
@@ -94,12 +96,15 @@ impl PointComparison {
 
     /// Designs (no bounds, no oracles) that have the column, best mean first; ties keep the order of the study.
     ///
-    /// Latencies of an overloaded design depend on the length of the run, so it is not ranked by them.
+    /// Where any design meets the SLO, only those that do are ranked; and latencies of an overloaded design depend on
+    /// the length of the run, so it is not ranked by them.
     pub fn ranked(&self, key: &str) -> Vec<&ComparisonRow> {
         let higher = column::find(key).is_some_and(|c| c.better == Better::Higher);
+        let any_meets = self.rows.iter().any(|r| r.is_design() && r.slo_met);
         let mut designs: Vec<(f64, &ComparisonRow)> = self
             .rows
             .iter()
+            .filter(|r| r.slo_met || !any_meets)
             .filter(|r| r.is_design() && (higher || r.saturation != Saturation::Overloaded))
             .filter_map(|r| Some((r.value(key)?.mean, r)))
             .map(|(mean, row)| (if higher { -mean } else { mean }, row))
@@ -156,10 +161,10 @@ impl Comparison {
             .collect()
     }
 
-    /// Whether the reference is stable at the headline point; if not, it is stable at none.
-    pub fn reference_is_stable(&self) -> bool {
+    /// Whether the reference is stable and meets the SLO at the headline point; if not, it does at none.
+    pub fn reference_holds(&self) -> bool {
         let reference = self.headline().and_then(PointComparison::reference);
-        reference.is_some_and(|r| r.saturation == Saturation::Stable)
+        reference.is_some_and(|r| r.saturation == Saturation::Stable && r.slo_met)
     }
 
     /// The comparison at the headline point.
@@ -198,12 +203,8 @@ fn compare_system(study: &Study, runs: &[&RunResult], reference: &[&RunResult]) 
             ratio: Estimate::of_ratios(pair(c.key)),
         })
         .collect();
-    let mut slo_missed: Vec<Limit> = Vec::new();
-    for limit in runs.iter().flat_map(|r| &r.summary.slo_missed) {
-        if !slo_missed.contains(limit) {
-            slo_missed.push(*limit);
-        }
-    }
+    let summaries: Vec<&Summary> = runs.iter().map(|r| &r.summary).collect();
+    let verdict = verdict(&summaries, &study.slo, study.attainment_target);
     Some(ComparisonRow {
         system: first.system,
         name: info.name.clone(),
@@ -212,8 +213,8 @@ fn compare_system(study: &Study, runs: &[&RunResult], reference: &[&RunResult]) 
         reference: first.system == study.reference_index(),
         runs: u32::try_from(runs.len()).unwrap_or(u32::MAX),
         saturation: runs.iter().map(|r| r.summary.saturation).max()?,
-        slo_met: runs.iter().all(|r| r.summary.slo_met),
-        slo_missed,
+        slo_met: verdict.met,
+        slo_missed: verdict.missed,
         metrics,
     })
 }

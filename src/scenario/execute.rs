@@ -127,7 +127,7 @@ pub fn execute(plan: &StudyPlan, options: Options, progress: &dyn Progress) -> R
     if prepared.iter().all(|p| p.trace == prepared[0].trace) {
         prepared.truncate(1);
     }
-    let (rates, capacity) = rates(plan, &prepared[0].trace, progress)?;
+    let (rates, capacity) = rates(plan, &prepared, progress)?;
     let traces = rates
         .par_iter()
         .map(|rate| {
@@ -155,7 +155,8 @@ pub fn execute(plan: &StudyPlan, options: Options, progress: &dyn Progress) -> R
             result
         })
         .collect::<Result<Vec<RunResult>, Failure>>()?;
-    Ok(Executed { points: points(plan, &rates), runs, prepared, capacity })
+    let natural = prepared[0].trace.mean_rate().map(RequestRate::as_per_second);
+    Ok(Executed { points: points(plan, &rates, natural), runs, prepared, capacity })
 }
 
 fn one_run(
@@ -221,13 +222,13 @@ pub(super) fn measure_context(
 /// The rate of each point; none: as the workload says.
 type Rates = (Vec<Option<RequestRate>>, Option<Capacity>);
 
-fn rates(plan: &StudyPlan, trace: &Trace, progress: &dyn Progress) -> Result<Rates, Failure> {
+fn rates(plan: &StudyPlan, prepared: &[Prepared], progress: &dyn Progress) -> Result<Rates, Failure> {
     match &plan.axis {
         Axis::Natural => Ok((vec![None], None)),
         Axis::Rates(rates) => Ok((rates.iter().copied().map(Some).collect(), None)),
         Axis::Loads(loads) => {
             progress.phase("capacity of the reference", 1);
-            let found = load::capacity(plan, trace).map_err(|e| no_capacity(plan, e))?;
+            let found = load::capacity(plan, prepared).map_err(|e| no_capacity(plan, e))?;
             progress.step();
             let capacity = found.rate.as_per_second();
             let rates = loads.iter().map(|load| RequestRate::per_second(load * capacity)).collect();
@@ -241,7 +242,7 @@ fn no_capacity(plan: &StudyPlan, error: NoCapacity) -> Failure {
     let place = format!("{}: [workload] load", plan.name);
     let (message, help) = match error {
         NoCapacity::Violation(violation) => {
-            let run = format!("scenario `{}`, capacity of `{reference}`, seed 1", plan.name);
+            let run = format!("scenario `{}`, capacity of `{reference}`", plan.name);
             return Failure::Violation { run, violation };
         }
         NoCapacity::Input(errors) => return Failure::Input(errors),
@@ -284,10 +285,12 @@ fn check_trace(plan: &StudyPlan, trace: &Trace) -> Result<(), InputErrors> {
     errors.or(())
 }
 
-fn points(plan: &StudyPlan, rates: &[Option<RequestRate>]) -> Vec<PointInfo> {
+fn points(plan: &StudyPlan, rates: &[Option<RequestRate>], natural: Option<f64>) -> Vec<PointInfo> {
     let rate = |i: usize| rates[i].map(RequestRate::as_per_second);
     match &plan.axis {
-        Axis::Natural => vec![PointInfo { label: "natural rate".to_owned(), load: None, rate_per_s: None }],
+        Axis::Natural => {
+            vec![PointInfo { label: "natural rate".to_owned(), load: None, rate_per_s: natural }]
+        }
         Axis::Rates(list) => list
             .iter()
             .enumerate()

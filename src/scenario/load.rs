@@ -1,14 +1,17 @@
 //! `load = 0.8` in requests per second: the capacity of the reference system, searched once per study.
 //!
-//! The rule: capacity is the highest mean arrival rate at which the reference system, with the requests of seed 1
-//! (at most [`SLICE`] of them), meets every limit of `[slo]` for at least `slo.attainment` of the requests (and the
-//! pooled gap limit, if there is one) and is not overloaded. Without limits it is the highest rate at which the run
-//! is stable. It is bracketed by doubling and halving, then bisected geometrically to 2 %.
+//! The rule: capacity is the highest mean arrival rate at which the reference system, with the requests of all seeds
+//! (at most [`SLICE`] of each), meets `[slo]` as the tables judge it – on average over the seeds at least
+//! `slo.attainment` of the requests meet all limits, and the pooled gap its own – and no run is overloaded. Without
+//! limits it is the highest rate at which every run is stable. It is bracketed by doubling and halving, then bisected
+//! geometrically to 2 %.
+
+use rayon::prelude::*;
 
 use crate::cluster::{RunOptions, Violation};
 use crate::diagnostic::InputErrors;
-use crate::metrics::{MeasureContext, Saturation, Summary, measure};
-use crate::workload::{RequestRate, Trace};
+use crate::metrics::{MeasureContext, Saturation, Summary, measure, verdict};
+use crate::workload::{Prepared, RequestRate, Trace};
 
 use super::execute::{measure_context, simulate_run};
 use super::plan::{StudyPlan, SystemPlan};
@@ -44,12 +47,16 @@ pub enum NoCapacity {
     Input(InputErrors),
 }
 
-/// Searches the capacity of the reference system with the requests of seed 1.
-pub fn capacity(plan: &StudyPlan, trace: &Trace) -> Result<Capacity, NoCapacity> {
-    let mut slice = trace.clone();
-    slice.requests.truncate(SLICE);
+/// Searches the capacity of the reference system with the requests of each seed.
+pub fn capacity(plan: &StudyPlan, traces: &[Prepared]) -> Result<Capacity, NoCapacity> {
+    let slice = |p: &Prepared| {
+        let mut trace = p.trace.clone();
+        trace.requests.truncate(SLICE);
+        trace
+    };
+    let slices: Vec<Trace> = traces.iter().map(slice).collect();
     let system = &plan.systems[plan.reference];
-    search(|rate| passes(plan, system, &slice, rate))
+    search(|rate| passes(plan, system, &slices, rate))
 }
 
 /// Brackets from 1 req/s, then bisects.
@@ -91,20 +98,26 @@ fn search(mut passes: impl FnMut(f64) -> Result<bool, NoCapacity>) -> Result<Cap
     RequestRate::per_second(low).map(|rate| Capacity { rate, trials }).ok_or(NoCapacity::NeverMet)
 }
 
-fn passes(plan: &StudyPlan, system: &SystemPlan, trace: &Trace, rate: f64) -> Result<bool, NoCapacity> {
+fn passes(plan: &StudyPlan, system: &SystemPlan, traces: &[Trace], rate: f64) -> Result<bool, NoCapacity> {
     let Some(rate) = RequestRate::per_second(rate) else { return Ok(false) };
-    let trace = at_rate(trace, rate).map_err(NoCapacity::Input)?;
-    let outcome = simulate_run(system, &trace, &RunOptions::default()).map_err(NoCapacity::Violation)?;
     let context: MeasureContext = measure_context(plan, system, Some(rate));
-    Ok(acceptable(plan, &measure(&outcome, &trace, &context)))
+    let one = |trace: &Trace| {
+        let trace = at_rate(trace, rate).map_err(NoCapacity::Input)?;
+        let outcome = simulate_run(system, &trace, &RunOptions::default()).map_err(NoCapacity::Violation)?;
+        Ok(measure(&outcome, &trace, &context))
+    };
+    let summaries = traces.par_iter().map(one).collect::<Result<Vec<Summary>, NoCapacity>>()?;
+    Ok(acceptable(plan, &summaries.iter().collect::<Vec<_>>()))
 }
 
-/// Whether a run is within capacity.
-fn acceptable(plan: &StudyPlan, summary: &Summary) -> bool {
+/// Whether runs are within capacity.
+fn acceptable(plan: &StudyPlan, summaries: &[&Summary]) -> bool {
+    let none = |label: Saturation| summaries.iter().all(|s| s.saturation != label);
+    let steady = none(Saturation::Overloaded);
     if plan.slo.is_empty() {
-        summary.saturation == Saturation::Stable
+        steady && none(Saturation::Backlogged)
     } else {
-        summary.saturation != Saturation::Overloaded && summary.slo_missed.is_empty()
+        steady && verdict(summaries, &plan.slo, plan.attainment).met
     }
 }
 

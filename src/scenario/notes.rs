@@ -1,6 +1,7 @@
 //! What a user should know about a study that no number shows: warnings of the scenario layer.
 
 use crate::engine::config::{Allocation, ReserveRule};
+use crate::policy::scheduler::SchedulerConfig;
 use crate::results::Warning;
 use crate::workload::MaxTokens;
 
@@ -21,6 +22,17 @@ pub fn notes(plan: &StudyPlan, executed: &Executed) -> Vec<Warning> {
                     .to_owned(),
         });
     }
+    let mut caps: Vec<(u32, &str)> =
+        plan.systems.iter().filter_map(|s| Some((sequence_cap(s)?, s.name.as_str()))).collect();
+    caps.sort_unstable();
+    if caps.first().map(|c| c.0) != caps.last().map(|c| c.0) {
+        let each: Vec<String> = caps.iter().map(|(cap, name)| format!("{name} {cap}")).collect();
+        notes.push(Warning::Note {
+            message: format!("the systems may run different numbers of requests at once: {}", each.join(", ")),
+            advice: "as published; set `max-sequences` (or `max-batch`) alike in variants to compare policies only"
+                .to_owned(),
+        });
+    }
     let context_rest = matches!(plan.workload.spec.max_tokens, MaxTokens::ContextRest);
     for system in plan.systems.iter().filter(|s| context_rest && reserves_max_tokens(s)) {
         let replica = &system.cluster.replica;
@@ -39,6 +51,17 @@ pub fn notes(plan: &StudyPlan, executed: &Executed) -> Vec<Warning> {
         }
     }
     notes
+}
+
+/// Most requests that a system runs at once by its own setting. Static batches are small by nature and left out.
+fn sequence_cap(system: &SystemPlan) -> Option<u32> {
+    match &system.cluster.replica.scheduler {
+        SchedulerConfig::Unified(p) => Some(p.max_sequences),
+        SchedulerConfig::Chunked(p) => Some(p.max_sequences),
+        SchedulerConfig::PrefillFirst(p) => Some(p.max_sequences),
+        SchedulerConfig::Iteration(p) => Some(p.max_batch),
+        SchedulerConfig::Static(_) | SchedulerConfig::Ideal(_) | SchedulerConfig::Clairvoyant(_) => None,
+    }
 }
 
 fn reserves_max_tokens(system: &SystemPlan) -> bool {

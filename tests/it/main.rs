@@ -4,6 +4,7 @@
 mod alone;
 mod bad_policies;
 mod bench_scenario;
+mod capacity;
 mod cli;
 mod conformance;
 mod cost;

@@ -294,27 +294,28 @@ fn the_table_reads_like_this() {
     let trimmed: Vec<&str> = text.lines().map(str::trim_end).collect();
     insta::assert_snapshot!(trimmed.join("\n"), @r"
     Which scheduler for a bursty day on one H100?
+    SLO: TTFT ≤ 1 s for 90 % of the requests; P99 of all gaps ≤ 100 ms.
 
     load 0.5 (3.25 req/s)
      system                           TTFT p99                gap p99   in SLO             goodput   SLO                 queue
     ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
-     fastertransformer     7.96 ± 4.09  10.3 s   0.27 ± 0.17  32.5 ms   45.0 %   0.53 ± 1.67  1.43   no: TTFT            overloaded
-     orca                  2.45 ± 4.07  3.10 s    1.47 ± 1.07  175 ms   82.5 %   1.08 ± 0.45  2.90   no: TTFT, P99 gap   overloaded
-     sarathi-serve         1.45 ± 1.92  1.84 s   0.22 ± 0.14  26.2 ms   97.9 %   1.07 ± 1.18  2.86   met                 stable
+     fastertransformer     7.87 ± 3.81  10.3 s   0.27 ± 0.17  32.5 ms   45.0 %   0.53 ± 1.67  1.43   no: TTFT            overloaded
+     orca                  2.36 ± 3.79  3.10 s    1.47 ± 1.07  175 ms   82.5 %   1.08 ± 0.45  2.90   no: TTFT, P99 gap   overloaded
+     sarathi-serve         1.41 ± 1.79  1.84 s   0.22 ± 0.14  26.2 ms   97.9 %   1.07 ± 1.18  2.86   met                 stable
      vllm-v1 (reference)          1.00  1.31 s           1.00  119 ms   97.5 %          1.00  2.67   no: P99 gap         stable
-     clairvoyant (bound)   0.73 ± 2.26  902 ms   0.21 ± 0.13  24.7 ms   99.2 %   1.17 ± 0.37  3.13   met                 stable
-     ideal (bound)         0.67 ± 2.06  822 ms   0.18 ± 0.11  21.0 ms   99.6 %   1.18 ± 0.31  3.14   met                 stable
+     clairvoyant (bound)   0.69 ± 2.11  902 ms   0.21 ± 0.13  24.7 ms   99.2 %   1.17 ± 0.37  3.13   met                 stable
+     ideal (bound)         0.63 ± 1.92  822 ms   0.18 ± 0.11  21.0 ms   99.6 %   1.18 ± 0.31  3.14   met                 stable
 
     At load 0.5 (3.25 req/s), the best design compared with vllm-v1:
-      P99 TTFT: tie of vllm-v1 and sarathi-serve – 1.31 s with the reference; sarathi-serve at 1.45 ± 1.92 × (1.84 s), within the
-        interval
+      P99 TTFT: tie of sarathi-serve and vllm-v1 – 1.41 ± 1.79 × (1.84 s against 1.31 s), within the interval
       P99 gap between tokens: sarathi-serve – 0.22 ± 0.14 × (26.2 ms against 119 ms)
       P99 end-to-end latency: tie of sarathi-serve and vllm-v1 – 0.97 ± 0.15 × (23.0 s against 23.7 s), within the interval
-      goodput: tie of orca and vllm-v1 – 1.08 ± 0.45 × (2.90 req/s against 2.67 req/s), within the interval
+      goodput: tie of sarathi-serve and vllm-v1 – 1.07 ± 1.18 × (2.86 req/s against 2.67 req/s), within the interval
 
-    How to read it: the ratio in front of TTFT p99, gap p99, E2E p99 and goodput is to vllm-v1 at the same load (same requests, seed by
+    How to read it: the ratio in front of TTFT p99, gap p99, E2E p99 and goodput is to vllm-v1 at the same load (same requests at every
     seed, ± 95 % interval over 2 seeds); latencies below 1.00 and goodput above 1.00 are better. TTFT at the client; gap: between
-    tokens, all requests pooled; in SLO: share of all that arrived; bounds are no designs.
+    tokens, all requests pooled; in SLO: share of all that arrived; bounds are no designs: `ideal` serves every request alone,
+    `clairvoyant` knows every answer's length.
     Not shown for want of width: TTFT p50, TPOT p50, TPOT mean, E2E p99, tok/s, preempt.; widen the terminal, or --format csv.
     ");
 }

@@ -17,7 +17,7 @@ pub(super) fn how_to_read(study: &Study) -> Markup {
             li { strong { "stable" } ": at the last arrival at most max(10, 1 % of the arrivals of the second half) requests wait." }
             li { strong { "overloaded" } ": not stable, and the second half completed less than 95 % of its arrivals; its latencies grow with the length of the run." }
             li { strong { "backlogged" } ": neither." }
-            li { "A ratio is formed seed by seed on the same requests; ± is the half-width of its 95 % interval (Student's t)." }
+            li { "A ratio is that of the means over seeds, on the same requests; ± is the half-width of its 95 % interval (Student's t)." }
             li { "Designs inside each other's interval are ties." }
         }
         details open {

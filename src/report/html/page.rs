@@ -25,6 +25,7 @@ pub fn page(study: &Study, comparison: &Comparison, figures: &[Figure]) -> Strin
                 main {
                     h1 { (study.title) }
                     p.sub { (subtitle(study)) }
+                    @if let Some(slo) = crate::report::table::slo_sentence(study) { p.sub { (slo) } }
                     (answer(comparison))
                     (warning_box(study))
                     (tables::by_point(study, comparison))
@@ -70,12 +71,12 @@ fn answer(comparison: &Comparison) -> Markup {
                     }
                 }
                 p.note {
-                    "n × is the ratio to " (comparison.reference) " with the same requests, seed by seed, with its \
+                    "n × is the ratio to " (comparison.reference) " with the same requests at every seed, with its \
                      95 % interval. "
-                    @if comparison.reference_is_stable() {
-                        "This load is the highest at which " (comparison.reference) " is stable."
+                    @if comparison.reference_holds() {
+                        "This load is the highest at which " (comparison.reference) " meets the limits in a steady state; designs that miss them are left out."
                     } @else {
-                        (comparison.reference) " is stable at no load of this study; this is the first."
+                        (comparison.reference) " meets the limits in a steady state at no load of this study."
                     }
                 }
             }

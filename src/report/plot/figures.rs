@@ -281,7 +281,8 @@ fn load_figure(study: &Study, comparison: &Comparison, kind: &LoadKind) -> Optio
     };
     let caption =
         "Mean over seeds at each simulated load; bands are 95 % intervals. Between points nothing was \
-                   simulated. Bounds are grey: no design can do better."
+                   simulated. Grey: `ideal` serves every request alone, \
+                   so no latency can be lower; `clairvoyant` knows every answer's length."
             .to_owned();
     Some(Figure { file: kind.file, title, caption, svg: chart.to_svg() })
 }
