@@ -37,8 +37,8 @@ pub(super) fn by_point(study: &Study, comparison: &Comparison) -> Markup {
         h2 { "Comparison at each load" }
         p.note {
             "First line of a cell: ratio to " (comparison.reference) " (1.00) or the value; latencies below 1 and \
-             goodput above 1 are better. Green and red: the 95 % interval excludes 1. Bounds are in italics: no \
-             design can do better."
+             goodput above 1 are better. Green and red: the 95 % interval excludes 1. Bounds are in \
+             italics: ideal serves every request alone, clairvoyant knows every answer's length."
         }
         @for point in &comparison.points {
             details.pt open[point.point == comparison.headline_point] {

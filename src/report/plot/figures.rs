@@ -5,10 +5,10 @@ use super::chart::{Axis, AxisUnit, Chart, Orientation, ReferenceLine, Scale, Ser
 use super::style::Stroke;
 use super::titles::{Wording, best_at, holds};
 use crate::metrics::slo::Limit;
-use crate::metrics::{Curves, curve_probability};
+use crate::metrics::{Curves, Saturation, curve_probability};
 use crate::report::format;
 use crate::results::comparison::mean_curves;
-use crate::results::{Comparison, Study};
+use crate::results::{Comparison, PointComparison, Study};
 
 /// A finished chart.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -160,13 +160,38 @@ pub(super) fn series_of(study: &Study, make: impl Fn(usize) -> Option<Series>) -
     study.display_order().into_iter().filter_map(make).filter(|s| !s.points.is_empty()).collect()
 }
 
+/// Designs that are overloaded at every one of `points`, unless all are: their latencies measure the length of the
+/// run, and would stretch an axis until nothing else can be seen.
+fn off_scale(points: &[PointComparison]) -> Vec<usize> {
+    let overloaded = |system: usize| {
+        points.iter().all(|p| p.row(system).is_none_or(|r| r.saturation == Saturation::Overloaded))
+    };
+    let Some(first) = points.first() else { return Vec::new() };
+    let all: Vec<usize> = first.rows.iter().filter(|r| r.is_design()).map(|r| r.system).collect();
+    let off: Vec<usize> = all.iter().copied().filter(|&s| overloaded(s)).collect();
+    if off.len() == all.len() { Vec::new() } else { off }
+}
+
+/// Says in a caption which designs `off_scale` took out.
+fn left_out(study: &Study, off: &[usize]) -> String {
+    if off.is_empty() {
+        return String::new();
+    }
+    let names: Vec<&str> = off.iter().map(|&s| study.systems[s].name.as_str()).collect();
+    format!(" Left out, because overloaded: {}.", names.join(", "))
+}
+
 fn limit_seconds(study: &Study, limit: Option<Limit>) -> Option<f64> {
     limit.and_then(|l| study.slo.get(l)).map(crate::units::SimDuration::as_secs_f64)
 }
 
 fn cdf_figure(study: &Study, comparison: &Comparison, kind: &CdfKind) -> Option<Figure> {
     let point = comparison.headline()?;
+    let off = off_scale(std::slice::from_ref(point));
     let series = series_of(study, |system| {
+        if off.contains(&system) {
+            return None;
+        }
         let curves = mean_curves(study, point.point, system);
         let points: Vec<(f64, f64)> = (kind.curve)(&curves)
             .iter()
@@ -207,8 +232,9 @@ fn cdf_figure(study: &Study, comparison: &Comparison, kind: &CdfKind) -> Option<
     };
     let caption = format!(
         "Distribution at {}, quantiles averaged over seeds. Further left is better; a curve that bends right near \
-         the top has a long tail.",
-        point.name()
+         the top has a long tail.{}",
+        point.name(),
+        left_out(study, &off)
     );
     Some(Figure { file: kind.file, title, caption, svg: chart.to_svg() })
 }
@@ -233,7 +259,11 @@ fn abscissa(study: &Study) -> (Vec<f64>, &'static str) {
 
 fn load_figure(study: &Study, comparison: &Comparison, kind: &LoadKind) -> Option<Figure> {
     let (xs, x_label) = abscissa(study);
+    let off = off_scale(&comparison.points);
     let series = series_of(study, |system| {
+        if off.contains(&system) {
+            return None;
+        }
         let values = comparison.points.iter().zip(&xs).filter_map(|(point, x)| {
             let value = point.row(system)?.value(kind.wording.key)?;
             (kind.scale == Scale::Linear || value.mean > 0.0).then_some((*x, value))
@@ -279,11 +309,11 @@ fn load_figure(study: &Study, comparison: &Comparison, kind: &LoadKind) -> Optio
             .into_iter()
             .collect(),
     };
-    let caption =
-        "Mean over seeds at each simulated load; bands are 95 % intervals. Between points nothing was \
-                   simulated. Grey: `ideal` serves every request alone, \
-                   so no latency can be lower; `clairvoyant` knows every answer's length."
-            .to_owned();
+    let caption = format!(
+        "Mean over seeds at each simulated load; bands are 95 % intervals. Between points nothing was simulated. Grey: \
+         ideal serves every request alone, so no latency can be lower; clairvoyant knows every answer's length.{}",
+        left_out(study, &off)
+    );
     Some(Figure { file: kind.file, title, caption, svg: chart.to_svg() })
 }
 
