@@ -4,7 +4,8 @@
 //! tokens are compared with its own deadlines when it leaves the cohort. Nothing is kept where nobody asks.
 
 use crate::ids::RequestId;
-use crate::units::SimTime;
+use crate::metrics::record::Deadlines;
+use crate::units::{SimDuration, SimTime};
 
 use super::cohort::Cohort;
 use super::flight::Flight;
@@ -32,9 +33,9 @@ impl StepEnds {
         }
     }
 
-    /// Forgets the instants before the oldest membership; all of them if nobody is a member.
+    /// Forgets the instants before the oldest membership, once there are many.
     pub fn prune(&mut self, cohort: &Cohort, running: &[RequestId], world: &World<'_>) {
-        if cohort.n > 0 && self.ends.len() < self.prune_at.max(PRUNE_AT_LEAST) {
+        if self.ends.len() < self.prune_at.max(PRUNE_AT_LEAST) {
             return;
         }
         let members = running.iter().map(|&r| world.request(r)).filter(|r| r.phase == Phase::Decoding);
@@ -46,16 +47,14 @@ impl StepEnds {
     }
 
     /// Counts the tokens on time that a member got with the cohort, up to cohort step `last`.
-    pub fn count(&self, request: &mut RequestState, last: u64, world_deadlines: &Due) {
-        let Some(deadlines) = world_deadlines.deadlines else { return };
+    pub fn count(&self, request: &mut RequestState, last: u64, due: &Due) {
+        let Some(deadlines) = due.deadlines else { return };
         let first = request.joined + u64::from(request.silent);
         let at = |step: u64| usize::try_from(step - self.base).expect("kept steps fit in memory");
         let ends = &self.ends[at(first).min(at(last))..at(last)];
         let on_time = (request.generated..)
             .zip(ends)
-            .filter(|&(index, &end)| {
-                end + world_deadlines.streaming <= deadlines.of(request.record.arrival, index)
-            })
+            .filter(|&(index, &end)| end + due.streaming <= deadlines.of(request.record.arrival, index))
             .count();
         request.record.on_time += u32::try_from(on_time).expect("no more than its tokens");
     }
@@ -64,8 +63,8 @@ impl StepEnds {
 /// What a count needs of the world.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Due {
-    deadlines: Option<crate::metrics::record::Deadlines>,
-    streaming: crate::units::SimDuration,
+    deadlines: Option<Deadlines>,
+    streaming: SimDuration,
 }
 
 impl World<'_> {

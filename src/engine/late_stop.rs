@@ -1,8 +1,7 @@
 //! Stops that the host sees one step late: a finished request keeps its slot for one more step.
 
 use crate::ids::RequestId;
-use crate::units::SimDuration;
-use crate::units::SimTime;
+use crate::units::{SimDuration, SimTime};
 
 use super::clock::BusyClock;
 use super::flight::Flight;
