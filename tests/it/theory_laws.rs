@@ -167,6 +167,7 @@ fn stretched(r: &RequestRecord, times: u64) -> RequestRecord {
         first_token: at(r.first_token),
         finish: at(r.finish),
         gap_max: r.gap_max * times,
+        alone: r.alone * times,
         ledger: Ledger(r.ledger.0.map(|ps| ps * times)),
         ..*r
     }
