@@ -275,7 +275,7 @@ fn load_figure(study: &Study, comparison: &Comparison, kind: &LoadKind) -> Optio
             points: values.iter().map(|(x, v)| (*x, v.mean)).collect(),
             band: values
                 .iter()
-                .filter(|v| v.1.half_width.is_some())
+                .filter(|v| v.1.half_width.is_some() && (kind.scale == Scale::Linear || v.1.low() > 0.0))
                 .map(|(x, v)| (*x, v.low(), v.high()))
                 .collect(),
         })
@@ -310,7 +310,8 @@ fn load_figure(study: &Study, comparison: &Comparison, kind: &LoadKind) -> Optio
             .collect(),
     };
     let caption = format!(
-        "Mean over seeds at each simulated load; bands are 95 % intervals. Between points nothing was simulated. Grey: \
+        "Mean over seeds at each simulated load; bands are 95 % intervals (none where one reaches zero on a log axis). \
+         Between points nothing was simulated. Grey: \
          ideal serves every request alone, so no latency can be lower; clairvoyant knows every answer's length.{}",
         left_out(study, &off)
     );
