@@ -63,8 +63,7 @@ fn clients(trace: &Trace) -> Option<BinaryHeap<Reverse<SimTime>>> {
 /// Prefill in one step, then decode alone, stage after stage. Returns the instant of the last token.
 fn serve(id: RequestId, arrival: SimTime, queued: SimTime, world: &mut World<'_>) -> SimTime {
     let (prompt, output) = (world.request(id).prompt, world.request(id).output);
-    let chunk = [Chunk { tokens: prompt, past: 0 }];
-    let prefill = pass(world.cost, &StepShape { chunks: &chunk, decode: DecodeShape::default() }, prompt);
+    let prefill = prefill(world.cost, prompt);
     let first = queued + prefill.total();
     let record = &mut world.request_mut(id).record;
     record.queued = queued;
@@ -74,14 +73,11 @@ fn serve(id: RequestId, arrival: SimTime, queued: SimTime, world: &mut World<'_>
     world.first_token(id, first);
     world.count_token(id, 0, first);
     let mut now = first;
-    let mut context = u64::from(prompt) + 1;
-    let mut left = u64::from(output - 1);
-    while left > 0 {
-        let stretch = Stretch::new(world.cost, context, left);
+    let mut index = 1;
+    for (context, stretch) in stretches(world.cost, prompt, output) {
         let (steps, span) = (stretch.steps, stretch.span());
         world.gaps.record_line(stretch.first.total().as_ps(), stretch.slope, steps, 1);
         if world.deadlines.is_some() {
-            let index = output - u32::try_from(left).expect("an answer length");
             for (index, step) in (index..output).zip(1..=steps) {
                 world.count_token(id, index, now + stretch.elapsed(step));
             }
@@ -94,8 +90,7 @@ fn serve(id: RequestId, arrival: SimTime, queued: SimTime, world: &mut World<'_>
         world.counters.decode_tokens += steps;
         world.counters.decode_context += u128::from(line_sum(context, 1, steps));
         now += span.total();
-        context += steps;
-        left -= steps;
+        index += u32::try_from(steps).expect("an answer length");
     }
     world.counters.steps += 1;
     world.counters.prefill_steps += 1;
@@ -186,19 +181,28 @@ impl Stretch {
     }
 }
 
-/// Time from the first step to the last token of a request that has the accelerator alone.
-pub(super) fn alone(cost: &dyn StepCost, prompt: u32, output: u32) -> SimDuration {
+/// The one prefill step of a prompt alone.
+fn prefill(cost: &dyn StepCost, prompt: u32) -> Span {
     let chunk = [Chunk { tokens: prompt, past: 0 }];
-    let mut sum = pass(cost, &StepShape { chunks: &chunk, decode: DecodeShape::default() }, prompt).total();
-    let mut context = u64::from(prompt) + 1;
-    let mut left = u64::from(output - 1);
-    while left > 0 {
-        let stretch = Stretch::new(cost, context, left);
-        sum += stretch.elapsed(stretch.steps);
+    pass(cost, &StepShape { chunks: &chunk, decode: DecodeShape::default() }, prompt)
+}
+
+/// The decode steps of an answer alone, stretch after stretch, each with its first context.
+fn stretches(cost: &dyn StepCost, prompt: u32, output: u32) -> impl Iterator<Item = (u64, Stretch)> {
+    let (mut context, mut left) = (u64::from(prompt) + 1, u64::from(output - 1));
+    std::iter::from_fn(move || {
+        let stretch = (left > 0).then(|| Stretch::new(cost, context, left))?;
+        let from = context;
         context += stretch.steps;
         left -= stretch.steps;
-    }
-    sum
+        Some((from, stretch))
+    })
+}
+
+/// Time from the first step to the last token of a request that has the accelerator alone.
+fn alone(cost: &dyn StepCost, prompt: u32, output: u32) -> SimDuration {
+    let decode: SimDuration = stretches(cost, prompt, output).map(|(_, s)| s.elapsed(s.steps)).sum();
+    prefill(cost, prompt).total() + decode
 }
 
 /// Fills in how long each finished request would have taken alone.

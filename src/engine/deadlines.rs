@@ -48,14 +48,15 @@ impl StepEnds {
 
     /// Counts the tokens on time that a member got with the cohort, up to cohort step `last`.
     pub fn count(&self, request: &mut RequestState, last: u64, due: &Due) {
-        let Some(deadlines) = due.deadlines else { return };
+        if due.deadlines.is_none() {
+            return;
+        }
         let first = request.joined + u64::from(request.silent);
         let at = |step: u64| usize::try_from(step - self.base).expect("kept steps fit in memory");
         let ends = &self.ends[at(first).min(at(last))..at(last)];
-        let on_time = (request.generated..)
-            .zip(ends)
-            .filter(|&(index, &end)| end + due.streaming <= deadlines.of(request.record.arrival, index))
-            .count();
+        let arrival = request.record.arrival;
+        let on_time =
+            (request.generated..).zip(ends).filter(|&(index, &end)| due.is_met(arrival, index, end)).count();
         request.record.on_time += u32::try_from(on_time).expect("no more than its tokens");
     }
 }
@@ -67,6 +68,13 @@ pub(crate) struct Due {
     streaming: SimDuration,
 }
 
+impl Due {
+    /// Whether token `index` (from 0) that the engine yields at `at` reaches the client in time.
+    fn is_met(&self, arrival: SimTime, index: u32, at: SimTime) -> bool {
+        self.deadlines.is_some_and(|d| at + self.streaming <= d.of(arrival, index))
+    }
+}
+
 impl World<'_> {
     /// When tokens are due.
     pub fn due(&self) -> Due {
@@ -75,9 +83,8 @@ impl World<'_> {
 
     /// Counts one token, number `index` (from 0), that a request gets at engine time `at`.
     pub fn count_token(&mut self, id: RequestId, index: u32, at: SimTime) {
-        let Some(deadlines) = self.deadlines else { return };
-        let received = at + self.streaming;
+        let due = self.due();
         let record = &mut self.request_mut(id).record;
-        record.on_time += u32::from(received <= deadlines.of(record.arrival, index));
+        record.on_time += u32::from(due.is_met(record.arrival, index, at));
     }
 }

@@ -7,6 +7,7 @@ use super::saturation::{Steadiness, steadiness};
 use super::series::{Curves, TimelineRow, curve, curve_of_histogram, timeline};
 use super::slo::{Limit, Met, Slo};
 use super::summary::{ClassSummary, RequestStats, RunStats, Summary};
+use super::verdict::judge;
 use crate::metrics::record::Outcome;
 use crate::units::{SimDuration, SimTime};
 use crate::workload::Trace;
@@ -78,12 +79,11 @@ pub fn measure(outcome: &Outcome, trace: &Trace, context: &MeasureContext) -> Su
     let steady = steadiness(&outcome.records);
     let finished: Vec<&RequestRecord> = outcome.records.iter().filter(|r| spans.measured(r)).collect();
     let run = run_stats(outcome, &requests, &steady, context);
-    let slo_missed = missed(&requests, &run, context);
-    let attained = requests.attainment.is_none_or(|share| share >= context.attainment_target);
+    let verdict = judge(&[(&requests, &run)], &context.slo, context.attainment_target);
     Summary {
         saturation: steady.label,
-        slo_met: attained && slo_missed.is_empty(),
-        slo_missed,
+        slo_met: verdict.met,
+        slo_missed: verdict.missed,
         ledger: ledgers(&finished),
         classes: classes(outcome, trace, &spans, context),
         requests,
@@ -317,26 +317,6 @@ fn little(outcome: &Outcome, makespan_s: f64) -> Option<f64> {
         .sum();
     let mean = super::quantile::mean(&in_replicas)?;
     ratio(mean, stays_ps as f64 / 1e12 / makespan_s).map(|r| r - 1.0)
-}
-
-fn missed(requests: &RequestStats, run: &RunStats, context: &MeasureContext) -> Vec<Limit> {
-    let shares = [
-        requests.attainment_ttft,
-        requests.attainment_tpot,
-        requests.attainment_e2e,
-        requests.attainment_gap_max,
-    ];
-    let mut missed: Vec<Limit> = Limit::PER_REQUEST
-        .into_iter()
-        .zip(shares)
-        .filter(|(_, share)| share.is_some_and(|s| s < context.attainment_target))
-        .map(|(limit, _)| limit)
-        .collect();
-    let gap = context.slo.gap_p99.zip(run.gap_p99_s);
-    if gap.is_some_and(|(limit, gap)| gap > limit.as_secs_f64()) {
-        missed.push(Limit::GapP99);
-    }
-    missed
 }
 
 fn classes(outcome: &Outcome, trace: &Trace, spans: &Spans, context: &MeasureContext) -> Vec<ClassSummary> {

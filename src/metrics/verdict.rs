@@ -1,7 +1,7 @@
 //! Whether runs of one system at one load, with different seeds, meet the SLO together.
 
 use super::slo::{Limit, Slo};
-use super::summary::Summary;
+use super::summary::{RequestStats, RunStats, Summary};
 
 /// The judgement over all seeds of a point: means over seeds against the target and the limits.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,22 +14,28 @@ pub struct Verdict {
 
 /// Judges `summaries`, the runs of one system at one load.
 pub fn verdict(summaries: &[&Summary], slo: &Slo, target: f64) -> Verdict {
-    let mean = |f: fn(&Summary) -> Option<f64>| {
-        let values: Vec<f64> = summaries.iter().filter_map(|s| f(s)).collect();
-        (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
+    let runs: Vec<(&RequestStats, &RunStats)> = summaries.iter().map(|s| (&s.requests, &s.run)).collect();
+    judge(&runs, slo, target)
+}
+
+/// The one judgement: of the statistics of one run, or of several with different seeds.
+pub(super) fn judge(runs: &[(&RequestStats, &RunStats)], slo: &Slo, target: f64) -> Verdict {
+    let mean = |f: fn(&RequestStats, &RunStats) -> Option<f64>| {
+        let values: Vec<f64> = runs.iter().filter_map(|(requests, run)| f(requests, run)).collect();
+        super::quantile::mean(&values)
     };
     let shares = [
-        mean(|s| s.requests.attainment_ttft),
-        mean(|s| s.requests.attainment_tpot),
-        mean(|s| s.requests.attainment_e2e),
-        mean(|s| s.requests.attainment_gap_max),
+        mean(|r, _| r.attainment_ttft),
+        mean(|r, _| r.attainment_tpot),
+        mean(|r, _| r.attainment_e2e),
+        mean(|r, _| r.attainment_gap_max),
     ];
     let below = |share: Option<f64>| share.is_some_and(|s| s < target);
     let limits = Limit::PER_REQUEST.into_iter().zip(shares);
     let mut missed: Vec<Limit> = limits.filter(|(_, share)| below(*share)).map(|(limit, _)| limit).collect();
-    let gap = slo.gap_p99.zip(mean(|s| s.run.gap_p99_s));
+    let gap = slo.gap_p99.zip(mean(|_, run| run.gap_p99_s));
     if gap.is_some_and(|(limit, gap)| gap > limit.as_secs_f64()) {
         missed.push(Limit::GapP99);
     }
-    Verdict { met: !below(mean(|s| s.requests.attainment)) && missed.is_empty(), missed }
+    Verdict { met: !below(mean(|r, _| r.attainment)) && missed.is_empty(), missed }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use windtunnel::cluster::{Outcome, RunOptions, StepEvent, StepObserver};
+use windtunnel::cluster::{Outcome, RunOptions, StepEvent, StepObserver, simulate};
 use windtunnel::engine::config::{
     Allocation, ClusterConfig, FrontEnd, KvConfig, Preemption, ReplicaConfig, ReserveRule,
 };
@@ -15,7 +15,7 @@ use windtunnel::policy::scheduler::{
 use windtunnel::units::{SimDuration, SimTime};
 use windtunnel::workload::{PrefixChains, Request, Trace};
 
-use crate::eut::{TestCost, at_us, simulate};
+use crate::eut::{TestCost, at_us};
 
 const SCENARIOS: u64 = 150;
 
@@ -144,10 +144,10 @@ impl Scenario {
     }
 
     #[track_caller]
-    fn run(&self, stepwise: bool, observer: &mut impl StepObserver) -> Option<Outcome> {
+    fn run(&self, stepwise: bool, observer: &mut impl StepObserver) -> Outcome {
         let options = RunOptions { stepwise, audit: true, samples: 0, deadlines: None };
-        let result = simulate(&self.config, &self.cost, &self.trace, &options, observer)?;
-        Some(result.unwrap_or_else(|v| panic!("{v}\n{:?}\n{:?}", self.config.replica, self.trace.requests)))
+        let result = simulate(&self.config, &self.cost, &self.trace, &options, observer);
+        result.unwrap_or_else(|v| panic!("{v}\n{:?}\n{:?}", self.config.replica, self.trace.requests))
     }
 
     fn limit(&self) -> u32 {
@@ -171,7 +171,7 @@ fn for_all(check: impl Fn(&Scenario, &str)) {
 #[test]
 fn every_request_finishes_with_its_tokens_or_is_rejected() {
     for_all(|s, name| {
-        let Some(outcome) = s.run(false, &mut ()) else { return };
+        let outcome = s.run(false, &mut ());
         assert_eq!(outcome.records.len(), s.trace.len(), "{name}");
         for (r, q) in outcome.records.iter().zip(&s.trace.requests) {
             if q.prompt + 1 > s.limit() {
@@ -188,7 +188,7 @@ fn every_request_finishes_with_its_tokens_or_is_rejected() {
 #[test]
 fn instants_are_in_order_and_the_ledger_sums_to_the_whole() {
     for_all(|s, name| {
-        let Some(outcome) = s.run(false, &mut ()) else { return };
+        let outcome = s.run(false, &mut ());
         for r in outcome.records.iter().filter(|r| r.fate == Fate::Finished) {
             let instants = [r.arrival, r.queued, r.scheduled, r.first_token, r.finish];
             assert!(instants.is_sorted(), "{name}: {r:?}");
@@ -201,7 +201,7 @@ fn instants_are_in_order_and_the_ledger_sums_to_the_whole() {
 #[test]
 fn leaps_change_nothing() {
     for_all(|s, name| {
-        let (Some(leaps), Some(steps)) = (s.run(false, &mut ()), s.run(true, &mut ())) else { return };
+        let (leaps, steps) = (s.run(false, &mut ()), s.run(true, &mut ()));
         for (a, b) in leaps.records.iter().zip(&steps.records) {
             assert_eq!(a, b, "{name}");
         }
@@ -224,7 +224,7 @@ fn the_past_does_not_depend_on_answers_yet_to_come() {
         if s.scheduler().knows_lengths() || rule_knows {
             return;
         }
-        let Some(before) = s.run(false, &mut ()) else { return };
+        let before = s.run(false, &mut ());
         let t = SimTime::from_ps(before.end.as_ps() / 2);
         // A static batch hands answers out late, so that some have ended inside by `t`: only those not begun change.
         let holds = matches!(s.scheduler(), SchedulerConfig::Static(_));
@@ -236,7 +236,7 @@ fn the_past_does_not_depend_on_answers_yet_to_come() {
             }
         }
         let changed = Scenario { config: s.config.clone(), cost: s.cost, trace };
-        let after = changed.run(false, &mut ()).expect("the engine is there");
+        let after = changed.run(false, &mut ());
         for (a, b) in before.records.iter().zip(&after.records) {
             assert_eq!(known_at(a, t), known_at(b, t), "{name} at {t}: {a:?} {b:?}");
         }
@@ -260,7 +260,7 @@ impl StepObserver for Spans {
 fn no_replica_is_idle_while_a_request_is_on_it() {
     for_all(|s, name| {
         let mut spans = Spans::default();
-        let Some(outcome) = s.run(true, &mut spans) else { return };
+        let outcome = s.run(true, &mut spans);
         if matches!(s.scheduler(), SchedulerConfig::Ideal(_)) || s.cost.stages > 1 {
             return;
         }
@@ -285,7 +285,7 @@ fn the_scenarios_reach_what_they_are_for() {
     for config in SchedulerConfig::all() {
         let (mut preempted, mut cached, mut rejected, mut swapped) = (0, 0, 0, 0);
         for seed in 0..SCENARIOS {
-            let Some(outcome) = Scenario::new(&config, seed).run(false, &mut ()) else { return };
+            let outcome = Scenario::new(&config, seed).run(false, &mut ());
             preempted += outcome.counters.preemptions;
             cached += outcome.counters.cached_tokens;
             swapped += outcome.counters.swapped_blocks;

@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 
-use windtunnel::cluster::{Outcome, RunOptions, StepEvent, StepObserver, Violation};
+use windtunnel::cluster::{Outcome, RunOptions, StepEvent, StepObserver, simulate};
 use windtunnel::cost::{DecodeShape, Segment, StepCost, StepShape, StepTime};
 use windtunnel::engine::config::{
     Allocation, ClusterConfig, FrontEnd, KvConfig, Preemption, ReplicaConfig, ReserveRule,
@@ -16,17 +16,6 @@ use windtunnel::policy::router::RouterConfig;
 use windtunnel::policy::scheduler::{Decode, Preempt, SchedulerConfig};
 use windtunnel::units::{SimDuration, SimTime};
 use windtunnel::workload::{Request, Trace};
-
-/// The one place that calls the engine.
-pub fn simulate(
-    config: &ClusterConfig,
-    cost: &dyn StepCost,
-    trace: &Trace,
-    options: &RunOptions,
-    observer: &mut impl StepObserver,
-) -> Option<Result<Outcome, Violation>> {
-    Some(windtunnel::cluster::simulate(config, cost, trace, options, observer))
-}
 
 /// A step takes 1 ms, 1 us more per prompt token, `per_context` more per token of context, on each stage; a swapped
 /// block takes 100 us.
@@ -163,32 +152,29 @@ impl Eut {
         let cost = TestCost { stages: 1, per_context: SimDuration::ZERO };
         let mut log = StepLog::new(&self.names, &trace);
         let options = RunOptions { stepwise: true, audit: true, samples: 0, deadlines: None };
-        let Some(result) = simulate(&self.config, &cost, &trace, &options, &mut log) else {
-            return Run { names: self.names, outcome: None };
-        };
-        let stepwise = result.expect("no violation");
+        let stepwise = simulate(&self.config, &cost, &trace, &options, &mut log).expect("no violation");
         let leaping = RunOptions { stepwise: false, ..options };
-        let leaps = simulate(&self.config, &cost, &trace, &leaping, &mut ()).expect("the engine is there");
-        assert_eq!(leaps.expect("no violation").records, stepwise.records, "leaps changed a record");
-        let text = log.text;
-        Run { names: self.names, outcome: Some((stepwise, text)) }
+        let leaps = simulate(&self.config, &cost, &trace, &leaping, &mut ()).expect("no violation");
+        assert_eq!(leaps.records, stepwise.records, "leaps changed a record");
+        let log = log.text;
+        Run { names: self.names, outcome: stepwise, log }
     }
 }
 
 /// A finished run.
 pub struct Run {
     names: Vec<&'static str>,
-    outcome: Option<(Outcome, String)>,
+    outcome: Outcome,
+    log: String,
 }
 
 impl Run {
     /// Compares the step log; indentation of `expected` does not matter.
     #[track_caller]
     pub fn assert_steps(&self, expected: &str) -> &Self {
-        let Some((_, log)) = &self.outcome else { return self };
         let trim =
             |s: &str| s.lines().map(str::trim).filter(|l| !l.is_empty()).collect::<Vec<_>>().join("\n");
-        let (expected, got) = (trim(expected), trim(log));
+        let (expected, got) = (trim(expected), trim(&self.log));
         assert!(expected == got, "\nexpected steps:\n{expected}\n\ngot:\n{got}\n");
         self
     }
@@ -196,7 +182,7 @@ impl Run {
     /// Checks one request's record.
     #[track_caller]
     pub fn assert_record(&self, name: &str, check: impl Fn(&RequestRecord) -> bool) -> &Self {
-        let Some((outcome, _)) = &self.outcome else { return self };
+        let outcome = &self.outcome;
         let row = self.names.iter().position(|n| *n == name).expect("a known name");
         assert!(check(&outcome.records[row]), "record of {name}: {:?}", outcome.records[row]);
         self
