@@ -228,7 +228,8 @@ fn rates(plan: &StudyPlan, prepared: &[Prepared], progress: &dyn Progress) -> Re
         Axis::Rates(rates) => Ok((rates.iter().copied().map(Some).collect(), None)),
         Axis::Loads(loads) => {
             progress.phase("capacity of the reference", 1);
-            let found = load::capacity(plan, prepared).map_err(|e| no_capacity(plan, e))?;
+            let found = load::capacity(plan, &plan.systems[plan.reference], prepared)
+                .map_err(|e| no_capacity(plan, e))?;
             progress.step();
             let capacity = found.rate.as_per_second();
             let rates = loads.iter().map(|load| RequestRate::per_second(load * capacity)).collect();

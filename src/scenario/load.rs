@@ -47,15 +47,14 @@ pub enum NoCapacity {
     Input(InputErrors),
 }
 
-/// Searches the capacity of the reference system with the requests of each seed.
-pub fn capacity(plan: &StudyPlan, traces: &[Prepared]) -> Result<Capacity, NoCapacity> {
+/// Searches the capacity of one system of the study with the requests of each seed.
+pub fn capacity(plan: &StudyPlan, system: &SystemPlan, traces: &[Prepared]) -> Result<Capacity, NoCapacity> {
     let slice = |p: &Prepared| {
         let mut trace = p.trace.clone();
         trace.requests.truncate(SLICE);
         trace
     };
     let slices: Vec<Trace> = traces.iter().map(slice).collect();
-    let system = &plan.systems[plan.reference];
     search(|rate| passes(plan, system, &slices, rate))
 }
 
