@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::commit::{Content, FileSet};
-use super::study::{FailedRun, PointInfo, Provenance, RunResult, Study, SystemInfo};
+use super::study::{FailedRun, PointInfo, Provenance, RunResult, Study, SweepInfo, SystemInfo};
 use super::text::{cell, distinct_file_names};
 use super::warning::{Warning, warnings};
 use crate::metrics::record::{Cause, Fate, Rejection, RequestRecord};
@@ -38,6 +38,7 @@ struct Manifest<'a> {
     resolved_plan: &'a str,
     reference: &'a str,
     systems: &'a [SystemInfo],
+    sweep: Option<&'a SweepInfo>,
     points: &'a [PointInfo],
     provenance: &'a Provenance,
     runs: usize,
@@ -78,6 +79,7 @@ pub fn files<'a>(study: &'a Study, options: &RunFiles) -> FileSet<'a> {
         resolved_plan: &study.resolved_plan,
         reference: &study.reference,
         systems: &study.systems,
+        sweep: study.sweep.as_ref(),
         points: &study.points,
         provenance: &study.provenance,
         runs: runs.len(),

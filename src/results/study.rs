@@ -19,6 +19,8 @@ pub struct Study {
     pub resolved_plan: String,
     /// Name of the system the others are compared with; must be in `systems`.
     pub reference: String,
+    /// The grid whose combinations are among `systems`; none without `[sweep]`.
+    pub sweep: Option<SweepInfo>,
     /// Limits.
     pub slo: Slo,
     /// Share of requests that must meet a per-request limit.
@@ -50,6 +52,28 @@ pub struct SystemInfo {
     pub oracle: bool,
     /// Anything a reader must know, as one line; empty when there is nothing.
     pub notes: String,
+}
+
+/// A grid of values of some keys of one system.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SweepInfo {
+    /// The system that was varied.
+    pub base: String,
+    /// The keys, in the order of the names.
+    pub axes: Vec<SweepAxis>,
+    /// Names of the combinations, the last axis fastest.
+    pub systems: Vec<String>,
+}
+
+/// One key of a grid.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SweepAxis {
+    /// Its dotted path.
+    pub key: String,
+    /// What the names call it.
+    pub name: String,
+    /// Its values as text.
+    pub values: Vec<String>,
 }
 
 /// One point of a study, usually a load.
@@ -157,6 +181,17 @@ impl Study {
         let mut order: Vec<usize> = (0..self.systems.len()).collect();
         order.sort_by_key(|&i| self.systems[i].bound);
         order
+    }
+
+    /// Positions of the systems that curves show: as [`Study::display_order`] without the combinations of a grid,
+    /// which have maps of their own (the reference stays).
+    pub fn drawn_order(&self) -> Vec<usize> {
+        let swept = |name: &str| self.sweep.as_ref().is_some_and(|s| s.systems.iter().any(|n| n == name));
+        let reference = self.reference_index();
+        self.display_order()
+            .into_iter()
+            .filter(|&i| i == reference || !swept(&self.systems[i].name))
+            .collect()
     }
 
     /// Number of different seeds.

@@ -9,6 +9,7 @@ use crate::diagnostic::{InputError, InputErrors, Node, Source, Sources, Value, f
 use super::schema::{
     DEPLOYMENT_KEYS, DeploymentOptions, Head, RESERVED, SYSTEM_KEYS, SystemsOptions, TAGGED,
 };
+use super::sweep::Sweep;
 
 /// Longest chain of `base = …`; a longer one is a mistake even if it is no cycle.
 const BASES_MAX: usize = 16;
@@ -76,6 +77,8 @@ pub struct Document {
     pub systems: Option<SystemsOptions>,
     /// The whole `[systems]` table, for places.
     pub systems_node: Node,
+    /// `[sweep]`, spread out.
+    pub sweep: Option<Sweep>,
 }
 
 impl Document {
@@ -116,6 +119,10 @@ impl Document {
             Some(_) => errors.note(read_systems(&systems_node, &sources)),
             None => None,
         };
+        let sweep = match root.get("sweep") {
+            Some(node) => errors.note(Sweep::read(node, &sources)),
+            None => None,
+        };
         let folder = match target {
             Target::File(path) => absolute_folder(path),
             Target::Embedded(_) => None,
@@ -133,6 +140,7 @@ impl Document {
             defaults,
             systems,
             systems_node,
+            sweep,
         };
         Ok((doc, errors))
     }
@@ -223,7 +231,9 @@ impl Document {
     }
 
     fn variant(&self, name: &str) -> Option<&(Range<usize>, Node)> {
-        if RESERVED.contains(&name) { None } else { self.systems_node.entries()?.get(name) }
+        let swept = self.sweep.as_ref().and_then(|s| s.variant(name));
+        let written = || self.systems_node.entries()?.get(name).filter(|_| !RESERVED.contains(&name));
+        swept.or_else(written)
     }
 
     /// Names of the variants of this scenario.

@@ -22,8 +22,11 @@ pub fn notes(plan: &StudyPlan, executed: &Executed) -> Vec<Warning> {
                     .to_owned(),
         });
     }
+    // Who sweeps a cap knows it.
+    let swept = |name: &str| plan.sweep.as_ref().is_some_and(|s| s.systems.iter().any(|n| n == name));
+    let written = plan.systems.iter().filter(|s| !swept(&s.name));
     let mut caps: Vec<(u32, &str)> =
-        plan.systems.iter().filter_map(|s| Some((sequence_cap(s)?, s.name.as_str()))).collect();
+        written.filter_map(|s| Some((sequence_cap(s)?, s.name.as_str()))).collect();
     caps.sort_unstable();
     if caps.first().map(|c| c.0) != caps.last().map(|c| c.0) {
         let each: Vec<String> = caps.iter().map(|(cap, name)| format!("{name} {cap}")).collect();

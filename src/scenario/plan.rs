@@ -7,6 +7,7 @@ use crate::cost::{CostSpec, StepCost};
 use crate::diagnostic::Sources;
 use crate::engine::config::ClusterConfig;
 use crate::metrics::slo::Slo;
+use crate::results::SweepInfo;
 use crate::workload::RequestRate;
 
 use super::requests::Requests;
@@ -96,6 +97,8 @@ pub struct StudyPlan {
     pub axis: Axis,
     /// The systems, in the order of `compare`.
     pub systems: Vec<SystemPlan>,
+    /// The grid whose combinations are among the systems; none without `[sweep]`.
+    pub sweep: Option<SweepInfo>,
     /// Index of the reference system.
     pub reference: usize,
     /// Values of the study itself (not of a system) with their origin.

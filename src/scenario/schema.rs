@@ -34,6 +34,8 @@ pub struct Head {
     _deployment: Section,
     #[serde(default, rename = "systems")]
     _systems: Section,
+    #[serde(default, rename = "sweep")]
+    _sweep: Section,
 }
 
 /// A section that another type reads.

@@ -67,6 +67,7 @@ impl StudyPlan {
                 workload,
                 axis,
                 systems,
+                sweep: doc.sweep.map(|s| s.info),
                 reference,
                 settings,
                 sources: doc.sources,
@@ -100,6 +101,12 @@ fn read_systems(doc: &mut Document, errors: &mut InputErrors) -> Vec<SystemPlan>
         if let Some(system) = errors.note(resolve::system(doc, name, at)) {
             systems.push(system);
         }
+    }
+    let swept = doc.sweep.as_ref().map(|s| (s.info.systems.clone(), s.span.clone()));
+    for (name, at) in
+        swept.into_iter().flat_map(|(names, at)| names.into_iter().map(move |n| (n, at.clone())))
+    {
+        systems.extend(errors.note(resolve::system(doc, &name, at)));
     }
     systems
 }

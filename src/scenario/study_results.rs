@@ -21,6 +21,7 @@ impl Executed {
                 .map_or_else(String::new, |(source, _)| source.text.to_string()),
             resolved_plan: resolved_plan(plan, &self),
             reference: reference.name.clone(),
+            sweep: plan.sweep.clone(),
             slo: plan.slo,
             attainment_target: plan.attainment,
             systems: plan.systems.iter().map(info).collect(),

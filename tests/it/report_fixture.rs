@@ -193,6 +193,7 @@ pub fn study(shape: &Shape) -> Study {
         }
     }
     Study {
+        sweep: None,
         title: hostile("Which scheduler for a bursty day on one H100?"),
         scenario_name: hostile("schedulers-burstgpt"),
         scenario_text: "title = \"made up\"\n".to_owned(),

@@ -53,7 +53,7 @@ pub(super) fn ledger_figure(study: &Study, comparison: &Comparison) -> Option<Fi
     // The title speaks about the reference and the two best of the others.
     let others = point.ranked("e2e_p99_s").into_iter().filter(|r| !r.reference).take(2);
     let told: Vec<usize> = point.reference().into_iter().chain(others).map(|r| r.system).collect();
-    for system in study.display_order() {
+    for system in study.drawn_order() {
         let info = &study.systems[system];
         for (group, name) in [(LedgerGroup::All, "mean"), (LedgerGroup::E2eP99, "slowest 1 %")] {
             let Some(ledger) = mean_ledger(study, point.point, system, group) else { continue };

@@ -125,7 +125,7 @@ const LOADS: [LoadKind; 5] = [
 
 /// All charts of the study, in page order. Charts without data are left out.
 pub fn figures(study: &Study, comparison: &Comparison) -> Vec<Figure> {
-    let mut figures = Vec::new();
+    let mut figures = super::heat::sweep_figures(study, comparison);
     if study.points.len() > 1 {
         figures.extend(LOADS.iter().filter_map(|kind| load_figure(study, comparison, kind)));
     }
@@ -157,7 +157,7 @@ pub(super) fn legend_name(study: &Study, system: usize) -> String {
 
 /// Bounds first, so that designs are drawn on top; the legend keeps designs first.
 pub(super) fn series_of(study: &Study, make: impl Fn(usize) -> Option<Series>) -> Vec<Series> {
-    study.display_order().into_iter().filter_map(make).filter(|s| !s.points.is_empty()).collect()
+    study.drawn_order().into_iter().filter_map(make).filter(|s| !s.points.is_empty()).collect()
 }
 
 /// Designs that are overloaded at every one of `points`, unless all are: their latencies measure the length of the

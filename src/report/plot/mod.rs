@@ -5,6 +5,7 @@ mod bars;
 mod breakdown;
 mod chart;
 pub mod figures;
+mod heat;
 mod style;
 mod ticks;
 mod titles;

@@ -22,7 +22,17 @@ fn value(key: &str, mean: f64) -> String {
 
 /// `At load 0.8 sarathi-serve has the lowest P99 TTFT: 840 ms, against 1.31 s with vllm-v1`.
 pub(super) fn best_at(point: &PointComparison, w: Wording) -> String {
-    let ranked = point.ranked(w.key);
+    best_of(point, w, |_| true)
+}
+
+/// As [`best_at`], among the rows that `judged` lets in (the reference is still what it is compared with).
+pub(super) fn best_of(
+    point: &PointComparison,
+    w: Wording,
+    judged: impl Fn(&crate::results::ComparisonRow) -> bool,
+) -> String {
+    let mut ranked = point.ranked(w.key);
+    ranked.retain(|row| judged(row));
     let extreme = match column::find(w.key).map(|c| c.better) {
         Some(Better::Higher) => "highest",
         _ => "lowest",

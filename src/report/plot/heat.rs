@@ -1,0 +1,205 @@
+//! Heat maps of a swept grid: one cell per combination, its number written in it, the best outlined.
+
+use super::backend::{Anchor, Canvas, Label, WIDTH};
+use super::chart::draw_title;
+use super::figures::Figure;
+use super::style::Ink;
+use super::titles::{Wording, best_of};
+use crate::metrics::{Better, Saturation, column};
+use crate::report::format;
+use crate::results::{Comparison, PointComparison, Study, SweepInfo};
+
+/// What is drawn: one map each.
+struct Kind {
+    file: &'static str,
+    wording: Wording,
+}
+
+const KINDS: [Kind; 3] = [
+    Kind { file: "sweep-goodput.svg", wording: Wording { key: "goodput_per_s", name: "goodput" } },
+    Kind { file: "sweep-ttft-p99.svg", wording: Wording { key: "ttft_p99_s", name: "P99 TTFT" } },
+    Kind { file: "sweep-gap-p99.svg", wording: Wording { key: "gap_p99_s", name: "P99 gap between tokens" } },
+];
+
+const LEFT: f64 = 190.0;
+const RIGHT: f64 = WIDTH - 24.0;
+const ROW: f64 = 46.0;
+/// Opacity of the worst and of the best cell: text stays readable on both.
+const SHADES: (f64, f64) = (0.04, 0.55);
+
+/// One combination: its place, its mean, and how it is judged.
+struct Cell {
+    column: usize,
+    row: usize,
+    value: f64,
+    slo_met: bool,
+    overloaded: bool,
+}
+
+/// The maps of a study with `[sweep]`; none without.
+pub(super) fn sweep_figures(study: &Study, comparison: &Comparison) -> Vec<Figure> {
+    let (Some(sweep), Some(point)) = (&study.sweep, comparison.headline()) else { return Vec::new() };
+    KINDS.iter().filter_map(|kind| map(study, sweep, point, kind)).collect()
+}
+
+fn map(study: &Study, sweep: &SweepInfo, point: &PointComparison, kind: &Kind) -> Option<Figure> {
+    let cells = cells(study, sweep, point, kind.wording.key);
+    let best = best_cells(&cells, kind.wording.key);
+    if best.is_empty() {
+        return None;
+    }
+    let swept = |system: usize| sweep.systems.iter().any(|n| *n == study.systems[system].name);
+    let title = best_of(point, kind.wording, |row| swept(row.system));
+    let (columns, rows) = shape(sweep);
+    let mut canvas = Canvas::new(title_room(&title) + ROW * rows.len() as f64 + 86.0, &title);
+    let top = draw_title(&mut canvas, &title) + 10.0;
+    let width = (RIGHT - LEFT) / columns.len().max(1) as f64;
+    let shade = shades(&cells, kind.wording.key);
+    for (i, cell) in cells.iter().enumerate() {
+        let from = (LEFT + cell.column as f64 * width, top + cell.row as f64 * ROW);
+        let to = (from.0 + width - 2.0, from.1 + ROW - 2.0);
+        let corners = [from, (to.0, from.1), to, (from.0, to.1)];
+        canvas.polygon(&corners, Ink::Series(0), shade(cell));
+        let bold = best.contains(&i);
+        if bold {
+            let outline = [corners[0], corners[1], corners[2], corners[3], corners[0]];
+            canvas.line(&outline, Ink::Foreground, 2.5, 0);
+        }
+        let shown = format::in_unit(kind.wording.key, cell.value);
+        let text = if cell.overloaded { format!("{shown} ↯") } else { shown };
+        let ink = if cell.slo_met { Ink::Foreground } else { Ink::Limit };
+        let middle = ((from.0 + to.0) / 2.0, (from.1 + to.1) / 2.0);
+        canvas.text(middle, &Label { text: &text, size: 14.5, ink, anchor: Anchor::Middle, bold });
+    }
+    label_axes(&mut canvas, sweep, (&columns, &rows), top, width);
+    let caption = format!(
+        "Every combination of the grid at {}, mean over seeds; darker is better; outlined: the best that meets the \
+         limits, and what is within 1 % of it. Red numbers miss the SLO; ↯ marks an overloaded run, whose latencies measure the length of \
+         the run.",
+        point.name()
+    );
+    Some(Figure { file: kind.file, title, caption, svg: canvas.finish() })
+}
+
+/// Height that the title takes.
+fn title_room(title: &str) -> f64 {
+    format::wrap(title, 80).len().min(3) as f64 * 25.0 + 10.0
+}
+
+/// Words of the columns (last axis) and of the rows (all other axes together).
+fn shape(sweep: &SweepInfo) -> (Vec<String>, Vec<String>) {
+    let Some((last, others)) = sweep.axes.split_last() else { return (Vec::new(), Vec::new()) };
+    let mut rows = vec![String::new()];
+    for axis in others {
+        let more = |head: &String| -> Vec<String> {
+            axis.values
+                .iter()
+                .map(|v| if head.is_empty() { v.clone() } else { format!("{head}, {v}") })
+                .collect()
+        };
+        rows = rows.iter().flat_map(more).collect();
+    }
+    (last.values.clone(), rows)
+}
+
+fn cells(study: &Study, sweep: &SweepInfo, point: &PointComparison, key: &str) -> Vec<Cell> {
+    let columns = sweep.axes.last().map_or(1, |a| a.values.len()).max(1);
+    let cell = |(i, name): (usize, &String)| {
+        let system = study.systems.iter().position(|s| s.name == *name)?;
+        let row = point.row(system)?;
+        Some(Cell {
+            column: i % columns,
+            row: i / columns,
+            value: row.value(key)?.mean,
+            slo_met: row.slo_met,
+            overloaded: row.saturation == Saturation::Overloaded,
+        })
+    };
+    sweep.systems.iter().enumerate().filter_map(cell).collect()
+}
+
+fn higher_is_better(key: &str) -> bool {
+    column::find(key).is_some_and(|c| c.better == Better::Higher)
+}
+
+/// The best cell and those within 1 % of it, among those that meet the SLO where there are any.
+fn best_cells(cells: &[Cell], key: &str) -> Vec<usize> {
+    let any_meets = cells.iter().any(|c| c.slo_met);
+    let judged = || cells.iter().enumerate().filter(|(_, c)| c.slo_met || !any_meets);
+    let values = judged().map(|(_, c)| c.value);
+    let (low, high) = if higher_is_better(key) {
+        let best = values.fold(f64::NEG_INFINITY, f64::max);
+        (best * 0.99, best)
+    } else {
+        let best = values.fold(f64::INFINITY, f64::min);
+        (best, best * 1.01)
+    };
+    judged().filter(|(_, c)| (low..=high).contains(&c.value)).map(|(i, _)| i).collect()
+}
+
+/// Opacity by value: logarithmic for latencies, which span decades, linear for rates.
+fn shades(cells: &[Cell], key: &str) -> impl Fn(&Cell) -> f64 {
+    let higher = higher_is_better(key);
+    let scale = move |v: f64| if higher { v } else { -libm::log(v.max(1e-12)) };
+    let values = || cells.iter().map(|c| scale(c.value));
+    let low = values().fold(f64::INFINITY, f64::min);
+    let high = values().fold(f64::NEG_INFINITY, f64::max);
+    move |cell: &Cell| {
+        let share = if high > low { (scale(cell.value) - low) / (high - low) } else { 0.5 };
+        SHADES.0 + share * (SHADES.1 - SHADES.0)
+    }
+}
+
+fn label_axes(
+    canvas: &mut Canvas,
+    sweep: &SweepInfo,
+    (columns, rows): (&[String], &[String]),
+    top: f64,
+    width: f64,
+) {
+    let bottom = top + ROW * rows.len() as f64;
+    fn plain(text: &str, anchor: Anchor, ink: Ink) -> Label<'_> {
+        Label { text, size: 14.5, ink, anchor, bold: false }
+    }
+    for (i, text) in columns.iter().enumerate() {
+        let x = LEFT + (i as f64 + 0.5) * width;
+        canvas.text((x, bottom + 16.0), &plain(text, Anchor::Middle, Ink::Foreground));
+    }
+    for (i, text) in rows.iter().enumerate() {
+        let y = top + (i as f64 + 0.5) * ROW;
+        canvas.text((LEFT - 12.0, y), &plain(&format::shorten(text, 20), Anchor::End, Ink::Foreground));
+    }
+    if let Some((last, others)) = sweep.axes.split_last() {
+        canvas.text(((LEFT + RIGHT) / 2.0, bottom + 42.0), &plain(&last.key, Anchor::Middle, Ink::Muted));
+        let names: Vec<&str> = others.iter().map(|a| a.name.as_str()).collect();
+        if !names.is_empty() {
+            let text = format::shorten(&format!("↑ {}", names.join(", ")), 22);
+            canvas.text((LEFT - 12.0, bottom + 16.0), &plain(&text, Anchor::End, Ink::Muted));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cell(value: f64, slo_met: bool) -> Cell {
+        Cell { column: 0, row: 0, value, slo_met, overloaded: false }
+    }
+
+    #[test]
+    fn the_best_cells_meet_the_slo_where_any_does() {
+        let cells = [cell(0.1, false), cell(0.3, true), cell(0.2, true)];
+        assert_eq!(best_cells(&cells, "ttft_p99_s"), [2]);
+        assert_eq!(best_cells(&cells, "goodput_per_s"), [1]);
+        assert_eq!(best_cells(&cells[..1], "ttft_p99_s"), [0]);
+        assert_eq!(best_cells(&[cell(1.0, true), cell(1.005, true), cell(1.02, true)], "ttft_p99_s"), [0, 1]);
+    }
+
+    #[test]
+    fn the_best_cell_is_the_darkest() {
+        let cells = [cell(0.1, true), cell(0.4, true)];
+        let shade = shades(&cells, "ttft_p99_s");
+        assert!(shade(&cells[0]) > shade(&cells[1]));
+    }
+}
