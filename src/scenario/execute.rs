@@ -6,7 +6,7 @@ use crate::cluster::{Outcome, RunOptions, Violation, simulate};
 use crate::diagnostic::{InputError, InputErrors};
 use crate::metrics::{MeasureContext, Window, curves, measure, timeline_of};
 use crate::results::{PointInfo, RunResult};
-use crate::workload::{Prepared, RequestRate, Trace};
+use crate::workload::{Prepared, RequestRate, Trace, declare};
 
 use super::load::{self, Capacity, NoCapacity};
 use super::plan::{Axis, RunPlan, StudyPlan, SystemPlan};
@@ -198,6 +198,12 @@ pub(super) fn simulate_run(
     trace: &Trace,
     options: &RunOptions,
 ) -> Result<Outcome, Violation> {
+    let declared = system.options.max_tokens.map(|rule| {
+        let mut trace = trace.clone();
+        declare(&mut trace, system.cluster.replica.max_model_len, rule);
+        trace
+    });
+    let trace = declared.as_ref().unwrap_or(trace);
     simulate(&system.cluster, &*system.cost, trace, options, &mut ())
 }
 

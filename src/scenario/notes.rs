@@ -36,8 +36,9 @@ pub fn notes(plan: &StudyPlan, executed: &Executed) -> Vec<Warning> {
                 .to_owned(),
         });
     }
-    let context_rest = matches!(plan.workload.spec.max_tokens, MaxTokens::ContextRest);
-    for system in plan.systems.iter().filter(|s| context_rest && reserves_max_tokens(s)) {
+    let client = plan.workload.spec.max_tokens;
+    let context_rest = |s: &&SystemPlan| s.options.max_tokens.unwrap_or(client) == MaxTokens::ContextRest;
+    for system in plan.systems.iter().filter(context_rest).filter(|s| reserves_max_tokens(s)) {
         let replica = &system.cluster.replica;
         let limit = replica.effective_limit();
         let concurrent = replica.kv.blocks / limit.div_ceil(replica.kv.block);

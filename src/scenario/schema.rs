@@ -8,6 +8,7 @@ use crate::metrics::slo::Slo;
 use crate::policy::router::RouterConfig;
 use crate::policy::scheduler::SchedulerConfig;
 use crate::units::{Bytes, SimDuration};
+use crate::workload::MaxTokens;
 
 /// Tables that hold exactly one entry, the mechanism: another mechanism in an upper layer replaces the whole entry.
 pub const TAGGED: [&str; 3] = ["scheduler", "kv", "router"];
@@ -260,6 +261,8 @@ pub struct SystemOptions {
     pub max_model_len: Option<u32>,
     /// Share of the visible memory the engine takes; else the engine's.
     pub gpu_memory_utilization: Option<f64>,
+    /// `max_tokens` that the gateway of this system declares to the engine; else the client's.
+    pub max_tokens: Option<MaxTokens>,
     /// What a step costs.
     pub backend: Backend,
 }
@@ -279,11 +282,12 @@ pub struct DeploymentOptions {
     kv_blocks: Option<u32>,
     max_model_len: Option<u32>,
     gpu_memory_utilization: Option<f64>,
+    max_tokens: Option<MaxTokens>,
     backend: Option<Backend>,
 }
 
 /// Keys of a system that `[deployment]` may set for all systems.
-pub const DEPLOYMENT_KEYS: [&str; 11] = [
+pub const DEPLOYMENT_KEYS: [&str; 12] = [
     "model",
     "accelerator",
     "engine",
@@ -294,6 +298,7 @@ pub const DEPLOYMENT_KEYS: [&str; 11] = [
     "kv-blocks",
     "max-model-len",
     "gpu-memory-utilization",
+    "max-tokens",
     "backend",
 ];
 

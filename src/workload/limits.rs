@@ -18,6 +18,21 @@ pub enum MaxTokens {
     True,
     /// The true output length rounded up to a power of two.
     Pow2,
+    /// So many times the true output length (a client that guesses), at least 1.
+    Times(u32),
+}
+
+impl MaxTokens {
+    /// What a client says for an answer of `output` tokens where the context leaves `rest`.
+    fn declared(self, output: u32, rest: u32) -> u32 {
+        match self {
+            MaxTokens::ContextRest => rest,
+            MaxTokens::Fixed(cap) => cap.max(1).min(rest),
+            MaxTokens::True => output,
+            MaxTokens::Pow2 => output.checked_next_power_of_two().unwrap_or(u32::MAX).min(rest),
+            MaxTokens::Times(factor) => output.saturating_mul(factor.max(1)).min(rest),
+        }
+    }
 }
 
 /// What `apply_limits` changed.
@@ -63,15 +78,19 @@ pub fn apply_limits(trace: &mut Trace, limit: u32, rule: MaxTokens) -> LimitCoun
             counts.outputs_truncated += 1;
             request.output = rest;
         }
-        request.max_tokens = match rule {
-            MaxTokens::ContextRest => rest,
-            MaxTokens::Fixed(cap) => cap.max(1).min(rest),
-            MaxTokens::True => request.output,
-            MaxTokens::Pow2 => request.output.checked_next_power_of_two().unwrap_or(u32::MAX).min(rest),
-        };
+        request.max_tokens = rule.declared(request.output, rest);
         debug_assert!(request.output <= request.max_tokens);
     }
     counts
+}
+
+/// Lets a gateway say another `max_tokens` to the engine than the client did. Answers stay as they are, so that all
+/// deployments of a study answer the same tokens: what is declared is never below the true output.
+pub fn declare(trace: &mut Trace, limit: u32, rule: MaxTokens) {
+    for request in &mut trace.requests {
+        let rest = limit.saturating_sub(request.prompt);
+        request.max_tokens = rule.declared(request.output, rest).max(request.output);
+    }
 }
 
 #[cfg(test)]
@@ -105,5 +124,22 @@ mod tests {
         check(MaxTokens::Pow2, (100, 50), (50, 64));
         check(MaxTokens::Pow2, (100, 64), (64, 64));
         check(MaxTokens::Pow2, (900, 70), (70, 100));
+        check(MaxTokens::Times(2), (100, 50), (50, 100));
+        check(MaxTokens::Times(2), (900, 70), (70, 100));
+    }
+
+    #[test]
+    fn a_gateway_declares_no_less_than_the_answer() {
+        let request = |output| Request {
+            arrival: SimTime::ZERO,
+            prompt: 100,
+            output,
+            max_tokens: 900,
+            class: ClassId(0),
+        };
+        let mut trace = Trace { requests: vec![request(50), request(500)], ..Trace::default() };
+        declare(&mut trace, 1000, MaxTokens::Fixed(64));
+        let got: Vec<_> = trace.requests.iter().map(|r| (r.output, r.max_tokens)).collect();
+        assert_eq!(got, [(50, 64), (500, 500)]);
     }
 }

@@ -30,7 +30,7 @@ pub use formats::{
 pub use lengths::{
     EmpiricalLengths, FixedLengths, LengthsSpec, Lognormal, LognormalLengths, UniformLengths, ZipfLengths,
 };
-pub use limits::{LimitCounts, MaxTokens, apply_limits};
+pub use limits::{LimitCounts, MaxTokens, apply_limits, declare};
 pub use mixture::Mixture;
 pub use prepare::{OpenWorkload, PrepareContext, Prepared};
 pub use rate::{RequestRate, rescale_to_rate};

@@ -224,8 +224,8 @@ impl WorkloadSpec {
         if self.duration == Some(SimDuration::ZERO) {
             problems.add("duration", "a run of no time has no result", "write `duration = \"1 h\"` or so");
         }
-        if self.max_tokens == MaxTokens::Fixed(0) {
-            problems.add("max-tokens.fixed", "no request can answer in 0 tokens", "write 1 or more");
+        if let MaxTokens::Fixed(0) | MaxTokens::Times(0) = self.max_tokens {
+            problems.add("max-tokens", "no request can answer in 0 tokens", "write 1 or more");
         }
         let generated = self.trace.is_none() && (self.recipe.is_some() || self.lengths.is_some());
         let ends = self.slice.as_ref().is_some_and(|s| s.to.is_some()) && self.recipe.is_some();
