@@ -18,6 +18,8 @@ pub struct Slo {
     pub gap_max: Option<SimDuration>,
     /// Per run: 99th percentile of the gaps of all requests, pooled.
     pub gap_p99: Option<SimDuration>,
+    /// Per run, in every run: 99th percentile of TTFT in its worst ten minutes.
+    pub ttft_p99_10min: Option<SimDuration>,
     /// Whether a request must meet all per-request limits at once (true), or each limit is judged apart and the
     /// worst share counts (false, as simdistserve does).
     pub joint: bool,
@@ -25,7 +27,15 @@ pub struct Slo {
 
 impl Default for Slo {
     fn default() -> Self {
-        Slo { ttft: None, tpot: None, e2e: None, gap_max: None, gap_p99: None, joint: true }
+        Slo {
+            ttft: None,
+            tpot: None,
+            e2e: None,
+            gap_max: None,
+            gap_p99: None,
+            ttft_p99_10min: None,
+            joint: true,
+        }
     }
 }
 
@@ -51,11 +61,16 @@ pub enum Limit {
     GapMax,
     /// Pooled 99th percentile of gaps.
     GapP99,
+    /// 99th percentile of TTFT in the worst ten minutes.
+    #[serde(rename = "ttft-p99-10min")]
+    TtftP99Worst,
 }
 
 impl Limit {
     /// The limits that are judged request by request.
     pub const PER_REQUEST: [Limit; 4] = [Limit::Ttft, Limit::Tpot, Limit::E2e, Limit::GapMax];
+    /// The limits that are judged run by run.
+    pub const PER_RUN: [Limit; 2] = [Limit::GapP99, Limit::TtftP99Worst];
 
     /// Name in tables.
     pub fn name(self) -> &'static str {
@@ -65,6 +80,7 @@ impl Limit {
             Limit::E2e => "E2E",
             Limit::GapMax => "longest gap",
             Limit::GapP99 => "P99 gap",
+            Limit::TtftP99Worst => "P99 TTFT of the worst 10 min",
         }
     }
 }
@@ -78,12 +94,15 @@ impl Slo {
             Limit::E2e => self.e2e,
             Limit::GapMax => self.gap_max,
             Limit::GapP99 => self.gap_p99,
+            Limit::TtftP99Worst => self.ttft_p99_10min,
         }
     }
 
     /// Whether no limit is set.
     pub fn is_empty(&self) -> bool {
-        self.gap_p99.is_none() && Limit::PER_REQUEST.iter().all(|&l| self.get(l).is_none())
+        self.gap_p99.is_none()
+            && self.ttft_p99_10min.is_none()
+            && Limit::PER_REQUEST.iter().all(|&l| self.get(l).is_none())
     }
 
     /// Whether `record` finished and met one limit; a limit that is not set only asks it to finish.
@@ -99,7 +118,7 @@ impl Slo {
                 }),
                 Limit::E2e => within(record.e2e()),
                 Limit::GapMax => within(record.gap_max),
-                Limit::GapP99 => true,
+                Limit::GapP99 | Limit::TtftP99Worst => true,
             }
     }
 

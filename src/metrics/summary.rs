@@ -22,6 +22,7 @@ columns! {
         ttft_p50_s: Option<f64>, "TTFT p50", "s", Lower, "Time to first token at the client, median.";
         ttft_p90_s: Option<f64>, "TTFT p90", "s", Lower, "Time to first token at the client, 90th percentile.";
         ttft_p99_s: Option<f64>, "TTFT p99", "s", Lower, "Time to first token at the client, 99th percentile.";
+        ttft_p99_worst_10min_s: Option<f64>, "TTFT p99 of worst 10 min", "s", Lower, "Largest 99th percentile of TTFT over consecutive ten minutes of arrivals with at least 100 finished requests each.";
         ttft_max_s: Option<f64>, "TTFT max", "s", Lower, "Time to first token at the client, largest.";
         ttft_engine_mean_s: Option<f64>, "engine TTFT mean", "s", Lower, "Time to first token seen by the engine (no front end, no streaming), mean.";
         ttft_engine_p50_s: Option<f64>, "engine TTFT p50", "s", Lower, "Time to first token seen by the engine, median.";

@@ -63,6 +63,9 @@ pub struct SloOptions {
     pub gap_max: Option<SimDuration>,
     /// Per run: 99th percentile of all gaps.
     pub gap_p99: Option<SimDuration>,
+    /// Per run, in every run: 99th percentile of TTFT in its worst ten minutes.
+    #[serde(rename = "ttft-p99-10min")]
+    pub ttft_p99_10min: Option<SimDuration>,
     /// Whether a request must meet all its limits at once (default), or each limit is judged apart.
     pub joint: Option<bool>,
     /// Share of requests that must meet the limits where a capacity is searched, in (0, 1]; default 0.9.
@@ -78,6 +81,7 @@ impl SloOptions {
             e2e: self.e2e,
             gap_max: self.gap_max,
             gap_p99: self.gap_p99,
+            ttft_p99_10min: self.ttft_p99_10min,
             joint: self.joint.unwrap_or(true),
         }
     }

@@ -136,6 +136,7 @@ fn read_slo(doc: &Document) -> Result<SloOptions, InputErrors> {
         ("e2e", slo.e2e),
         ("gap-max", slo.gap_max),
         ("gap-p99", slo.gap_p99),
+        ("ttft-p99-10min", slo.ttft_p99_10min),
     ];
     for (key, limit) in limits {
         if limit.is_some_and(|d| d.as_ps() == 0) {

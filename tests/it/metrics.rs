@@ -5,7 +5,9 @@ use windtunnel::cluster::Outcome;
 use windtunnel::ids::{ClassId, ReplicaId, RequestId};
 use windtunnel::metrics::record::{Cause, Fate, Ledger, Rejection, RequestRecord, RunCounters, Sample};
 use windtunnel::metrics::slo::Limit;
-use windtunnel::metrics::{MeasureContext, Saturation, Slo, Summary, Window, column, curves, measure};
+use windtunnel::metrics::{
+    MeasureContext, Saturation, Slo, Summary, Window, column, curves, measure, verdict,
+};
 use windtunnel::units::{SimDuration, SimTime};
 use windtunnel::workload::Trace;
 
@@ -164,6 +166,30 @@ fn saturation_follows_the_written_rule() {
     assert_eq!(steady(2000, |_| 300), Saturation::Backlogged, "30 wait, but as many finish as arrive");
     assert_eq!(steady(2000, |i| i * 5), Saturation::Overloaded, "half as fast as the arrivals");
     assert_eq!(steady(5, |_| 100_000), Saturation::Stable, "no more than ten can wait");
+}
+
+#[test]
+fn the_worst_ten_minutes_are_not_averaged_away() {
+    // One request a second for fifty minutes; the second ten minutes answer two seconds late.
+    let late = |i: u64| if (600..1200).contains(&i) { 2000 } else { 0 };
+    let records = (0..3000)
+        .map(|i| {
+            let (arrival, wait) = (u64::from(i) * 1000, late(u64::from(i)));
+            request(i, [arrival, arrival + wait, arrival + wait + 100, arrival + wait + 200], 2)
+        })
+        .collect();
+    let slo = Slo { ttft_p99_10min: Some(SimDuration::from_ms(2000)), ..Slo::default() };
+    let summary = run(records, &MeasureContext { slo, ..MeasureContext::default() });
+    let worst = summary.requests.ttft_p99_worst_10min_s.expect("600 requests in each stretch");
+    assert!((worst - 2.1).abs() < 1e-9, "{worst}");
+    assert!(summary.requests.ttft_p50_s.expect("finished") < 0.11);
+    assert_eq!(summary.slo_missed, [Limit::TtftP99Worst]);
+    let mut other = summary.clone();
+    other.requests.ttft_p99_worst_10min_s = Some(0.1);
+    assert!(!verdict(&[&summary, &other], &slo, 0.9).met, "one bad run is enough");
+    assert!(verdict(&[&other], &slo, 0.9).met);
+    let few = (0..50).map(|i| request(i, [0, 5000, 5100, 5200], 2)).collect();
+    assert_eq!(run(few, &MeasureContext::default()).requests.ttft_p99_worst_10min_s, None);
 }
 
 #[test]
