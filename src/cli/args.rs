@@ -41,6 +41,8 @@ pub enum Command {
     List(ListArgs),
     /// Show where a number comes from
     Explain(ExplainArgs),
+    /// Make what other programs read about this one
+    Generate(GenerateArgs),
 }
 
 /// Flags that change a scenario.
@@ -122,6 +124,33 @@ pub enum Listed {
     Formats,
     /// Embedded scenarios.
     Scenarios,
+}
+
+/// `generate`
+#[derive(Debug, Args)]
+pub struct GenerateArgs {
+    /// What to make
+    #[command(subcommand)]
+    pub what: Generated,
+}
+
+/// What can be made.
+#[derive(Debug, Subcommand)]
+pub enum Generated {
+    /// Completions for a shell
+    Completions {
+        /// Which shell
+        #[arg(value_enum)]
+        shell: clap_complete::Shell,
+    },
+    /// The man page, or with `--out` one page for every verb
+    Man {
+        /// Folder for `windtunnel.1`, `windtunnel-run.1`, …
+        #[arg(long, value_name = "DIR")]
+        out: Option<PathBuf>,
+    },
+    /// The reference of commands, numbers and formats, in Markdown
+    Reference,
 }
 
 /// `explain`

@@ -1,9 +1,11 @@
 //! Wrong flags, reported like every other problem: what, where, and what to do.
 
+use clap::CommandFactory;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use crate::diagnostic::{InputError, nearest};
 
+use super::args::Cli;
 use super::context::{Context, Error, emit, finish};
 use super::exit;
 
@@ -36,8 +38,9 @@ fn problem(error: &clap::Error) -> InputError {
             .find_map(|kind| strings(error.get(kind)?).into_iter().next());
     let typed =
         error.get(ContextKind::InvalidSubcommand).map(strings).and_then(|list| list.into_iter().next());
-    let verb = typed.and_then(|typed| nearest(&typed, ["run", "list", "explain", "scenario", "step"]));
-    let suggested = suggested.or_else(|| verb.map(str::to_owned));
+    let verbs = all_verbs(&Cli::command());
+    let verb = typed.and_then(|typed| nearest(&typed, verbs.iter().map(String::as_str)).map(str::to_owned));
+    let suggested = suggested.or(verb);
     let known = error.get(ContextKind::ValidValue).or_else(|| error.get(ContextKind::ValidSubcommand));
     let known = known.map(strings).filter(|list| !list.is_empty());
     let help = match (suggested, known) {
@@ -48,6 +51,12 @@ fn problem(error: &clap::Error) -> InputError {
     let place = error.get(ContextKind::InvalidArg).or_else(|| error.get(ContextKind::InvalidSubcommand));
     let place = place.map(strings).and_then(|list| list.into_iter().next());
     InputError::named(place.unwrap_or_else(|| "command line".to_owned()), message, help)
+}
+
+/// Names of all verbs, those below others too: who types `windtunnel scenario` may mean `explain scenario`.
+fn all_verbs(command: &clap::Command) -> Vec<String> {
+    let below = command.get_subcommands();
+    below.flat_map(|sub| std::iter::once(sub.get_name().to_owned()).chain(all_verbs(sub))).collect()
 }
 
 fn strings(value: &ContextValue) -> Vec<String> {

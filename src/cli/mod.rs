@@ -6,6 +6,7 @@ pub mod exit;
 mod explain;
 mod explain_step;
 mod flags;
+mod generate;
 mod list;
 mod progress;
 mod run;
@@ -27,6 +28,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     let result = match cli.command {
         Command::Run(args) => run::run(&args, &context),
         Command::List(args) => list::list(args.what, &context),
+        Command::Generate(args) => generate::generate(&args, &context),
         Command::Explain(args) => match args.what {
             Explained::Scenario(args) => explain::scenario(&args, &context),
             Explained::Step(args) => explain_step::step(&args, &context),

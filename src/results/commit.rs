@@ -89,6 +89,18 @@ pub fn commit(folder: &Path, files: &FileSet<'_>) -> Result<(), ResultsError> {
     result
 }
 
+/// Writes one file whole or not at all: an existing one is replaced only when the new one is complete.
+pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), ResultsError> {
+    let fresh = sibling(path, "new");
+    let written = fs::write(&fresh, bytes)
+        .map_err(|e| ResultsError::io("write", path, e))
+        .and_then(|()| fs::rename(&fresh, path).map_err(|e| ResultsError::io("rename", path, e)));
+    if written.is_err() {
+        let _ = fs::remove_file(&fresh);
+    }
+    written
+}
+
 /// A hidden name beside `folder` that no other process uses.
 fn sibling(folder: &Path, what: &str) -> PathBuf {
     let name = folder.file_name().map_or_else(|| "results".into(), |n| n.to_string_lossy().into_owned());
