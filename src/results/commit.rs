@@ -81,7 +81,13 @@ pub fn commit(folder: &Path, files: &FileSet<'_>) -> Result<(), ResultsError> {
     let parent = folder.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     fs::create_dir_all(parent).map_err(|e| ResultsError::io("create", parent, e))?;
     let (fresh, old) = (sibling(folder, "new"), sibling(folder, "old"));
-    let result = write_all(&fresh, files).and_then(|()| swap(folder, &fresh, &old));
+    let result = write_all(&fresh, files).and_then(|()| {
+        if swap(folder, &fresh, &old)? {
+            keep_others(&old, folder)?;
+            fs::remove_dir_all(&old).map_err(|e| ResultsError::io("remove", &old, e))?;
+        }
+        Ok(())
+    });
     if result.is_err() {
         // Best effort: the error that is reported matters more than a left-over folder.
         let _ = fs::remove_dir_all(&fresh);
@@ -99,6 +105,28 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), ResultsError> {
         let _ = fs::remove_file(&fresh);
     }
     written
+}
+
+/// Replaces the top-level files and folders of `files` in `folder`, one after the other, and leaves the rest as it is.
+///
+/// What is new is written completely before anything is replaced; `folder` must be a result folder.
+pub fn redraw(folder: &Path, files: &FileSet<'_>) -> Result<(), ResultsError> {
+    let fresh = sibling(folder, "new");
+    let result = write_all(&fresh, files).and_then(|()| {
+        let mut names: Vec<&str> = files.iter().filter_map(|(path, _)| path.split('/').next()).collect();
+        names.dedup();
+        for name in names {
+            let old = sibling(&folder.join(name), "old");
+            if swap(&folder.join(name), &fresh.join(name), &old)? {
+                let gone = if old.is_dir() { fs::remove_dir_all(&old) } else { fs::remove_file(&old) };
+                gone.map_err(|e| ResultsError::io("remove", &old, e))?;
+            }
+        }
+        Ok(())
+    });
+    // Best effort: by now it is empty, or there is an error that matters more.
+    let _ = fs::remove_dir_all(&fresh);
+    result
 }
 
 /// A hidden name beside `folder` that no other process uses.
@@ -154,8 +182,9 @@ fn write_file(path: &Path, content: &Content<'_>) -> io::Result<()> {
     file.flush()
 }
 
-/// Gives `fresh` the name of `folder`; on failure the folder of before keeps its place.
-fn swap(folder: &Path, fresh: &Path, old: &Path) -> Result<(), ResultsError> {
+/// Gives `fresh` the name of `folder`; on failure the folder of before keeps its place. Whether there was one, which
+/// is then called `old`.
+fn swap(folder: &Path, fresh: &Path, old: &Path) -> Result<bool, ResultsError> {
     let had_before = match fs::rename(folder, old) {
         Ok(()) => true,
         Err(e) if e.kind() == io::ErrorKind::NotFound => false,
@@ -167,11 +196,7 @@ fn swap(folder: &Path, fresh: &Path, old: &Path) -> Result<(), ResultsError> {
         }
         return Err(ResultsError::io("rename", fresh, e));
     }
-    if had_before {
-        keep_others(old, folder)?;
-        fs::remove_dir_all(old).map_err(|e| ResultsError::io("remove", old, e))?;
-    }
-    Ok(())
+    Ok(had_before)
 }
 
 /// Moves what is not ours from the folder of before into the new one.

@@ -9,7 +9,7 @@ pub mod study;
 pub mod text;
 mod warning;
 
-pub use commit::{Content, FileSet, commit, write_atomically};
+pub use commit::{Content, FileSet, commit, redraw, write_atomically};
 pub use comparison::{Comparison, ComparisonRow, PointComparison};
 pub use error::ResultsError;
 pub use read::{SummaryFile, SummaryRun, read_summary};

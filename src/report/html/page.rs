@@ -4,13 +4,13 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::{notes, tables};
 use crate::report::headline::{self, Finding};
-use crate::report::plot::{Figure, STYLE_SHEET};
+use crate::report::plot::{Figure, Layout, STYLE_SHEET, Section};
 use crate::results::{Comparison, Study, warnings};
 
 const STYLE: &str = include_str!("style.css");
 
 /// The whole page. The same study gives the same bytes; all text of users is escaped.
-pub fn page(study: &Study, comparison: &Comparison, figures: &[Figure]) -> String {
+pub fn page(study: &Study, comparison: &Comparison, figures: &[(Section, Figure)]) -> String {
     html! {
         (DOCTYPE)
         html lang="en" {
@@ -29,8 +29,7 @@ pub fn page(study: &Study, comparison: &Comparison, figures: &[Figure]) -> Strin
                     (answer(comparison))
                     (warning_box(study))
                     (tables::by_point(study, comparison))
-                    h2 { "Plots" }
-                    @for figure in figures { (inline(figure)) }
+                    (sections(figures))
                     (tables::by_class(study, comparison))
                     (notes::how_to_read(study))
                     (notes::systems(study))
@@ -106,15 +105,34 @@ fn capitalised(text: &str) -> String {
     chars.next().map_or_else(String::new, |c| c.to_uppercase().chain(chars).collect())
 }
 
-/// The picture inside the page: its own style sheet is left out, the page has it once.
+/// Figures under the question that they answer.
+fn sections(figures: &[(Section, Figure)]) -> Markup {
+    html! {
+        @for section in Section::ALL {
+            @let of: Vec<&Figure> = figures.iter().filter(|(s, _)| *s == section).map(|(_, f)| f).collect();
+            @if !of.is_empty() {
+                h2 { (section.heading()) }
+                @for figure in of { (inline(figure)) }
+            }
+        }
+    }
+}
+
+/// The picture inside the page, for wide and for narrow screens; its title is text of the page.
 fn inline(figure: &Figure) -> Markup {
-    let (head, rest) = figure.svg.split_once("<style>").unwrap_or((&figure.svg, ""));
-    let tail = rest.split_once("</style>").map_or("", |(_, tail)| tail);
     html! {
         figure {
-            p.ft aria-hidden="true" { (figure.title) }
-            div { (PreEscaped(head)) (PreEscaped(tail)) }
+            h3 { (figure.title()) }
+            div.wide { (PreEscaped(without_style(&figure.picture.draw(Layout::Page)))) }
+            div.narrow { (PreEscaped(without_style(&figure.picture.draw(Layout::Narrow)))) }
             figcaption { (figure.caption) " " code { "plots/" (figure.file) } }
         }
     }
+}
+
+/// The picture without its style sheet: the page has it once.
+fn without_style(svg: &str) -> String {
+    let Some((head, rest)) = svg.split_once("<style>") else { return svg.to_owned() };
+    let tail = rest.split_once("</style>").map_or("", |(_, tail)| tail);
+    format!("{head}{tail}")
 }

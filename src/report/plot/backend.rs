@@ -12,10 +12,6 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use super::style::{DASHES, Ink, STYLE_SHEET, light};
 
-/// Width of a chart as it is shown.
-pub(super) const WIDTH: f64 = 960.0;
-/// Height of a chart as it is shown, unless it asks for more.
-pub(super) const HEIGHT: f64 = 540.0;
 /// Drawn units per shown unit.
 const ZOOM: f64 = 4.0;
 /// Red and green of a marked colour; blue is the palette position.
@@ -39,19 +35,25 @@ pub(super) struct Label<'a> {
     pub bold: bool,
 }
 
-/// A picture in shown coordinates, 960 wide; the y axis points down. Drawing to memory cannot fail.
+/// A picture in shown coordinates; the y axis points down. Drawing to memory cannot fail.
 pub(super) struct Canvas {
     svg: String,
-    height: f64,
+    size: (f64, f64),
     title: String,
 }
 
 impl Canvas {
     /// An empty card; `title` is what screen readers say.
-    pub fn new(height: f64, title: &str) -> Canvas {
-        let mut canvas = Canvas { svg: String::new(), height, title: title.to_owned() };
-        canvas.rect((0.0, 0.0), (WIDTH, height), Ink::Card);
+    pub fn new(size: (f64, f64), title: &str) -> Canvas {
+        let size = (size.0.round(), size.1.round());
+        let mut canvas = Canvas { svg: String::new(), size, title: title.to_owned() };
+        canvas.rect((0.0, 0.0), size, Ink::Card);
         canvas
+    }
+
+    /// Its width.
+    pub fn width(&self) -> f64 {
+        self.size.0
     }
 
     fn draw(&mut self, f: impl FnOnce(&mut SVGBackend<'_>)) {
@@ -68,7 +70,12 @@ impl Canvas {
 
     /// A line through `points`, `width` wide.
     pub fn line(&mut self, points: &[(f64, f64)], ink: Ink, width: f64, dash: usize) {
-        let style = ShapeStyle { stroke_width: marked_width(width, dash), ..shape(ink, 1.0) };
+        self.faint_line(points, ink, width, dash, 1.0);
+    }
+
+    /// A line, `opacity` in [0, 1].
+    pub fn faint_line(&mut self, points: &[(f64, f64)], ink: Ink, width: f64, dash: usize, opacity: f64) {
+        let style = ShapeStyle { stroke_width: marked_width(width, dash), ..shape(ink, opacity) };
         if points.len() > 1 {
             self.draw(|b| drop(b.draw_path(points.iter().map(|p| zoom(*p)), &style)));
         }
@@ -81,33 +88,49 @@ impl Canvas {
         }
     }
 
+    /// Many small round points as one path, which is a tenth of the size of as many circles.
+    pub fn dots(&mut self, points: &[(f64, f64)], ink: Ink, diameter: f64, opacity: f64) {
+        let mut path = String::new();
+        for (x, y) in points.iter().map(|p| zoom(*p)) {
+            let _ = write!(path, "M{x} {y}h0");
+        }
+        let RGBColor(r, g, b) = colour(ink);
+        let width = rounded(diameter * ZOOM);
+        if !path.is_empty() {
+            let _ = writeln!(
+                self.svg,
+                "<path d=\"{path}\" fill=\"none\" stroke=\"#{r:02X}{g:02X}{b:02X}\" stroke-width=\"{width}\" \
+                 stroke-linecap=\"round\" opacity=\"{opacity}\"/>"
+            );
+        }
+    }
+
     /// A filled rectangle between two corners.
     pub fn rect(&mut self, from: (f64, f64), to: (f64, f64), ink: Ink) {
         self.draw(|b| drop(b.draw_rect(zoom(from), zoom(to), &shape(ink, 1.0), true)));
     }
 
-    /// A marker of the given kind; kinds repeat after six.
-    pub fn marker(&mut self, (x, y): (f64, f64), kind: usize, ink: Ink) {
+    /// A marker of the given kind; kinds repeat after six. `opacity` in [0, 1].
+    pub fn marker(&mut self, (x, y): (f64, f64), kind: usize, ink: Ink, opacity: f64) {
         let r = 4.5;
-        match kind % 6 {
-            0 => self.draw(|b| drop(b.draw_circle(zoom((x, y)), 18, &shape(ink, 1.0), true))),
-            1 => self.rect((x - 4.0, y - 4.0), (x + 4.0, y + 4.0), ink),
-            2 => self.polygon(
-                &[(x, y - r - 1.0), (x + r + 0.5, y + r - 0.5), (x - r - 0.5, y + r - 0.5)],
-                ink,
-                1.0,
-            ),
-            3 => self.polygon(&[(x, y - 6.0), (x + 6.0, y), (x, y + 6.0), (x - 6.0, y)], ink, 1.0),
-            4 => self.polygon(
-                &[(x, y + r + 1.0), (x + r + 0.5, y - r + 0.5), (x - r - 0.5, y - r + 0.5)],
-                ink,
-                1.0,
-            ),
-            _ => {
-                self.line(&[(x - r, y - r), (x + r, y + r)], ink, 2.5, 0);
-                self.line(&[(x - r, y + r), (x + r, y - r)], ink, 2.5, 0);
+        let corners: &[(f64, f64)] = match kind % 6 {
+            0 => {
+                self.draw(|b| drop(b.draw_circle(zoom((x, y)), 18, &shape(ink, opacity), true)));
+                return;
             }
-        }
+            1 => &[(-4.0, -4.0), (4.0, -4.0), (4.0, 4.0), (-4.0, 4.0)],
+            2 => &[(0.0, -r - 1.0), (r + 0.5, r - 0.5), (-r - 0.5, r - 0.5)],
+            3 => &[(0.0, -6.0), (6.0, 0.0), (0.0, 6.0), (-6.0, 0.0)],
+            4 => &[(0.0, r + 1.0), (r + 0.5, 0.5 - r), (-r - 0.5, 0.5 - r)],
+            _ => {
+                for slope in [-r, r] {
+                    self.faint_line(&[(x - r, y + slope), (x + r, y - slope)], ink, 2.5, 0, opacity);
+                }
+                return;
+            }
+        };
+        let corners: Vec<(f64, f64)> = corners.iter().map(|(dx, dy)| (x + dx, y + dy)).collect();
+        self.polygon(&corners, ink, opacity);
     }
 
     /// A text, centred vertically on its point. Control characters are left out.
@@ -128,7 +151,7 @@ impl Canvas {
     /// The finished picture, with its style sheet inside.
     pub fn finish(self) -> String {
         let mut out = String::new();
-        let (width, height) = (WIDTH, self.height);
+        let (width, height) = self.size;
         let _ = write!(
             out,
             "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"wt\" role=\"img\" width=\"{width}\" \

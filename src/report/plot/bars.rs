@@ -1,7 +1,9 @@
-//! Stacked horizontal bars: where the time went, per system.
+//! Stacked horizontal bars: where the time went.
 
-use super::backend::{Anchor, Canvas, HEIGHT, Label, WIDTH};
-use super::chart::{AxisUnit, Scale, draw_title};
+use super::backend::{Anchor, Canvas};
+use super::chart::{AxisUnit, Scale};
+use super::figures::Picture;
+use super::layout::{Layout, draw_title};
 use super::style::Ink;
 use super::ticks::{range, ticks};
 use crate::report::format;
@@ -13,6 +15,8 @@ pub struct BarRow {
     pub label: String,
     /// Whether it stands for a bound.
     pub bound: bool,
+    /// Whether a new group begins with it.
+    pub group: bool,
     /// One length per part, in seconds.
     pub parts: Vec<f64>,
 }
@@ -32,9 +36,20 @@ pub struct Bars {
     pub rows: Vec<BarRow>,
 }
 
-const LEFT: f64 = 262.0;
-const RIGHT: f64 = WIDTH - 96.0;
-const ROW_MIN: f64 = 24.0;
+/// Where bars begin and end.
+#[derive(Clone, Copy)]
+struct Span {
+    left: f64,
+    right: f64,
+    /// Seconds at the right end.
+    end: f64,
+}
+
+impl Span {
+    fn place(self, value: f64) -> f64 {
+        self.left + (value / self.end).min(1.0) * (self.right - self.left)
+    }
+}
 
 impl Bars {
     /// Parts that are visible in some bar: at least half a per cent of it.
@@ -49,82 +64,110 @@ impl Bars {
             .collect()
     }
 
-    /// The chart as a stand-alone SVG: 960 × 540, higher when there are many bars.
-    pub fn to_svg(&self) -> String {
-        let visible = self.visible();
-        let legend_rows = visible.len().div_ceil(4) as f64;
-        let frame_height = (self.rows.len() as f64 * ROW_MIN).max(60.0);
-        let height = HEIGHT.max(frame_height + legend_rows * 24.0 + 170.0);
-        let mut canvas = Canvas::new(height, &self.title);
-        let title_end = draw_title(&mut canvas, &self.title);
-        let legend_end = self.draw_legend(&mut canvas, &visible, title_end + 6.0);
-        let (top, bottom) = (legend_end + 8.0, height - 66.0);
+    fn span(&self, layout: Layout) -> Span {
         let totals = self.rows.iter().map(|r| r.parts.iter().sum::<f64>());
         let longest = self.cut_at.filter(|cut| *cut > 0.0).unwrap_or(f64::INFINITY);
         let (_, end) = range(Scale::Linear, totals.map(|t| t.min(longest)));
-        let place = |value: f64| LEFT + (value / end).min(1.0) * (RIGHT - LEFT);
-        for tick in ticks(Scale::Linear, AxisUnit::Seconds, (0.0, end)) {
-            let x = place(tick.at);
-            canvas.line(&[(x, top), (x, bottom)], Ink::Grid, 1.0, 0);
-            let label = Label {
-                text: &tick.label,
-                size: 14.5,
-                ink: Ink::Foreground,
-                anchor: Anchor::Middle,
-                bold: false,
-            };
-            canvas.text((x, bottom + 17.0), &label);
+        if layout.narrow() {
+            // Labels stand above their bars.
+            Span { left: layout.margin(), right: layout.width() - 70.0, end }
+        } else {
+            Span { left: 262.0, right: layout.width() - 96.0, end }
         }
-        let step = (bottom - top) / self.rows.len().max(1) as f64;
-        for (i, row) in self.rows.iter().enumerate() {
-            draw_row(&mut canvas, row, top + (i as f64 + 0.5) * step, step.min(46.0) * 0.7, &place);
-        }
-        let axis = Label {
-            text: &self.axis_label,
-            size: 14.5,
-            ink: Ink::Muted,
-            anchor: Anchor::Middle,
-            bold: false,
-        };
-        canvas.text(((LEFT + RIGHT) / 2.0, height - 20.0), &axis);
-        canvas.finish()
     }
 
-    /// Entries in stacking order, four in a row.
-    fn draw_legend(&self, canvas: &mut Canvas, visible: &[usize], top: f64) -> f64 {
-        for (slot, &part) in visible.iter().enumerate() {
-            let x = 24.0 + (slot % 4) as f64 * 228.0;
-            let y = top + (slot / 4) as f64 * 24.0 + 8.0;
-            canvas.rect((x, y - 7.0), (x + 16.0, y + 7.0), Ink::Cause(part));
-            let text = self.parts[part].as_str();
-            let label = Label { text, size: 14.5, ink: Ink::Foreground, anchor: Anchor::Start, bold: false };
-            canvas.text((x + 23.0, y), &label);
+    /// Heights of all rows: a new group stands a little apart.
+    fn row_places(&self, layout: Layout) -> (Vec<f64>, f64) {
+        let step = if layout.narrow() { 33.0 } else { 25.0 };
+        let mut y = 0.0;
+        let mut places = Vec::new();
+        for (i, row) in self.rows.iter().enumerate() {
+            if row.group && i > 0 {
+                y += 9.0;
+            }
+            places.push(y + step / 2.0);
+            y += step;
         }
-        top + visible.len().div_ceil(4) as f64 * 24.0
+        (places, y.max(60.0))
+    }
+
+    /// Entries in stacking order; the y below them.
+    fn draw_legend(&self, canvas: &mut Canvas, layout: Layout, visible: &[usize], top: f64) -> f64 {
+        let columns = if layout.narrow() { 2 } else { 4 };
+        let width = (layout.width() - 2.0 * layout.margin()) / columns as f64;
+        for (slot, &part) in visible.iter().enumerate() {
+            let x = layout.margin() + (slot % columns) as f64 * width;
+            let y = top + (slot / columns) as f64 * 24.0 + 8.0;
+            canvas.rect((x, y - 7.0), (x + 16.0, y + 7.0), Ink::Cause(part));
+            canvas.text((x + 23.0, y), &layout.label(&self.parts[part], Anchor::Start, Ink::Foreground));
+        }
+        top + visible.len().div_ceil(columns) as f64 * 24.0
     }
 }
 
-fn draw_row(canvas: &mut Canvas, row: &BarRow, y: f64, thickness: f64, place: &dyn Fn(f64) -> f64) {
+impl Picture for Bars {
+    fn title(&self) -> &str {
+        &self.title
+    }
+
+    fn draw(&self, layout: Layout) -> String {
+        let visible = self.visible();
+        let columns = if layout.narrow() { 2 } else { 4 };
+        let legend = visible.len().div_ceil(columns) as f64 * 24.0;
+        let (places, rows) = self.row_places(layout);
+        let height = layout.title_height(&self.title) + legend + rows + 84.0;
+        let mut canvas = Canvas::new((layout.width(), height), &self.title);
+        let title_end = draw_title(&mut canvas, layout, &self.title);
+        let top = self.draw_legend(&mut canvas, layout, &visible, title_end + 6.0) + 8.0;
+        let (bottom, span) = (top + rows, self.span(layout));
+        let mut last_end = f64::NEG_INFINITY;
+        for tick in ticks(Scale::Linear, AxisUnit::Seconds, (0.0, span.end)) {
+            let x = span.place(tick.at);
+            canvas.line(&[(x, top), (x, bottom)], Ink::Grid, 1.0, 0);
+            let half = tick.label.chars().count() as f64 * layout.text() * 0.276;
+            if x - half > last_end + 6.0 {
+                let label = layout.label(&tick.label, Anchor::Middle, Ink::Foreground);
+                canvas.text((x.max(half), bottom + 17.0), &label);
+                last_end = x + half;
+            }
+        }
+        for (row, y) in self.rows.iter().zip(places) {
+            draw_row(&mut canvas, layout, row, top + y, span);
+        }
+        let middle = (span.left + span.right) / 2.0;
+        canvas.text((middle, height - 20.0), &layout.label(&self.axis_label, Anchor::Middle, Ink::Muted));
+        canvas.finish()
+    }
+}
+
+fn draw_row(canvas: &mut Canvas, layout: Layout, row: &BarRow, y: f64, span: Span) {
     let ink = if row.bound { Ink::Muted } else { Ink::Foreground };
-    let text = format::shorten(&row.label, 34);
-    let size = if thickness < 14.0 { 12.0 } else { 14.5 };
-    canvas.text((LEFT - 10.0, y), &Label { text: &text, size, ink, anchor: Anchor::End, bold: false });
+    let (y, thickness) = if layout.narrow() {
+        let text = format::shorten(&row.label, layout.characters(layout.width() - 20.0));
+        canvas.text((span.left, y - 9.0), &layout.label(&text, Anchor::Start, ink));
+        (y + 6.0, 13.0)
+    } else {
+        let text = format::shorten(&row.label, 34);
+        canvas.text((span.left - 10.0, y), &layout.label(&text, Anchor::End, ink));
+        (y, 17.0)
+    };
+    let half = thickness / 2.0;
     let mut start = 0.0;
     for (part, length) in row.parts.iter().enumerate() {
-        let (from, to) = (place(start), place(start + length));
+        let (from, to) = (span.place(start), span.place(start + length));
         if to - from >= 0.25 {
-            canvas.rect((from, y - thickness / 2.0), (to, y + thickness / 2.0), Ink::Cause(part));
+            canvas.rect((from, y - half), (to, y + half), Ink::Cause(part));
             // A hair of background keeps neighbours apart for readers who see no colours.
-            canvas.rect((to - 0.5, y - thickness / 2.0), (to, y + thickness / 2.0), Ink::Card);
+            canvas.rect((to - 0.5, y - half), (to, y + half), Ink::Card);
         }
         start += length;
     }
-    let cut = place(start * 0.999) >= RIGHT;
+    let cut = start * 0.999 >= span.end;
     if cut {
-        let half = thickness / 2.0;
-        canvas.polygon(&[(RIGHT, y - half), (RIGHT + 9.0, y), (RIGHT, y + half)], Ink::Muted, 1.0);
+        let tip = [(span.right, y - half), (span.right + 9.0, y), (span.right, y + half)];
+        canvas.polygon(&tip, Ink::Muted, 1.0);
     }
     let total = format::seconds(start);
-    let at = (place(start) + if cut { 15.0 } else { 8.0 }, y);
-    canvas.text(at, &Label { text: &total, size, ink, anchor: Anchor::Start, bold: false });
+    let at = (span.place(start) + if cut { 15.0 } else { 8.0 }, y);
+    canvas.text(at, &layout.label(&total, Anchor::Start, ink));
 }

@@ -1,8 +1,11 @@
 //! A chart of lines over two axes, and how it is laid out.
 
-use super::backend::{Anchor, Canvas, HEIGHT, Label, WIDTH};
+use super::backend::{Anchor, Canvas, Label};
+use super::figures::Picture;
+use super::frame::{Frame, LIMIT_DASH};
+use super::layout::{Layout, draw_title};
 use super::style::{Ink, Stroke};
-use super::ticks::{Tick, range, ticks};
+use super::ticks::range;
 use crate::report::format;
 
 /// How values map to places.
@@ -12,6 +15,9 @@ pub enum Scale {
     Linear,
     /// Equal steps are equal ratios.
     Log,
+    /// Probabilities in [0, 1): equal steps are equal ratios of what lies beyond, so that 90 %, 99 % and 99.9 % are
+    /// equally far apart.
+    Tail,
 }
 
 /// How numbers on an axis are printed.
@@ -88,69 +94,49 @@ pub struct Chart {
     pub lines: Vec<ReferenceLine>,
 }
 
-/// Width kept for the legend.
+/// Width kept for the legend where it stands beside the frame.
 const LEGEND_WIDTH: f64 = 190.0;
-/// Outer margin.
-const MARGIN: f64 = 24.0;
+/// Height of a line of the legend.
+const LEGEND_LINE: f64 = 25.0;
+/// Height of a line of the legend below the frame, which has two columns.
+const NARROW_LINE: f64 = 21.0;
 
-/// Where values are in the picture.
-struct Frame {
-    x: (Scale, f64, f64),
-    y: (Scale, f64, f64),
-    left: f64,
-    right: f64,
-    top: f64,
-    bottom: f64,
-}
-
-impl Frame {
-    fn share((scale, low, high): (Scale, f64, f64), value: f64) -> f64 {
-        match scale {
-            Scale::Linear => (value - low) / (high - low),
-            Scale::Log => libm::log(value.max(low * 1e-3) / low) / libm::log(high / low),
-        }
+impl Picture for Chart {
+    fn title(&self) -> &str {
+        &self.title
     }
 
-    /// The place of a point; values outside the axes are put on the frame's edge, where the line shows they leave.
-    fn at(&self, x: f64, y: f64) -> (f64, f64) {
-        let across = Frame::share(self.x, x).clamp(0.0, 1.0);
-        let up = Frame::share(self.y, y).clamp(0.0, 1.0);
-        (self.left + across * (self.right - self.left), self.bottom - up * (self.bottom - self.top))
-    }
-}
-
-/// Draws the title, at most three lines; the y below it.
-pub(super) fn draw_title(canvas: &mut Canvas, title: &str) -> f64 {
-    let mut y = 26.0;
-    for line in format::wrap(title, 80).iter().take(3) {
-        let label = Label { text: line, size: 19.0, ink: Ink::Foreground, anchor: Anchor::Start, bold: true };
-        canvas.text((MARGIN, y), &label);
-        y += 25.0;
-    }
-    y
-}
-
-impl Chart {
-    /// The chart as a stand-alone SVG, 960 × 540.
-    pub fn to_svg(&self) -> String {
-        let mut canvas = Canvas::new(HEIGHT, &self.title);
-        let top = draw_title(&mut canvas, &self.title);
-        let frame = self.frame(top);
-        self.draw_axes(&mut canvas, &frame);
+    fn draw(&self, layout: Layout) -> String {
+        let entries = self.entries();
+        let below = if layout.narrow() { entries.len().div_ceil(2) as f64 * NARROW_LINE } else { 0.0 };
+        let height = layout.title_height(&self.title) + layout.height() + below;
+        let mut canvas = Canvas::new((layout.width(), height), &self.title);
+        let top = draw_title(&mut canvas, layout, &self.title);
+        let bottom = height - below;
+        let frame = self.frame(layout, top, bottom);
+        frame.draw_axes(&mut canvas, layout, &self.x, &self.y);
+        let middle = (frame.left + frame.right) / 2.0;
+        canvas.text((middle, bottom - 16.0), &layout.label(&self.x.label, Anchor::Middle, Ink::Muted));
+        let label = layout.label(&self.y.label, Anchor::Start, Ink::Muted);
+        canvas.text((layout.margin(), frame.top - 18.0), &label);
         for series in &self.series {
             draw_band(&mut canvas, &frame, series);
         }
         for line in &self.lines {
-            draw_reference(&mut canvas, &frame, line);
+            frame.draw_reference(&mut canvas, line);
         }
         for series in &self.series {
             draw_series(&mut canvas, &frame, series);
         }
-        self.draw_legend(&mut canvas, &frame);
+        for (i, (stroke, name)) in entries.into_iter().enumerate() {
+            draw_entry(&mut canvas, layout, legend_place(layout, &frame, bottom, i), stroke, name);
+        }
         canvas.finish()
     }
+}
 
-    fn frame(&self, top: f64) -> Frame {
+impl Chart {
+    fn frame(&self, layout: Layout, top: f64, bottom: f64) -> Frame {
         let reference = |o: Orientation| self.lines.iter().filter(move |l| l.orientation == o).map(|l| l.at);
         let xs = self.series.iter().flat_map(|s| s.points.iter().map(|p| p.0));
         let ys = self.series.iter().flat_map(|s| s.points.iter().map(|p| p.1));
@@ -158,81 +144,53 @@ impl Chart {
         let ys = ys.chain(reference(Orientation::Horizontal));
         let x = self.x.range.unwrap_or_else(|| range(self.x.scale, xs));
         let y = self.y.range.unwrap_or_else(|| range(self.y.scale, ys));
+        let beside = if layout.narrow() { 12.0 } else { layout.margin() + LEGEND_WIDTH + 18.0 };
         Frame {
             x: (self.x.scale, x.0, x.1),
             y: (self.y.scale, y.0, y.1),
-            left: 78.0,
-            right: WIDTH - MARGIN - LEGEND_WIDTH - 18.0,
-            top: top + 28.0,
-            bottom: HEIGHT - 66.0,
+            left: if layout.narrow() { 54.0 } else { 78.0 },
+            right: layout.width() - beside,
+            top: top + 30.0,
+            bottom: bottom - 54.0,
         }
     }
 
-    fn draw_axes(&self, canvas: &mut Canvas, frame: &Frame) {
-        let x_ticks: Vec<Tick> = match self.x.marks.as_slice() {
-            [] => ticks(frame.x.0, self.x.unit, (frame.x.1, frame.x.2)),
-            marks => marks.iter().map(|&at| Tick { at, label: format::digits(at) }).collect(),
-        };
-        let mut last_end = f64::NEG_INFINITY;
-        for tick in &x_ticks {
-            let (x, _) = frame.at(tick.at, frame.y.1);
-            canvas.line(&[(x, frame.top), (x, frame.bottom)], Ink::Grid, 1.0, 0);
-            let half = tick.label.chars().count() as f64 * 4.0;
-            if x - half > last_end + 6.0 && !tick.label.is_empty() {
-                canvas.text(
-                    (x, frame.bottom + 17.0),
-                    &axis_label(&tick.label, Anchor::Middle, Ink::Foreground),
-                );
-                last_end = x + half;
-            }
-        }
-        for tick in ticks(frame.y.0, self.y.unit, (frame.y.1, frame.y.2)) {
-            let (_, y) = frame.at(frame.x.1, tick.at);
-            canvas.line(&[(frame.left, y), (frame.right, y)], Ink::Grid, 1.0, 0);
-            canvas.text((frame.left - 9.0, y), &axis_label(&tick.label, Anchor::End, Ink::Foreground));
-        }
-        let corner = [(frame.left, frame.top), (frame.left, frame.bottom), (frame.right, frame.bottom)];
-        canvas.line(&corner, Ink::Muted, 1.25, 0);
-        let middle = (frame.left + frame.right) / 2.0;
-        canvas.text((middle, HEIGHT - 20.0), &axis_label(&self.x.label, Anchor::Middle, Ink::Muted));
-        canvas.text((MARGIN, frame.top - 18.0), &axis_label(&self.y.label, Anchor::Start, Ink::Muted));
-    }
-
-    /// Series and limits beside the frame, where no data is.
-    fn draw_legend(&self, canvas: &mut Canvas, frame: &Frame) {
-        let limit = Stroke { ink: Ink::Limit, dash: LIMIT_DASH, marker: None, strong: false };
+    /// Series and limits as the legend names them; series without a name are told by their neighbours.
+    fn entries(&self) -> Vec<(Stroke, &str)> {
+        let limit = Stroke { ink: Ink::Limit, dash: LIMIT_DASH, marker: None, ..Stroke::plain(Ink::Limit) };
         let series = self.series.iter().map(|s| (s.stroke, s.name.as_str()));
         let limits = self.lines.iter().map(|l| (limit, l.label.as_str()));
-        let entries: Vec<(Stroke, &str)> = series.chain(limits).collect();
-        let x = WIDTH - MARGIN - LEGEND_WIDTH;
-        let step = (25.0_f64).min((frame.bottom - frame.top) / entries.len().max(1) as f64);
-        for (i, (stroke, name)) in entries.into_iter().enumerate() {
-            let y = frame.top + 8.0 + i as f64 * step;
-            canvas.line(&[(x, y), (x + 34.0, y)], stroke.ink, width(stroke), stroke.dash);
-            if let Some(kind) = stroke.marker {
-                canvas.marker((x + 17.0, y), kind, stroke.ink);
-            }
-            let text = format::shorten(name, 21);
-            let label = Label {
-                text: &text,
-                size: 14.5,
-                ink: Ink::Foreground,
-                anchor: Anchor::Start,
-                bold: stroke.strong,
-            };
-            canvas.text((x + 42.0, y), &label);
-        }
+        series.chain(limits).filter(|(_, name)| !name.is_empty()).collect()
     }
 }
 
-/// Dash pattern of limits.
-const LIMIT_DASH: usize = 4;
-
-fn axis_label(text: &str, anchor: Anchor, ink: Ink) -> Label<'_> {
-    Label { text, size: 14.5, ink, anchor, bold: false }
+/// Beside the frame where no data is, or in two columns below it.
+fn legend_place(layout: Layout, frame: &Frame, bottom: f64, i: usize) -> (f64, f64) {
+    if layout.narrow() {
+        let column = (layout.width() - 2.0 * layout.margin()) / 2.0;
+        let row = (i / 2) as f64;
+        (layout.margin() + (i % 2) as f64 * column, bottom + 8.0 + row * NARROW_LINE)
+    } else {
+        let x = layout.width() - layout.margin() - LEGEND_WIDTH;
+        (x, frame.top + 8.0 + i as f64 * LEGEND_LINE)
+    }
 }
 
-fn width(stroke: Stroke) -> f64 {
+fn draw_entry(canvas: &mut Canvas, layout: Layout, (x, y): (f64, f64), stroke: Stroke, name: &str) {
+    let length = if layout.narrow() { 26.0 } else { 34.0 };
+    if stroke.line {
+        canvas.line(&[(x, y), (x + length, y)], stroke.ink, width(stroke), stroke.dash);
+    }
+    if let Some(kind) = stroke.marker {
+        canvas.marker((x + length / 2.0, y), kind, stroke.ink, 1.0);
+    }
+    let room = if layout.narrow() { layout.width() / 2.0 - 44.0 } else { LEGEND_WIDTH - length - 8.0 };
+    let text = format::shorten(name, layout.characters(room));
+    let label = Label { bold: stroke.strong, ..layout.label(&text, Anchor::Start, Ink::Foreground) };
+    canvas.text((x + length + 8.0, y), &label);
+}
+
+pub(super) fn width(stroke: Stroke) -> f64 {
     if stroke.strong { 3.25 } else { 2.25 }
 }
 
@@ -245,24 +203,14 @@ fn draw_band(canvas: &mut Canvas, frame: &Frame, series: &Series) {
 
 fn draw_series(canvas: &mut Canvas, frame: &Frame, series: &Series) {
     let places: Vec<(f64, f64)> = series.points.iter().map(|&(x, y)| frame.at(x, y)).collect();
-    canvas.line(&places, series.stroke.ink, width(series.stroke), series.stroke.dash);
+    let opacity = if series.stroke.pale { 0.4 } else { 1.0 };
+    if series.stroke.line {
+        let width = width(series.stroke) * if series.stroke.pale { 0.6 } else { 1.0 };
+        canvas.faint_line(&places, series.stroke.ink, width, series.stroke.dash, opacity);
+    }
     if let Some(kind) = series.stroke.marker {
         for place in &places {
-            canvas.marker(*place, kind, series.stroke.ink);
+            canvas.marker(*place, kind, series.stroke.ink, opacity);
         }
     }
-}
-
-fn draw_reference(canvas: &mut Canvas, frame: &Frame, line: &ReferenceLine) {
-    let ends = match line.orientation {
-        Orientation::Horizontal => {
-            let (_, y) = frame.at(frame.x.1, line.at);
-            [(frame.left, y), (frame.right, y)]
-        }
-        Orientation::Vertical => {
-            let (x, _) = frame.at(line.at, frame.y.1);
-            [(x, frame.top), (x, frame.bottom)]
-        }
-    };
-    canvas.line(&ends, Ink::Limit, 2.0, LIMIT_DASH);
 }

@@ -1,33 +1,21 @@
 //! Heat maps of a swept grid: one cell per combination, its number written in it, the best outlined.
 
-use super::backend::{Anchor, Canvas, Label, WIDTH};
-use super::chart::draw_title;
-use super::figures::Figure;
+use super::Layout;
+use super::backend::{Anchor, Canvas, Label};
+use super::figures::{Figure, Picture};
+use super::layout::draw_title;
 use super::style::Ink;
 use super::titles::{Wording, best_of};
 use crate::metrics::{Better, Saturation, column};
 use crate::report::format;
 use crate::results::{Comparison, PointComparison, Study, SweepInfo};
 
-/// What is drawn: one map each.
-struct Kind {
-    file: &'static str,
-    wording: Wording,
-}
-
-const KINDS: [Kind; 3] = [
-    Kind { file: "sweep-goodput.svg", wording: Wording { key: "goodput_per_s", name: "goodput" } },
-    Kind { file: "sweep-ttft-p99.svg", wording: Wording { key: "ttft_p99_s", name: "P99 TTFT" } },
-    Kind { file: "sweep-gap-p99.svg", wording: Wording { key: "gap_p99_s", name: "P99 gap between tokens" } },
-];
-
-const LEFT: f64 = 190.0;
-const RIGHT: f64 = WIDTH - 24.0;
 const ROW: f64 = 46.0;
 /// Opacity of the worst and of the best cell: text stays readable on both.
 const SHADES: (f64, f64) = (0.04, 0.55);
 
 /// One combination: its place, its mean, and how it is judged.
+#[derive(Debug)]
 struct Cell {
     column: usize,
     row: usize,
@@ -36,54 +24,125 @@ struct Cell {
     overloaded: bool,
 }
 
-/// The maps of a study with `[sweep]`; none without.
-pub(super) fn sweep_figures(study: &Study, comparison: &Comparison) -> Vec<Figure> {
-    let (Some(sweep), Some(point)) = (&study.sweep, comparison.headline()) else { return Vec::new() };
-    KINDS.iter().filter_map(|kind| map(study, sweep, point, kind)).collect()
+/// A map of one metric over a grid.
+#[derive(Debug)]
+struct HeatMap {
+    title: String,
+    key: &'static str,
+    cells: Vec<Cell>,
+    /// Cells that are outlined.
+    best: Vec<usize>,
+    columns: Vec<String>,
+    rows: Vec<String>,
+    column_axis: String,
+    row_axis: String,
 }
 
-fn map(study: &Study, sweep: &SweepInfo, point: &PointComparison, kind: &Kind) -> Option<Figure> {
-    let cells = cells(study, sweep, point, kind.wording.key);
-    let best = best_cells(&cells, kind.wording.key);
+/// Goodput over the grid of `[sweep]`.
+pub(super) fn goodput(study: &Study, comparison: &Comparison) -> Option<Figure> {
+    let wording = Wording { key: "goodput_per_s", name: "goodput" };
+    map(study, comparison, "sweep-goodput.svg", wording)
+}
+
+/// P99 TTFT over the grid of `[sweep]`.
+pub(super) fn ttft(study: &Study, comparison: &Comparison) -> Option<Figure> {
+    let wording = Wording { key: "ttft_p99_s", name: "P99 TTFT" };
+    map(study, comparison, "sweep-ttft-p99.svg", wording)
+}
+
+/// P99 gap over the grid of `[sweep]`.
+pub(super) fn gap(study: &Study, comparison: &Comparison) -> Option<Figure> {
+    let wording = Wording { key: "gap_p99_s", name: "P99 gap between tokens" };
+    map(study, comparison, "sweep-gap-p99.svg", wording)
+}
+
+fn map(study: &Study, comparison: &Comparison, file: &'static str, wording: Wording) -> Option<Figure> {
+    let (sweep, point) = (study.sweep.as_ref()?, comparison.headline()?);
+    let cells = cells(study, sweep, point, wording.key);
+    let best = best_cells(&cells, wording.key);
     if best.is_empty() {
         return None;
     }
     let swept = |system: usize| sweep.systems.iter().any(|n| *n == study.systems[system].name);
-    let title = best_of(point, kind.wording, |row| swept(row.system));
     let (columns, rows) = shape(sweep);
-    let mut canvas = Canvas::new(title_room(&title) + ROW * rows.len() as f64 + 86.0, &title);
-    let top = draw_title(&mut canvas, &title) + 10.0;
-    let width = (RIGHT - LEFT) / columns.len().max(1) as f64;
-    let shade = shades(&cells, kind.wording.key);
-    for (i, cell) in cells.iter().enumerate() {
-        let from = (LEFT + cell.column as f64 * width, top + cell.row as f64 * ROW);
-        let to = (from.0 + width - 2.0, from.1 + ROW - 2.0);
-        let corners = [from, (to.0, from.1), to, (from.0, to.1)];
-        canvas.polygon(&corners, Ink::Series(0), shade(cell));
-        let bold = best.contains(&i);
-        if bold {
-            let outline = [corners[0], corners[1], corners[2], corners[3], corners[0]];
-            canvas.line(&outline, Ink::Foreground, 2.5, 0);
-        }
-        let shown = format::in_unit(kind.wording.key, cell.value);
-        let text = if cell.overloaded { format!("{shown} ↯") } else { shown };
-        let ink = if cell.slo_met { Ink::Foreground } else { Ink::Limit };
-        let middle = ((from.0 + to.0) / 2.0, (from.1 + to.1) / 2.0);
-        canvas.text(middle, &Label { text: &text, size: 14.5, ink, anchor: Anchor::Middle, bold });
-    }
-    label_axes(&mut canvas, sweep, (&columns, &rows), top, width);
+    let (last, others) = sweep.axes.split_last()?;
+    let others: Vec<&str> = others.iter().map(|a| a.name.as_str()).collect();
+    let picture = HeatMap {
+        title: best_of(point, wording, |row| swept(row.system)),
+        key: wording.key,
+        cells,
+        best,
+        columns,
+        rows,
+        column_axis: last.key.clone(),
+        row_axis: others.join(", "),
+    };
     let caption = format!(
         "Every combination of the grid at {}, mean over seeds; darker is better; outlined: the best that meets the \
-         limits, and what is within 1 % of it. Red numbers miss the SLO; ↯ marks an overloaded run, whose latencies measure the length of \
-         the run.",
+         limits, and what is within 1 % of it. Red numbers miss the SLO; ↯ marks an overloaded run, whose latencies \
+         measure the length of the run.",
         point.name()
     );
-    Some(Figure { file: kind.file, title, caption, svg: canvas.finish() })
+    Some(Figure::new(file, caption, picture))
 }
 
-/// Height that the title takes.
-fn title_room(title: &str) -> f64 {
-    format::wrap(title, 80).len().min(3) as f64 * 25.0 + 10.0
+impl Picture for HeatMap {
+    fn title(&self) -> &str {
+        &self.title
+    }
+
+    fn draw(&self, layout: Layout) -> String {
+        let left = if layout.narrow() { 76.0 } else { 190.0 };
+        let right = layout.width() - layout.margin();
+        let height = layout.title_height(&self.title) + ROW * self.rows.len() as f64 + 76.0;
+        let mut canvas = Canvas::new((layout.width(), height), &self.title);
+        let top = draw_title(&mut canvas, layout, &self.title) + 10.0;
+        let width = (right - left) / self.columns.len().max(1) as f64;
+        let shade = shades(&self.cells, self.key);
+        for (i, cell) in self.cells.iter().enumerate() {
+            let from = (left + cell.column as f64 * width, top + cell.row as f64 * ROW);
+            let to = (from.0 + width - 2.0, from.1 + ROW - 2.0);
+            let corners = [from, (to.0, from.1), to, (from.0, to.1)];
+            canvas.polygon(&corners, Ink::Series(0), shade(cell));
+            let bold = self.best.contains(&i);
+            if bold {
+                let outline = [corners[0], corners[1], corners[2], corners[3], corners[0]];
+                canvas.line(&outline, Ink::Foreground, 2.5, 0);
+            }
+            let shown = format::in_unit(self.key, cell.value);
+            let text = if cell.overloaded { format!("{shown} ↯") } else { shown };
+            let ink = if cell.slo_met { Ink::Foreground } else { Ink::Limit };
+            let middle = ((from.0 + to.0) / 2.0, (from.1 + to.1) / 2.0);
+            let size = layout.text().min(width / (text.chars().count().max(1) as f64 * 0.6));
+            canvas.text(middle, &Label { size, bold, ..layout.label(&text, Anchor::Middle, ink) });
+        }
+        self.label_axes(&mut canvas, layout, (left, top), width);
+        canvas.finish()
+    }
+}
+
+impl HeatMap {
+    fn label_axes(&self, canvas: &mut Canvas, layout: Layout, (left, top): (f64, f64), width: f64) {
+        let bottom = top + ROW * self.rows.len() as f64;
+        for (i, text) in self.columns.iter().enumerate() {
+            let x = left + (i as f64 + 0.5) * width;
+            let size = layout.text().min(width / (text.chars().count().max(1) as f64 * 0.6));
+            let label = Label { size, ..layout.label(text, Anchor::Middle, Ink::Foreground) };
+            canvas.text((x, bottom + 16.0), &label);
+        }
+        let room = layout.characters(left - 12.0);
+        for (i, text) in self.rows.iter().enumerate() {
+            let y = top + (i as f64 + 0.5) * ROW;
+            let text = format::shorten(text, room);
+            canvas.text((left - 10.0, y), &layout.label(&text, Anchor::End, Ink::Foreground));
+        }
+        let middle = (left + layout.width() - layout.margin()) / 2.0;
+        canvas.text((middle, bottom + 42.0), &layout.label(&self.column_axis, Anchor::Middle, Ink::Muted));
+        if !self.row_axis.is_empty() {
+            let text = format::shorten(&format!("↑ {}", self.row_axis), room);
+            canvas.text((left - 10.0, bottom + 16.0), &layout.label(&text, Anchor::End, Ink::Muted));
+        }
+    }
 }
 
 /// Words of the columns (last axis) and of the rows (all other axes together).
@@ -147,35 +206,6 @@ fn shades(cells: &[Cell], key: &str) -> impl Fn(&Cell) -> f64 {
     move |cell: &Cell| {
         let share = if high > low { (scale(cell.value) - low) / (high - low) } else { 0.5 };
         SHADES.0 + share * (SHADES.1 - SHADES.0)
-    }
-}
-
-fn label_axes(
-    canvas: &mut Canvas,
-    sweep: &SweepInfo,
-    (columns, rows): (&[String], &[String]),
-    top: f64,
-    width: f64,
-) {
-    let bottom = top + ROW * rows.len() as f64;
-    fn plain(text: &str, anchor: Anchor, ink: Ink) -> Label<'_> {
-        Label { text, size: 14.5, ink, anchor, bold: false }
-    }
-    for (i, text) in columns.iter().enumerate() {
-        let x = LEFT + (i as f64 + 0.5) * width;
-        canvas.text((x, bottom + 16.0), &plain(text, Anchor::Middle, Ink::Foreground));
-    }
-    for (i, text) in rows.iter().enumerate() {
-        let y = top + (i as f64 + 0.5) * ROW;
-        canvas.text((LEFT - 12.0, y), &plain(&format::shorten(text, 20), Anchor::End, Ink::Foreground));
-    }
-    if let Some((last, others)) = sweep.axes.split_last() {
-        canvas.text(((LEFT + RIGHT) / 2.0, bottom + 42.0), &plain(&last.key, Anchor::Middle, Ink::Muted));
-        let names: Vec<&str> = others.iter().map(|a| a.name.as_str()).collect();
-        if !names.is_empty() {
-            let text = format::shorten(&format!("↑ {}", names.join(", ")), 22);
-            canvas.text((LEFT - 12.0, bottom + 16.0), &plain(&text, Anchor::End, Ink::Muted));
-        }
     }
 }
 

@@ -2,15 +2,21 @@
 
 mod backend;
 mod bars;
-mod breakdown;
 mod chart;
+mod curves;
 pub mod figures;
+mod frame;
 mod heat;
+mod layout;
+mod ledger;
 mod style;
+mod systems;
 mod ticks;
+mod timeline;
 mod titles;
 
 pub use bars::{BarRow, Bars};
 pub use chart::{Axis, AxisUnit, Chart, Orientation, ReferenceLine, Scale, Series};
-pub use figures::{Figure, figures};
+pub use figures::{Figure, Picture, Section, figures};
+pub use layout::Layout;
 pub use style::{Ink, STYLE_SHEET, Stroke};

@@ -96,7 +96,7 @@ pub static STYLE_SHEET: LazyLock<String> = LazyLock::new(|| {
 /// Dash patterns in units of the 960-wide picture; the first is solid.
 pub(super) const DASHES: [&[u32]; 6] = [&[], &[9, 4], &[2, 3], &[12, 3, 2, 3], &[5, 3], &[14, 5]];
 
-/// How a line is drawn.
+/// How a series is drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stroke {
     /// Colour.
@@ -107,22 +107,27 @@ pub struct Stroke {
     pub marker: Option<usize>,
     /// Whether it is drawn thicker.
     pub strong: bool,
+    /// Whether its points are joined by a line.
+    pub line: bool,
+    /// Whether it is drawn thin and faint: there for comparison.
+    pub pale: bool,
 }
 
 impl Stroke {
-    /// The stroke of the system at `position` among the designs.
-    pub fn design(position: usize, markers: bool, strong: bool) -> Stroke {
-        Stroke {
-            ink: Ink::Series(position),
-            dash: position % DASHES.len(),
-            marker: markers.then_some(position),
-            strong,
-        }
+    /// A solid line without markers.
+    pub fn plain(ink: Ink) -> Stroke {
+        Stroke { ink, dash: 0, marker: None, strong: false, line: true, pale: false }
+    }
+
+    /// The stroke of a design in the slot that its name has (see `systems::slots`).
+    pub fn design(slot: usize, markers: bool, strong: bool) -> Stroke {
+        let dash = (slot + slot / 8) % DASHES.len();
+        Stroke { dash, marker: markers.then_some(slot), strong, ..Stroke::plain(Ink::Series(slot)) }
     }
 
     /// The stroke of the bound at `position` among the bounds: grey.
     pub fn bound(position: usize, markers: bool) -> Stroke {
         let dash = [1, 2, 3][position % 3];
-        Stroke { ink: Ink::Bound, dash, marker: markers.then_some(position + 4), strong: false }
+        Stroke { dash, marker: markers.then_some(position + 4), ..Stroke::plain(Ink::Bound) }
     }
 }

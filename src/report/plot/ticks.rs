@@ -12,6 +12,9 @@ pub(super) struct Tick {
     pub label: String,
 }
 
+/// Where axes of probability end: curves know the quantiles to a half per mille.
+pub(super) const TAIL_END: f64 = 0.9995;
+
 /// Powers of ten as the platform-independent library gives them.
 fn pow10(exponent: i32) -> f64 {
     libm::pow(10.0, f64::from(exponent))
@@ -24,10 +27,14 @@ fn exponent(value: f64) -> i32 {
 
 /// The range of an axis that holds all `values`: rounded outwards, zero included on linear axes.
 pub(super) fn range(scale: Scale, values: impl Iterator<Item = f64>) -> (f64, f64) {
-    let usable = values.filter(|v| v.is_finite() && (scale == Scale::Linear || *v > 0.0));
+    let usable = values.filter(|v| v.is_finite() && (scale != Scale::Log || *v > 0.0));
     let (low, high) = usable.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
     if low > high {
-        return if scale == Scale::Log { (0.1, 10.0) } else { (0.0, 1.0) };
+        return match scale {
+            Scale::Linear => (0.0, 1.0),
+            Scale::Log => (0.1, 10.0),
+            Scale::Tail => (0.0, TAIL_END),
+        };
     }
     match scale {
         Scale::Linear => {
@@ -36,6 +43,7 @@ pub(super) fn range(scale: Scale, values: impl Iterator<Item = f64>) -> (f64, f6
             (low.min(0.0), libm::ceil(high / step - 1e-9) * step)
         }
         Scale::Log => log_range(low, high),
+        Scale::Tail => (0.0, TAIL_END),
     }
 }
 
@@ -69,6 +77,11 @@ pub(super) fn ticks(scale: Scale, unit: AxisUnit, (low, high): (f64, f64)) -> Ve
                 .collect()
         }
         Scale::Log => log_ticks(unit, low, high),
+        Scale::Tail => [0.0, 0.5, 0.75, 0.9, 0.95, 0.99, 0.995, 0.999]
+            .into_iter()
+            .filter(|at| (low..=high).contains(at))
+            .map(|at| Tick { at, label: label(unit, at) })
+            .collect(),
     }
 }
 

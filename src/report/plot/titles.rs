@@ -1,7 +1,7 @@
 //! Titles that state what a chart shows, made from the compared numbers.
 
 use crate::metrics::record::Cause;
-use crate::metrics::{Better, LedgerRow, column};
+use crate::metrics::{Better, LedgerRow, Saturation, column};
 use crate::report::format;
 use crate::results::{Comparison, PointComparison};
 
@@ -62,10 +62,7 @@ pub(super) fn holds(comparison: &Comparison, w: Wording, limit: f64) -> String {
         }
     }
     groups.sort_by_key(|g| std::cmp::Reverse(g.0));
-    let place = |i: usize| {
-        let point = &comparison.points[i];
-        point.rate_per_s.map_or_else(|| point.label.clone(), |r| format!("{r:.2} req/s"))
-    };
+    let place = |i: usize| place(&comparison.points[i]);
     let parts: Vec<String> = groups
         .iter()
         .map(|(point, names)| match point {
@@ -74,6 +71,45 @@ pub(super) fn holds(comparison: &Comparison, w: Wording, limit: f64) -> String {
         })
         .collect();
     format!("{} stays within {} {}", capitalised(w.name), format::limit(limit), parts.join("; "))
+}
+
+/// A curve has turned upwards where it exceeds its value at the first load this many times.
+const KNEE: f64 = 2.0;
+
+/// `Median normalised latency doubles before 12.8 req/s with orca; not up to 14.8 req/s with vllm-v1`.
+pub(super) fn knees(comparison: &Comparison, w: Wording) -> Option<String> {
+    let (first, last) = (comparison.points.first()?, comparison.points.last()?);
+    let mut groups: Vec<(Option<usize>, Vec<&str>)> = Vec::new();
+    for row in first.rows.iter().filter(|r| r.is_design()) {
+        let start = row.value(w.key)?.mean;
+        let above = |p: &PointComparison| {
+            p.row(row.system).and_then(|r| r.value(w.key)).is_some_and(|v| v.mean > KNEE * start)
+        };
+        let at = if row.saturation == Saturation::Overloaded {
+            Some(0)
+        } else {
+            comparison.points.iter().position(above)
+        };
+        match groups.iter_mut().find(|g| g.0 == at) {
+            Some(group) => group.1.push(&row.name),
+            None => groups.push((at, vec![&row.name])),
+        }
+    }
+    groups.sort_by_key(|g| std::cmp::Reverse(g.0.unwrap_or(usize::MAX)));
+    let parts: Vec<String> = groups
+        .iter()
+        .map(|(at, names)| match at {
+            None => format!("not up to {} with {}", place(last), names.join(", ")),
+            Some(0) => format!("below {} with {}", place(first), names.join(", ")),
+            Some(i) => format!("before {} with {}", place(&comparison.points[*i]), names.join(", ")),
+        })
+        .collect();
+    Some(format!("{} doubles {}", capitalised(w.name), parts.join("; ")))
+}
+
+/// A point as short as it can be named.
+fn place(point: &PointComparison) -> String {
+    point.rate_per_s.map_or_else(|| point.label.clone(), |r| format!("{r:.2} req/s"))
 }
 
 /// `On average 12.1 requests wait with orca and 0.4 with vllm-v1`, most and least.
@@ -110,7 +146,7 @@ pub(super) fn largest_cause(ledger: &LedgerRow) -> Option<String> {
     Some(format!("{:.0} % {}", part / total * 100.0, cause.name()))
 }
 
-fn capitalised(text: &str) -> String {
+pub(super) fn capitalised(text: &str) -> String {
     let mut chars = text.chars();
     chars.next().map_or_else(String::new, |c| c.to_uppercase().chain(chars).collect())
 }
