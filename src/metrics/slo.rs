@@ -18,6 +18,12 @@ pub struct Slo {
     pub gap_max: Option<SimDuration>,
     /// Per run: 99th percentile of the gaps of all requests, pooled.
     pub gap_p99: Option<SimDuration>,
+    /// Per run: median scheduling delay (Sarathi-Serve's capacity rule).
+    pub scheduling_delay_p50: Option<SimDuration>,
+    /// Per run: median normalised latency, time per output token (Orca's rule).
+    pub normalised_p50: Option<SimDuration>,
+    /// Per run: mean normalised latency, time per output token (vLLM's rule).
+    pub normalised_mean: Option<SimDuration>,
     /// Whether a request must meet all per-request limits at once (true), or each limit is judged apart and the
     /// worst share counts (false, as simdistserve does).
     pub joint: bool,
@@ -25,7 +31,17 @@ pub struct Slo {
 
 impl Default for Slo {
     fn default() -> Self {
-        Slo { ttft: None, tpot: None, e2e: None, gap_max: None, gap_p99: None, joint: true }
+        Slo {
+            ttft: None,
+            tpot: None,
+            e2e: None,
+            gap_max: None,
+            gap_p99: None,
+            scheduling_delay_p50: None,
+            normalised_p50: None,
+            normalised_mean: None,
+            joint: true,
+        }
     }
 }
 
@@ -51,11 +67,20 @@ pub enum Limit {
     GapMax,
     /// Pooled 99th percentile of gaps.
     GapP99,
+    /// Median scheduling delay.
+    SchedulingDelayP50,
+    /// Median normalised latency.
+    NormalisedP50,
+    /// Mean normalised latency.
+    NormalisedMean,
 }
 
 impl Limit {
     /// The limits that are judged request by request.
     pub const PER_REQUEST: [Limit; 4] = [Limit::Ttft, Limit::Tpot, Limit::E2e, Limit::GapMax];
+    /// The limits on a statistic of a whole run.
+    pub const PER_RUN: [Limit; 4] =
+        [Limit::GapP99, Limit::SchedulingDelayP50, Limit::NormalisedP50, Limit::NormalisedMean];
 
     /// Name in tables.
     pub fn name(self) -> &'static str {
@@ -65,6 +90,20 @@ impl Limit {
             Limit::E2e => "E2E",
             Limit::GapMax => "longest gap",
             Limit::GapP99 => "P99 gap",
+            Limit::SchedulingDelayP50 => "median scheduling delay",
+            Limit::NormalisedP50 => "median time per output token",
+            Limit::NormalisedMean => "mean time per output token",
+        }
+    }
+
+    /// The column a limit on a run is about; absent for limits on requests.
+    pub fn column(self) -> Option<&'static str> {
+        match self {
+            Limit::GapP99 => Some("gap_p99_s"),
+            Limit::SchedulingDelayP50 => Some("scheduling_delay_p50_s"),
+            Limit::NormalisedP50 => Some("normalised_p50_s_per_token"),
+            Limit::NormalisedMean => Some("normalised_mean_s_per_token"),
+            Limit::Ttft | Limit::Tpot | Limit::E2e | Limit::GapMax => None,
         }
     }
 }
@@ -78,12 +117,15 @@ impl Slo {
             Limit::E2e => self.e2e,
             Limit::GapMax => self.gap_max,
             Limit::GapP99 => self.gap_p99,
+            Limit::SchedulingDelayP50 => self.scheduling_delay_p50,
+            Limit::NormalisedP50 => self.normalised_p50,
+            Limit::NormalisedMean => self.normalised_mean,
         }
     }
 
     /// Whether no limit is set.
     pub fn is_empty(&self) -> bool {
-        self.gap_p99.is_none() && Limit::PER_REQUEST.iter().all(|&l| self.get(l).is_none())
+        Limit::PER_REQUEST.iter().chain(&Limit::PER_RUN).all(|&l| self.get(l).is_none())
     }
 
     /// Whether `record` finished and met one limit; a limit that is not set only asks it to finish.
@@ -99,7 +141,10 @@ impl Slo {
                 }),
                 Limit::E2e => within(record.e2e()),
                 Limit::GapMax => within(record.gap_max),
-                Limit::GapP99 => true,
+                Limit::GapP99
+                | Limit::SchedulingDelayP50
+                | Limit::NormalisedP50
+                | Limit::NormalisedMean => true,
             }
     }
 

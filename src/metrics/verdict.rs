@@ -6,7 +6,7 @@ use super::summary::{RequestStats, RunStats, Summary};
 /// The judgement over all seeds of a point: means over seeds against the target and the limits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verdict {
-    /// Mean attainment reaches the target, and the mean P99 gap its limit.
+    /// Mean attainment reaches the target, and the mean of each limited statistic of a run its limit.
     pub met: bool,
     /// Limits that are missed by themselves; empty if only all of them at once are.
     pub missed: Vec<Limit>,
@@ -33,9 +33,16 @@ pub(super) fn judge(runs: &[(&RequestStats, &RunStats)], slo: &Slo, target: f64)
     let below = |share: Option<f64>| share.is_some_and(|s| s < target);
     let limits = Limit::PER_REQUEST.into_iter().zip(shares);
     let mut missed: Vec<Limit> = limits.filter(|(_, share)| below(*share)).map(|(limit, _)| limit).collect();
-    let gap = slo.gap_p99.zip(mean(|_, run| run.gap_p99_s));
-    if gap.is_some_and(|(limit, gap)| gap > limit.as_secs_f64()) {
-        missed.push(Limit::GapP99);
-    }
+    let values = [
+        mean(|_, run| run.gap_p99_s),
+        mean(|r, _| r.scheduling_delay_p50_s),
+        mean(|r, _| r.normalised_p50_s_per_token),
+        mean(|r, _| r.normalised_mean_s_per_token),
+    ];
+    let above = |limit: Limit, value: Option<f64>| {
+        slo.get(limit).zip(value).is_some_and(|(limit, value)| value > limit.as_secs_f64())
+    };
+    let of_runs = Limit::PER_RUN.into_iter().zip(values);
+    missed.extend(of_runs.filter(|&(limit, value)| above(limit, value)).map(|(limit, _)| limit));
     Verdict { met: !below(mean(|r, _| r.attainment)) && missed.is_empty(), missed }
 }

@@ -98,9 +98,11 @@ pub(in crate::report) fn slo_sentence(study: &Study) -> Option<String> {
     let share = 100.0 * study.attainment_target;
     let joint = if study.slo.joint && each.len() > 1 { ", together," } else { "" };
     let requests = format!("{}{joint} for {share:.0} % of the requests", each.join(" and "));
-    let gap =
-        study.slo.gap_p99.map(|value| format!("P99 of all gaps ≤ {}", format::limit(value.as_secs_f64())));
-    let parts: Vec<String> = (!each.is_empty()).then_some(requests).into_iter().chain(gap).collect();
+    let name = |limit: Limit| if limit == Limit::GapP99 { "P99 of all gaps" } else { limit.name() };
+    let of_runs = Limit::PER_RUN.into_iter().filter_map(of);
+    let of_runs =
+        of_runs.map(|(limit, value)| format!("{} ≤ {}", name(limit), format::limit(value.as_secs_f64())));
+    let parts: Vec<String> = (!each.is_empty()).then_some(requests).into_iter().chain(of_runs).collect();
     Some(format!("SLO: {}.", parts.join("; ")))
 }
 

@@ -37,7 +37,7 @@ fn unit(c: &Column) -> String {
 
 /// The limits in words.
 fn limits(study: &Study) -> String {
-    let all = Limit::PER_REQUEST.into_iter().chain([Limit::GapP99]);
+    let all = Limit::PER_REQUEST.into_iter().chain(Limit::PER_RUN);
     let set: Vec<String> = all
         .filter_map(|l| {
             study.slo.get(l).map(|d| format!("{} ≤ {}", l.name(), format::limit(d.as_secs_f64())))
