@@ -9,6 +9,7 @@ use crate::engine::config::ClusterConfig;
 use crate::metrics::slo::Slo;
 use crate::workload::RequestRate;
 
+use super::capacity::CapacityPlan;
 use super::requests::Requests;
 use super::schema::{Paper, SystemOptions};
 
@@ -98,6 +99,8 @@ pub struct StudyPlan {
     pub systems: Vec<SystemPlan>,
     /// Index of the reference system.
     pub reference: usize,
+    /// What `[capacity]` asks for.
+    pub capacity: Option<CapacityPlan>,
     /// Values of the study itself (not of a system) with their origin.
     pub settings: Vec<Setting>,
     /// All texts that were read.
