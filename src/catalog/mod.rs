@@ -32,6 +32,8 @@ pub enum Shelf {
     Engines,
     /// `scenarios/*.toml`
     Scenarios,
+    /// `scenarios/papers/*.toml`
+    Papers,
 }
 
 impl Shelf {
@@ -46,6 +48,7 @@ impl Shelf {
             Shelf::Systems => "scenarios/systems",
             Shelf::Engines => "scenarios/engines",
             Shelf::Scenarios => "scenarios",
+            Shelf::Papers => "scenarios/papers",
         }
     }
 
@@ -60,6 +63,7 @@ impl Shelf {
             Shelf::Systems => "system",
             Shelf::Engines => "engine",
             Shelf::Scenarios => "scenario",
+            Shelf::Papers => "paper",
         }
     }
 }

@@ -20,7 +20,13 @@ impl ReplicaState {
         let waiting = self.waiting.len() + self.swapped.len();
         sample.waiting += u32::try_from(waiting).unwrap_or(u32::MAX);
         sample.running += u32::try_from(self.running.len()).unwrap_or(u32::MAX);
-        sample.kv_held += u64::from(self.pool.held());
+        let mut held = u64::from(self.pool.held());
+        let mut stored = 0;
+        for &id in &self.running {
+            let r = world.request(id);
+            let tokens = if r.phase == Phase::Decoding { self.cohort.computed(r) } else { r.computed };
+            stored += u64::from(tokens);
+        }
         let leap = self.flights.front().and_then(|f| f.leap.map(|l| (f.start, l)));
         if let Some((start, leap)) = leap.filter(|(start, _)| at >= *start) {
             let steps = leap.steps_within(at - start);
@@ -28,8 +34,12 @@ impl ReplicaState {
             if steps + 1 == leap.steps {
                 sample.finished += self.cohort.late_stops_at(self.cohort.step + leap.steps, &world.requests);
             }
-            sample.kv_held += self.cohort.growth_over(steps);
+            held += self.cohort.growth_over(steps);
+            stored += steps * u64::from(self.cohort.emitting);
         }
+        sample.kv_held += held;
+        sample.kv_room += held * u64::from(self.pool.block());
+        sample.kv_stored += stored;
     }
 
     /// The step just launched is not faster than the datasheet allows (I5).

@@ -293,6 +293,7 @@ fn run_stats(
         busy_host_ratio: busy[3],
         kv_occupancy_mean: kv(&|v| super::quantile::mean(&v.collect::<Vec<_>>())),
         kv_occupancy_peak: kv(&|v| v.max_by(f64::total_cmp)),
+        kv_waste_ratio: kv_waste(&outcome.samples),
         running_mean: mean_of(|s| f64::from(s.running)),
         waiting_mean: mean_of(|s| f64::from(s.waiting)),
         waiting_at_last_arrival: steady.waiting_at_last_arrival,
@@ -303,6 +304,13 @@ fn run_stats(
     };
     gap_stats(&mut stats, outcome, context);
     stats
+}
+
+/// Room that stores nothing, as a share of all room held at the samples.
+fn kv_waste(samples: &[Sample]) -> Option<f64> {
+    let room: u64 = samples.iter().map(|s| s.kv_room).sum();
+    let stored: u64 = samples.iter().map(|s| s.kv_stored).sum();
+    ratio(room as f64 - stored as f64, room as f64)
 }
 
 /// Pooled gaps; the histogram holds nanoseconds with a fixed number of significant digits.

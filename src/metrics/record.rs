@@ -291,6 +291,10 @@ pub struct Sample {
     pub running: u32,
     /// KV blocks held by requests.
     pub kv_held: u64,
+    /// Tokens those blocks have room for.
+    pub kv_room: u64,
+    /// Tokens whose KV running requests have stored (a shared prefix counts for each of them).
+    pub kv_stored: u64,
     /// Tokens generated since the run began.
     pub generated: u64,
     /// Requests finished since the run began.

@@ -20,6 +20,12 @@ pub struct Slo {
     pub gap_p99: Option<SimDuration>,
     /// Per run, in every run: 99th percentile of TTFT in its worst ten minutes.
     pub ttft_p99_10min: Option<SimDuration>,
+    /// Per run: median scheduling delay (Sarathi-Serve's capacity rule).
+    pub scheduling_delay_p50: Option<SimDuration>,
+    /// Per run: median normalised latency, time per output token (Orca's rule).
+    pub normalised_p50: Option<SimDuration>,
+    /// Per run: mean normalised latency, time per output token (vLLM's rule).
+    pub normalised_mean: Option<SimDuration>,
     /// Whether a request must meet all per-request limits at once (true), or each limit is judged apart and the
     /// worst share counts (false, as simdistserve does).
     pub joint: bool,
@@ -34,6 +40,9 @@ impl Default for Slo {
             gap_max: None,
             gap_p99: None,
             ttft_p99_10min: None,
+            scheduling_delay_p50: None,
+            normalised_p50: None,
+            normalised_mean: None,
             joint: true,
         }
     }
@@ -64,13 +73,25 @@ pub enum Limit {
     /// 99th percentile of TTFT in the worst ten minutes.
     #[serde(rename = "ttft-p99-10min")]
     TtftP99Worst,
+    /// Median scheduling delay.
+    SchedulingDelayP50,
+    /// Median normalised latency.
+    NormalisedP50,
+    /// Mean normalised latency.
+    NormalisedMean,
 }
 
 impl Limit {
     /// The limits that are judged request by request.
     pub const PER_REQUEST: [Limit; 4] = [Limit::Ttft, Limit::Tpot, Limit::E2e, Limit::GapMax];
-    /// The limits that are judged run by run.
-    pub const PER_RUN: [Limit; 2] = [Limit::GapP99, Limit::TtftP99Worst];
+    /// The limits on a statistic of a whole run.
+    pub const PER_RUN: [Limit; 5] = [
+        Limit::GapP99,
+        Limit::TtftP99Worst,
+        Limit::SchedulingDelayP50,
+        Limit::NormalisedP50,
+        Limit::NormalisedMean,
+    ];
 
     /// Name in tables.
     pub fn name(self) -> &'static str {
@@ -81,6 +102,21 @@ impl Limit {
             Limit::GapMax => "longest gap",
             Limit::GapP99 => "P99 gap",
             Limit::TtftP99Worst => "P99 TTFT of the worst 10 min",
+            Limit::SchedulingDelayP50 => "median scheduling delay",
+            Limit::NormalisedP50 => "median time per output token",
+            Limit::NormalisedMean => "mean time per output token",
+        }
+    }
+
+    /// The column a limit on a run is about; absent for limits on requests.
+    pub fn column(self) -> Option<&'static str> {
+        match self {
+            Limit::GapP99 => Some("gap_p99_s"),
+            Limit::TtftP99Worst => Some("ttft_p99_worst_10min_s"),
+            Limit::SchedulingDelayP50 => Some("scheduling_delay_p50_s"),
+            Limit::NormalisedP50 => Some("normalised_p50_s_per_token"),
+            Limit::NormalisedMean => Some("normalised_mean_s_per_token"),
+            Limit::Ttft | Limit::Tpot | Limit::E2e | Limit::GapMax => None,
         }
     }
 }
@@ -95,14 +131,15 @@ impl Slo {
             Limit::GapMax => self.gap_max,
             Limit::GapP99 => self.gap_p99,
             Limit::TtftP99Worst => self.ttft_p99_10min,
+            Limit::SchedulingDelayP50 => self.scheduling_delay_p50,
+            Limit::NormalisedP50 => self.normalised_p50,
+            Limit::NormalisedMean => self.normalised_mean,
         }
     }
 
     /// Whether no limit is set.
     pub fn is_empty(&self) -> bool {
-        self.gap_p99.is_none()
-            && self.ttft_p99_10min.is_none()
-            && Limit::PER_REQUEST.iter().all(|&l| self.get(l).is_none())
+        Limit::PER_REQUEST.iter().chain(&Limit::PER_RUN).all(|&l| self.get(l).is_none())
     }
 
     /// Whether `record` finished and met one limit; a limit that is not set only asks it to finish.
@@ -118,7 +155,11 @@ impl Slo {
                 }),
                 Limit::E2e => within(record.e2e()),
                 Limit::GapMax => within(record.gap_max),
-                Limit::GapP99 | Limit::TtftP99Worst => true,
+                Limit::GapP99
+                | Limit::TtftP99Worst
+                | Limit::SchedulingDelayP50
+                | Limit::NormalisedP50
+                | Limit::NormalisedMean => true,
             }
     }
 

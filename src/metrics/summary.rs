@@ -109,6 +109,7 @@ columns! {
         busy_host_ratio: Option<f64>, "busy host", "", Lower, "Of the run, host time not hidden behind the accelerator.";
         kv_occupancy_mean: Option<f64>, "KV occupancy mean", "", Neither, "Share of KV blocks held by requests, mean over the samples.";
         kv_occupancy_peak: Option<f64>, "KV occupancy peak", "", Neither, "Share of KV blocks held by requests, largest sample.";
+        kv_waste_ratio: Option<f64>, "KV waste", "", Lower, "Of the tokens that held KV blocks have room for, the share that stores nothing, over the samples: reserved but unused, and unfilled blocks.";
         running_mean: Option<f64>, "running mean", "", Neither, "Requests running, mean over the samples.";
         waiting_mean: Option<f64>, "waiting mean", "", Lower, "Requests waiting in replicas, mean over the samples.";
         waiting_at_last_arrival: u64, "waiting at last arrival", "", Lower, "Requests that had not begun at the last arrival (saturation rule).";

@@ -9,7 +9,6 @@ use crate::metrics::slo::Limit;
 use crate::metrics::{Saturation, Summary};
 use crate::results::text::cell as safe_cell;
 use crate::results::{Comparison, ComparisonRow, PointComparison, Study, Warning, warnings};
-use crate::units::SimDuration;
 
 /// How the table is printed; the caller knows the terminal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,14 +98,15 @@ pub(in crate::report) fn slo_sentence(study: &Study) -> Option<String> {
     let share = 100.0 * study.attainment_target;
     let joint = if study.slo.joint && each.len() > 1 { ", together," } else { "" };
     let requests = format!("{}{joint} for {share:.0} % of the requests", each.join(" and "));
-    let within = |value: SimDuration| format::limit(value.as_secs_f64());
-    let gap = study.slo.gap_p99.map(|value| format!("P99 of all gaps ≤ {}", within(value)));
-    let worst = study
-        .slo
-        .ttft_p99_10min
-        .map(|value| format!("P99 TTFT ≤ {} in the worst 10 minutes of every seed", within(value)));
-    let requests = (!each.is_empty()).then_some(requests);
-    let parts: Vec<String> = requests.into_iter().chain(gap).chain(worst).collect();
+    let name = |limit: Limit| match limit {
+        Limit::GapP99 => "P99 of all gaps",
+        Limit::TtftP99Worst => "P99 TTFT of the worst 10 minutes of every seed",
+        other => other.name(),
+    };
+    let of_runs = Limit::PER_RUN.into_iter().filter_map(of);
+    let of_runs =
+        of_runs.map(|(limit, value)| format!("{} ≤ {}", name(limit), format::limit(value.as_secs_f64())));
+    let parts: Vec<String> = (!each.is_empty()).then_some(requests).into_iter().chain(of_runs).collect();
     Some(format!("SLO: {}.", parts.join("; ")))
 }
 

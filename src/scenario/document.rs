@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::catalog::{self, Shelf};
 use crate::diagnostic::{InputError, InputErrors, Node, Source, Sources, Value, from_tree, nearest};
 
+use super::raw::{RawScenario, Target};
 use super::schema::{
     DEPLOYMENT_KEYS, DeploymentOptions, Head, RESERVED, SYSTEM_KEYS, SystemsOptions, TAGGED,
 };
@@ -13,44 +14,6 @@ use super::sweep::Sweep;
 
 /// Longest chain of `base = …`; a longer one is a mistake even if it is no cycle.
 const BASES_MAX: usize = 16;
-
-/// Which scenario is meant.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Target {
-    /// A file.
-    File(PathBuf),
-    /// An embedded one, by name.
-    Embedded(String),
-}
-
-impl Target {
-    /// What the user typed: a path to a file, or the name of an embedded scenario.
-    pub fn parse(text: &str) -> Target {
-        let is_path = text.ends_with(".toml") || text.contains(std::path::MAIN_SEPARATOR);
-        if is_path { Target::File(PathBuf::from(text)) } else { Target::Embedded(text.to_owned()) }
-    }
-
-    fn read(&self) -> Result<Source, InputError> {
-        match self {
-            Target::File(path) => {
-                let place = path.display().to_string();
-                let help = "name a scenario file, or one of `windtunnel list scenarios`";
-                let text = std::fs::read_to_string(path).map_err(|e| {
-                    InputError::named(&*place, format!("the scenario cannot be read: {e}"), help)
-                })?;
-                Ok(Source::new(place, text))
-            }
-            Target::Embedded(name) => catalog::embedded(Shelf::Scenarios, name).ok_or_else(|| {
-                let names = catalog::embedded_names(Shelf::Scenarios);
-                let help = match nearest(name, names.iter().copied()) {
-                    Some(best) => format!("did you mean `{best}`?"),
-                    None => format!("known: {}; or name a file that ends in .toml", names.join(", ")),
-                };
-                InputError::named("SCENARIO", format!("unknown scenario `{name}`"), help)
-            }),
-        }
-    }
-}
 
 /// A scenario with all flags applied, still as a tree with places.
 #[derive(Clone, Debug)]
@@ -79,25 +42,27 @@ pub struct Document {
     pub systems_node: Node,
     /// `[sweep]`, spread out.
     pub sweep: Option<Sweep>,
+    /// `[capacity]`, if it is there.
+    pub capacity: Option<Node>,
 }
 
 impl Document {
     /// Reads a scenario and writes the `--set` flags over it. Fails only if it is no TOML at all: sections with
     /// problems are left empty and the problems returned beside, so that later checks can add theirs.
     pub fn read(target: &Target, sets: &[String]) -> Result<(Document, InputErrors), InputErrors> {
-        let source = target.read()?;
-        let mut sources = Sources::default();
-        let mut root = sources.parse(&source, "scenario")?;
-        let mut errors = InputErrors::default();
-        for set in sets {
-            match errors.note(parse_set(set, &mut sources)) {
-                Some(Change::Write(node)) => root.overlay(&node, "", &[]),
-                Some(Change::Remove(path)) => {
-                    errors.note(remove(&mut root, &path));
-                }
-                None => {}
-            }
+        let raw = RawScenario::read(target, sets)?;
+        if raw.root.get("paper").is_some() {
+            let help = "write `windtunnel reproduce FILE` for it";
+            let message = "this file holds the claims of a paper, it is no plain study";
+            return Err(raw.sources.error(raw.root.key_span("paper"), message, help).into());
         }
+        Document::of(raw)
+    }
+
+    /// Takes a scenario apart; see [`Document::read`].
+    pub fn of(raw: RawScenario) -> Result<(Document, InputErrors), InputErrors> {
+        let name = raw.name();
+        let RawScenario { source: _, folder, mut sources, root, mut errors } = raw;
         let defaults = Source::new("<embedded>/src/scenario/defaults.toml", include_str!("defaults.toml"));
         let mut base = sources.parse(&defaults, "default")?;
         let defaults = base.take("deployment").map_or_else(|| Node::table(0..0), |(_, node)| node);
@@ -123,11 +88,8 @@ impl Document {
             Some(node) => errors.note(Sweep::read(node, &sources)),
             None => None,
         };
-        let folder = match target {
-            Target::File(path) => absolute_folder(path),
-            Target::Embedded(_) => None,
-        };
-        let name = study_name(&source.name);
+        let capacity = section(&root, "capacity", None, &sources, &mut errors);
+        let has_capacity = root.get("capacity").is_some();
         let doc = Document {
             name,
             folder,
@@ -141,6 +103,7 @@ impl Document {
             systems,
             systems_node,
             sweep,
+            capacity: has_capacity.then_some(capacity),
         };
         Ok((doc, errors))
     }
@@ -243,16 +206,6 @@ impl Document {
     }
 }
 
-/// The study's name: the stem of the file.
-fn study_name(path: &str) -> String {
-    Path::new(path).file_stem().map_or_else(|| "study".to_owned(), |s| s.to_string_lossy().into_owned())
-}
-
-/// The folder of a scenario file, absolute so that its ancestors do not depend on the current folder.
-fn absolute_folder(path: &Path) -> Option<PathBuf> {
-    std::path::absolute(path).ok()?.parent().map(Path::to_path_buf)
-}
-
 /// The first line of a document, where a missing section is reported.
 fn first_line(root: &Node) -> Range<usize> {
     root.span.start..root.span.start + 1
@@ -333,51 +286,5 @@ fn check_deployment(mut node: Node, sources: &Sources, errors: &mut InputErrors)
         node
     } else {
         Node::table(node.span)
-    }
-}
-
-/// What a `--set` does.
-enum Change {
-    /// Writes these values over the scenario.
-    Write(Node),
-    /// Removes the key at this path.
-    Remove(String),
-}
-
-/// One `--set path=value`; a value that is not TOML is taken as text, an empty one removes the key.
-fn parse_set(set: &str, sources: &mut Sources) -> Result<Change, InputErrors> {
-    let name = format!("--set {set}");
-    let Some((path, value)) = set.split_once('=') else {
-        let help = "write for example `--set workload.requests=200`";
-        return Err(InputError::named(name, "has no `=`", help).into());
-    };
-    let (path, value) = (path.trim(), value.trim());
-    if value.is_empty() {
-        return Ok(Change::Remove(path.to_owned()));
-    }
-    let as_typed = Source::new(&*name, format!("{path} = {value}\n"));
-    let source = if toml::de::DeTable::parse(&as_typed.text).is_ok() {
-        as_typed
-    } else {
-        let quoted = value.replace('\\', "\\\\").replace('"', "\\\"");
-        Source::new(&*name, format!("{path} = \"{quoted}\"\n"))
-    };
-    Ok(Change::Write(sources.parse(&source, "flag")?))
-}
-
-/// Removes the key at a dotted path.
-fn remove(root: &mut Node, path: &str) -> Result<(), InputError> {
-    let (table, key) = path.rsplit_once('.').map_or((None, path), |(table, key)| (Some(table), key));
-    let mut node = Some(root);
-    for step in table.into_iter().flat_map(|t| t.split('.')) {
-        node = node.and_then(|n| n.entries_mut()?.get_mut(step)).map(|(_, n)| n);
-    }
-    match node.and_then(|n| n.take(key)) {
-        Some(_) => Ok(()),
-        None => Err(InputError::named(
-            format!("--set {path}="),
-            format!("there is no `{path}` in the scenario to remove"),
-            "an empty value removes a key; write a value after `=` to set it",
-        )),
     }
 }

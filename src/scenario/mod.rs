@@ -1,6 +1,7 @@
 //! From a scenario file to a list of runs: `Options` (what was typed) → `StudyPlan` (everything resolved, with the
 //! origin of every value) → runs.
 
+pub mod capacity;
 mod document;
 pub mod execute;
 mod kv;
@@ -8,13 +9,16 @@ pub mod load;
 mod notes;
 mod parts;
 mod plan;
+mod raw;
 pub mod requests;
 mod resolve;
 pub mod schema;
+pub mod slo;
 mod study;
 mod study_results;
 mod sweep;
 
-pub use document::{Document, Target};
+pub use document::Document;
 pub use plan::{Axis, RunPlan, Setting, StudyPlan, SystemPlan};
+pub use raw::{RawScenario, Target};
 pub use study::Flags;

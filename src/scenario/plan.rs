@@ -10,6 +10,7 @@ use crate::metrics::slo::Slo;
 use crate::results::SweepInfo;
 use crate::workload::RequestRate;
 
+use super::capacity::CapacityPlan;
 use super::requests::Requests;
 use super::schema::{Paper, SystemOptions};
 
@@ -101,6 +102,8 @@ pub struct StudyPlan {
     pub sweep: Option<SweepInfo>,
     /// Index of the reference system.
     pub reference: usize,
+    /// What `[capacity]` asks for.
+    pub capacity: Option<CapacityPlan>,
     /// Values of the study itself (not of a system) with their origin.
     pub settings: Vec<Setting>,
     /// All texts that were read.

@@ -4,11 +4,12 @@
 use serde::{Deserialize, Serialize};
 
 use crate::engine::config::ReserveRule;
-use crate::metrics::slo::Slo;
 use crate::policy::router::RouterConfig;
 use crate::policy::scheduler::SchedulerConfig;
 use crate::units::{Bytes, SimDuration};
 use crate::workload::MaxTokens;
+
+use super::slo::TokenLimit;
 
 /// Tables that hold exactly one entry, the mechanism: another mechanism in an upper layer replaces the whole entry.
 pub const TAGGED: [&str; 3] = ["scheduler", "kv", "router"];
@@ -37,6 +38,8 @@ pub struct Head {
     _systems: Section,
     #[serde(default, rename = "sweep")]
     _sweep: Section,
+    #[serde(default, rename = "capacity")]
+    _capacity: Section,
 }
 
 /// A section that another type reads.
@@ -50,41 +53,32 @@ impl<'de> Deserialize<'de> for Section {
 }
 
 /// `[slo]`: limits; an absent one always holds.
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct SloOptions {
     /// Per request: time to first token.
     pub ttft: Option<SimDuration>,
     /// Per request: mean interval between its tokens.
-    pub tpot: Option<SimDuration>,
+    pub tpot: Option<TokenLimit>,
     /// Per request: end to end.
     pub e2e: Option<SimDuration>,
     /// Per request: its longest gap between tokens.
-    pub gap_max: Option<SimDuration>,
+    pub gap_max: Option<TokenLimit>,
     /// Per run: 99th percentile of all gaps.
-    pub gap_p99: Option<SimDuration>,
+    pub gap_p99: Option<TokenLimit>,
     /// Per run, in every run: 99th percentile of TTFT in its worst ten minutes.
     #[serde(rename = "ttft-p99-10min")]
     pub ttft_p99_10min: Option<SimDuration>,
+    /// Per run: median scheduling delay.
+    pub scheduling_delay_p50: Option<SimDuration>,
+    /// Per run: median of end-to-end latency per output token.
+    pub normalised_p50: Option<SimDuration>,
+    /// Per run: mean of end-to-end latency per output token.
+    pub normalised_mean: Option<SimDuration>,
     /// Whether a request must meet all its limits at once (default), or each limit is judged apart.
     pub joint: Option<bool>,
     /// Share of requests that must meet the limits where a capacity is searched, in (0, 1]; default 0.9.
     pub attainment: Option<f64>,
-}
-
-impl SloOptions {
-    /// The limits as the metrics take them.
-    pub fn limits(&self) -> Slo {
-        Slo {
-            ttft: self.ttft,
-            tpot: self.tpot,
-            e2e: self.e2e,
-            gap_max: self.gap_max,
-            gap_p99: self.gap_p99,
-            ttft_p99_10min: self.ttft_p99_10min,
-            joint: self.joint.unwrap_or(true),
-        }
-    }
 }
 
 /// `[systems]` without its variants.

@@ -5,11 +5,13 @@ use std::ops::Range;
 use crate::diagnostic::{InputError, InputErrors, Node, Sources, Value, from_tree};
 use crate::workload::RequestRate;
 
-use super::document::{Document, Target};
+use super::capacity::CapacityPlan;
+use super::document::Document;
 use super::plan::{Axis, Setting, StudyPlan, SystemPlan};
+use super::raw::Target;
 use super::requests::Requests;
 use super::resolve;
-use super::schema::{SloOptions, SystemsOptions};
+use super::schema::SystemsOptions;
 
 /// Most seeds of one point.
 const SEEDS_MAX: u32 = 1_000;
@@ -32,7 +34,12 @@ impl StudyPlan {
     pub fn resolve(target: &Target, flags: &Flags) -> Result<StudyPlan, InputErrors> {
         let mut sets = flags.sets.clone();
         sets.extend(flags.seeds.map(|n| format!("seeds={n}")));
-        let (mut doc, mut errors) = Document::read(target, &sets)?;
+        let (doc, errors) = Document::read(target, &sets)?;
+        StudyPlan::of(doc, errors)
+    }
+
+    /// Resolves a document; `errors` are those of reading it.
+    pub fn of(mut doc: Document, mut errors: InputErrors) -> Result<StudyPlan, InputErrors> {
         let seeds = doc.head.seeds;
         if seeds == 0 || seeds > SEEDS_MAX {
             let message = format!("`seeds`: {seeds} is not a number of seeds");
@@ -42,7 +49,7 @@ impl StudyPlan {
                 format!("write 1 to {SEEDS_MAX}"),
             ));
         }
-        let slo = errors.note(read_slo(&doc));
+        let slo = errors.note(super::slo::read(&doc));
         let mut workload_node = doc.workload.clone();
         let axis = errors.note(read_axis(&mut workload_node, &doc.sources));
         let systems = read_systems(&mut doc, &mut errors);
@@ -52,9 +59,13 @@ impl StudyPlan {
         } else {
             None
         };
+        let of_reference = reference.and_then(|i| systems.get(i));
+        let capacity = of_reference.map(|r| errors.note(CapacityPlan::read(&doc, r)).flatten());
         dedupe(&mut errors);
         let warnings = unused_variants(&doc);
-        let settings = study_settings(&doc);
+        let mut settings = study_settings(&doc);
+        settings.extend(slo.iter().zip(of_reference).flat_map(|(slo, r)| slo.computed(r)));
+        let limits = slo.as_ref().zip(of_reference).map(|(slo, r)| slo.limits(r));
         match (slo, axis, workload, reference) {
             (Some(slo), Some(axis), Some(workload), Some(reference)) => errors.or(StudyPlan {
                 name: doc.name,
@@ -62,13 +73,14 @@ impl StudyPlan {
                 folder: doc.folder,
                 seeds,
                 timeline_samples: doc.head.timeline_samples,
-                slo: slo.limits(),
+                slo: limits.unwrap_or_default(),
                 attainment: slo.attainment.unwrap_or(ATTAINMENT),
                 workload,
                 axis,
                 systems,
                 sweep: doc.sweep.map(|s| s.info),
                 reference,
+                capacity: capacity.flatten(),
                 settings,
                 sources: doc.sources,
                 warnings,
@@ -122,51 +134,6 @@ fn read_reference(doc: &Document, errors: &mut InputErrors) -> Option<usize> {
         errors.0.push(doc.sources.error(doc.systems_node.value_span("reference"), message, help));
     }
     position
-}
-
-fn read_slo(doc: &Document) -> Result<SloOptions, InputErrors> {
-    if doc.slo.entries().is_none() {
-        return Ok(SloOptions::default());
-    }
-    let slo: SloOptions = from_tree(&doc.slo, "slo", &doc.sources)?;
-    let mut errors = InputErrors::default();
-    let limits = [
-        ("ttft", slo.ttft),
-        ("tpot", slo.tpot),
-        ("e2e", slo.e2e),
-        ("gap-max", slo.gap_max),
-        ("gap-p99", slo.gap_p99),
-        ("ttft-p99-10min", slo.ttft_p99_10min),
-    ];
-    for (key, limit) in limits {
-        if limit.is_some_and(|d| d.as_ps() == 0) {
-            let message = format!("`slo.{key}`: no request can meet a limit of zero");
-            errors.0.push(doc.sources.error(
-                doc.slo.value_span(key),
-                message,
-                "write a duration, such as `\"1 s\"`",
-            ));
-        }
-    }
-    if let (Some(ttft), Some(e2e)) = (slo.ttft, slo.e2e)
-        && ttft > e2e
-    {
-        let place = doc.sources.origin(&doc.slo.value_span("e2e"));
-        let message = format!("`slo.ttft` of {ttft} is longer than `slo.e2e` of {e2e} ({place})");
-        errors.0.push(doc.sources.error(
-            doc.slo.value_span("ttft"),
-            message,
-            "a first token comes before the last",
-        ));
-    }
-    if let Some(share) = slo.attainment
-        && !(share > 0.0 && share <= 1.0)
-    {
-        let message = format!("`slo.attainment`: {share} is not a share of the requests");
-        let span = doc.slo.value_span("attainment");
-        errors.0.push(doc.sources.error(span, message, "write a number above 0, at most 1, such as `0.9`"));
-    }
-    errors.or(slo)
 }
 
 /// Takes `load` and `rate` out of `[workload]`.

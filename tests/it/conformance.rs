@@ -55,7 +55,9 @@ fn small(config: &SchedulerConfig, d: &mut Draws) -> SchedulerConfig {
             long_prefill_threshold: d.pick(&[0, 0, 4]),
             reserve_full_prompt: !d.one_in(3),
         }),
-        SchedulerConfig::Chunked(_) => SchedulerConfig::Chunked(Chunked { token_budget, max_sequences }),
+        SchedulerConfig::Chunked(_) => {
+            SchedulerConfig::Chunked(Chunked { token_budget, max_sequences, hybrid: !d.one_in(3) })
+        }
         SchedulerConfig::PrefillFirst(_) => {
             SchedulerConfig::PrefillFirst(PrefillFirst { token_budget, max_sequences })
         }

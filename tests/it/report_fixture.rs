@@ -132,6 +132,8 @@ fn samples(records: &[RequestRecord], end: SimTime) -> Vec<Sample> {
                 waiting: count(&|r| r.queued <= at && r.scheduled > at),
                 running,
                 kv_held: u64::from(running.min(40)) * 24,
+                kv_room: u64::from(running.min(40)) * 24 * 16,
+                kv_stored: u64::from(running.min(40)) * 24 * 15,
                 generated: records.iter().filter(|r| r.finish <= at).map(|r| u64::from(r.output)).sum(),
                 finished: count(&|r| r.finish <= at),
             }

@@ -12,9 +12,14 @@
 //!
 //! Nobody is admitted in a step that finds someone swapped out, also if the step brings the last one back.
 //!
+//! `hybrid = false` takes the hybrid batches away and leaves the chunks (the ablation of section 5.4; the authors'
+//! `simple_chunking_scheduler.py`): chunks and decodes have steps of their own and take turns. A prefill turn
+//! continues the prompts already begun or, if there are none, admits new ones; without any it decodes at once.
+//!
 //! Horizon: `OneStep` never by choice; one step (as a count of 1) where V0's block rule is about to run out of free
 //! blocks. Arrivals do not matter while decodes fill the budget, the sequences are used up, or a waiting or swapped
-//! head is blocked, because decoding only takes blocks.
+//! head is blocked, because decoding only takes blocks. Without hybrid batches decodes go on alone only while nobody
+//! waits or is half prefilled, or the sequences are used up.
 //!
 //! # Left out, and the effect
 //! The dynamic chunk size of the authors' code (off by default). Their batch cap per micro-batch under pipeline
@@ -25,6 +30,7 @@
 //! | --- | --- | --- |
 //! | `token-budget` | 2048 | 512 strict, 2048 relaxed (section 5.1); FastGen 768 to 2048 |
 //! | `max-sequences` | 128 | 128 (artefact) |
+//! | `hybrid` | true | true; false in the ablation (table 4) |
 //!
 //! # Validation
 //! Hand-written step logs in `tests/it/scheduler_chunked.rs`; equal to the oracle. Reference point: capacity ratio to
@@ -34,7 +40,7 @@ use serde::{Deserialize, Serialize};
 
 use super::blocks::{Head, decode_or_preempt, horizon_of, is_victim, steps_with_a_free_block, swap_in};
 use super::parameters::{BadParameter, Mechanism, at_least_one};
-use super::{Horizon, Scheduler, StepPlan};
+use super::{Decode, Horizon, Scheduler, StepPlan};
 use crate::engine::view::EngineView;
 
 /// Parameters of `chunked` (Sarathi-Serve, FastGen).
@@ -45,17 +51,22 @@ pub struct Chunked {
     pub token_budget: u32,
     /// Running requests.
     pub max_sequences: u32,
+    /// Whether chunks and decodes share a step; else they take turns.
+    pub hybrid: bool,
 }
 
 impl Default for Chunked {
     fn default() -> Self {
-        Chunked { token_budget: 2048, max_sequences: 128 }
+        Chunked { token_budget: 2048, max_sequences: 128, hybrid: true }
     }
 }
 
 impl Mechanism for Chunked {
     fn build(&self) -> Option<Box<dyn Scheduler>> {
-        Some(Box::new(self.clone()))
+        if self.hybrid {
+            return Some(Box::new(self.clone()));
+        }
+        Some(Box::new(Alternating { parameters: self.clone(), decodes_next: false }))
     }
 
     fn validate(&self) -> Result<(), BadParameter> {
@@ -99,6 +110,58 @@ impl Chunked {
             free -= takes;
             budget -= chunk;
             head.admit(plan, head.tokens, chunk);
+        }
+    }
+}
+
+/// `hybrid = false`: chunks and decodes in steps of their own, in turns.
+struct Alternating {
+    parameters: Chunked,
+    /// Whether the last step held chunks. Set by every plan that is not dropped; a leap is one plan of many decodes.
+    decodes_next: bool,
+}
+
+impl Scheduler for Alternating {
+    fn plan(&mut self, view: &EngineView<'_>, plan: &mut StepPlan) {
+        if self.decodes_next {
+            self.decode(view, plan);
+        }
+        if plan.preempt.is_empty() && plan.decode == Decode::None {
+            self.prefill(view, plan);
+        }
+        if !self.decodes_next && plan.prefill.is_empty() {
+            self.decode(view, plan);
+        }
+        if !plan.prefill.is_empty() {
+            self.decodes_next = true;
+        } else if plan.decode != Decode::None {
+            self.decodes_next = false;
+        }
+    }
+
+    fn horizon(&self, view: &EngineView<'_>, _plan: &StepPlan) -> Horizon {
+        let full = view.running_len() >= self.parameters.max_sequences;
+        let prompts = view.partial_len() > 0 || (view.waiting_len() > 0 && !full);
+        if prompts || view.swapped_len() > 0 {
+            return Horizon::OneStep;
+        }
+        horizon_of(!full, steps_with_a_free_block(view))
+    }
+}
+
+impl Alternating {
+    /// Prompts already begun; new ones only if there are none.
+    fn prefill(&self, view: &EngineView<'_>, plan: &mut StepPlan) {
+        let budget = continue_prefills(view, plan, self.parameters.token_budget);
+        if plan.prefill.is_empty() && view.swapped_len() == 0 {
+            self.parameters.admit(view, plan, budget, view.blocks_free());
+        }
+    }
+
+    fn decode(&self, view: &EngineView<'_>, plan: &mut StepPlan) {
+        let mut used = decode_or_preempt(view, plan, view.preempt_kind(), u32::MAX);
+        if plan.preempt.is_empty() {
+            swap_in(view, plan, &mut used, self.parameters.max_sequences);
         }
     }
 }

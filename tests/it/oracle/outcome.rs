@@ -157,6 +157,8 @@ pub struct Coverage {
     /// Routing decisions on values older than the instant.
     pub stale_reads: u64,
     pub front_end_waits: u64,
+    /// Steps of chunks in a turn for chunks, without hybrid batches.
+    pub chunk_turns: u64,
 }
 
 /// Everything an oracle run leaves behind.

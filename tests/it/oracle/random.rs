@@ -52,6 +52,7 @@ impl Covered {
         self.count("front-end-waits", c.front_end_waits > 0);
         self.count("closed-loop", s.trace.closed.is_some());
         self.count("recomputed", o.counters.recomputed_tokens > 0);
+        self.count("chunk-turns", c.chunk_turns > 0);
         self.count("redrawn", s.redrawn > 0);
     }
 }
@@ -154,6 +155,7 @@ fn random_scenarios_cover_every_mechanism() {
         ("stale-reads", 50),
         ("front-end-waits", 50),
         ("closed-loop", 50),
+        ("chunk-turns", 50),
     ];
     for (name, n) in least {
         assert!(total.of(name) >= n, "only {} scenarios with {name}\n{table}", total.of(name));

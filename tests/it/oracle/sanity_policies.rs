@@ -49,7 +49,7 @@ fn orca_stops_at_the_head_of_the_line() {
 #[test]
 fn chunked_lets_decodes_go_first_and_prefill_first_does_not() {
     let trace = rows(&[(0, 4, 3), (10, 12, 1)]);
-    let chunked = SchedulerConfig::Chunked(Chunked { token_budget: 8, max_sequences: 4 });
+    let chunked = SchedulerConfig::Chunked(Chunked { token_budget: 8, max_sequences: 4, hybrid: true });
     let out = oracle(&deployment(chunked, 4, 100), &trace);
     // 140; then a decode (5) with 7 prompt tokens: 185; then a decode (6) with the other 5: 166; all done at 491.
     assert_eq!(times(&out.records[0]), (0, 140, 491, 185));

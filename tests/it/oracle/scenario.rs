@@ -94,7 +94,9 @@ fn scheduler(rng: &mut Rng, kind: usize, stages: usize) -> SchedulerConfig {
             long_prefill_threshold: if rng.chance(30) { rng.small(1, 20) } else { 0 },
             reserve_full_prompt: rng.chance(50),
         }),
-        "chunked" => SchedulerConfig::Chunked(Chunked { token_budget, max_sequences }),
+        "chunked" => {
+            SchedulerConfig::Chunked(Chunked { token_budget, max_sequences, hybrid: !rng.chance(35) })
+        }
         "prefill-first" => SchedulerConfig::PrefillFirst(PrefillFirst { token_budget, max_sequences }),
         "iteration" => SchedulerConfig::Iteration(Iteration { max_batch: max_sequences }),
         "static" => SchedulerConfig::Static(Static {

@@ -121,6 +121,9 @@ pub fn partial_prefills(s: &mut Planner<'_, '_>, budget: u32, mut n: u32) -> u32
 
 /// Sarathi-Serve.
 pub fn chunked(s: &mut Planner<'_, '_>, p: &Chunked) {
+    if !p.hybrid {
+        return chunks_apart(s, p);
+    }
     decodes(s);
     if !s.plan.preempted {
         swap_in(s, p.max_sequences);
@@ -142,6 +145,48 @@ pub fn chunked(s: &mut Planner<'_, '_>, p: &Chunked) {
         let (tokens, h) = (s.request(r).tokens(), s.hit_tokens(&hit));
         if !s.admission_fits(r, tokens, &hit, s.watermark()) || s.running_count() >= p.max_sequences {
             break;
+        }
+        let c = (tokens - h).max(1).min(p.token_budget - n);
+        s.admit(r, tokens, hit, c);
+        n += c;
+    }
+}
+
+/// Sarathi-Serve without hybrid batches: turns.
+fn chunks_apart(s: &mut Planner<'_, '_>, p: &Chunked) {
+    let chunk_turn = !s.replica().after_chunks;
+    if chunk_turn {
+        own_chunks(s, p);
+    }
+    if s.plan.prefill.is_empty() && s.plan.admit.is_empty() {
+        decodes(s);
+        if !s.plan.preempted {
+            swap_in(s, p.max_sequences);
+        }
+    }
+    let idle = s.plan.decode.is_empty() && s.plan.prefill.is_empty() && s.plan.admit.is_empty();
+    if !chunk_turn && idle && !s.plan.preempted {
+        own_chunks(s, p);
+    }
+    let chunks = !s.plan.prefill.is_empty() || !s.plan.admit.is_empty();
+    if chunks || !s.plan.decode.is_empty() {
+        s.sim.replicas[s.k].after_chunks = chunks;
+        s.sim.coverage.chunk_turns += u64::from(chunks && chunk_turn);
+    }
+}
+
+/// Prompts already begun, else new ones, within the budget.
+fn own_chunks(s: &mut Planner<'_, '_>, p: &Chunked) {
+    let mut n = partial_prefills(s, p.token_budget, 0);
+    if n > 0 || !s.nothing_swapped() {
+        return;
+    }
+    for r in s.waiting() {
+        let hit = s.hit(r);
+        let (tokens, h) = (s.request(r).tokens(), s.hit_tokens(&hit));
+        let room = n < p.token_budget && s.running_count() < p.max_sequences;
+        if !room || !s.admission_fits(r, tokens, &hit, s.watermark()) {
+            return;
         }
         let c = (tokens - h).max(1).min(p.token_budget - n);
         s.admit(r, tokens, hit, c);

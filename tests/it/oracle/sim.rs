@@ -30,6 +30,8 @@ pub struct Replica {
     /// Stage 0 becomes free (pp > 1).
     pub timer: Option<u64>,
     pub touched: bool,
+    /// The last step held chunks (chunked without hybrid batches).
+    pub after_chunks: bool,
     /// Start and end of the last decode-only step (coverage).
     pub last_decode_step: (u64, u64),
 }
@@ -92,6 +94,7 @@ impl<'a> Sim<'a> {
                 stage_end: vec![0; stages],
                 timer: None,
                 touched: false,
+                after_chunks: false,
                 last_decode_step: (0, 0),
             })
             .collect();
