@@ -137,9 +137,20 @@ fn short_names(axes: &[Axis<'_>]) -> Vec<String> {
     axes.iter().map(name).collect()
 }
 
-/// A value without the quotes of TOML.
+/// A value as a name says it: text without quotes, a mechanism as `least-tokens(staleness=500 ms)`.
 fn plain(value: &Node) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+    match &value.value {
+        Value::String(text) => text.clone(),
+        Value::Table(entries) => {
+            let word = |(key, (_, inner)): (&String, &(Range<usize>, Node))| match inner.entries() {
+                Some(parameters) if parameters.is_empty() => key.clone(),
+                Some(_) => format!("{key}({})", plain(inner)),
+                None => format!("{key}={}", plain(inner)),
+            };
+            entries.iter().map(word).collect::<Vec<_>>().join(", ")
+        }
+        _ => value.to_string(),
+    }
 }
 
 /// Writes `value` at a dotted path, making the tables on the way.
@@ -175,6 +186,14 @@ mod tests {
         assert_eq!(sweep.info.systems, ["n=1 s=p", "n=1 s=q", "n=1 s=r", "n=2 s=p", "n=2 s=q", "n=2 s=r"]);
         let (_, variant) = sweep.variant("n=2 s=q").unwrap();
         assert_eq!(variant.to_string(), "{ base = \"a\", x = { n = 2 }, y = { s = \"q\" } }");
+    }
+
+    #[test]
+    fn mechanisms_are_named_in_short() {
+        let sweep = read(
+            "base = \"a\"\n[grid]\nrouter = [{ random = {} }, { least = { age = \"1 s\", own = true } }]\n",
+        );
+        assert_eq!(sweep.unwrap().info.systems, ["router=random", "router=least(age=1 s, own=true)"]);
     }
 
     #[test]
