@@ -8,6 +8,8 @@ mod datasheet;
 mod engine_profile;
 mod memo;
 mod memory;
+mod operators;
+mod precision;
 mod roofline;
 mod spec;
 mod terms;
@@ -17,8 +19,10 @@ pub use engine_profile::{
     Collectives, EngineMemory, EngineProfile, Graphs, HostMode, Limits, LimitsByClass, Overhead, Sampler,
 };
 pub use memory::{KvCapacity, MemoryRequest, kv_blocks};
+pub use operators::{Attention, Bound, Operator, operators};
+pub use precision::{Arithmetic, KvPrecision, Precision};
 pub use roofline::{ExactStep, Roofline};
-pub use spec::{CostSpec, Overrides, Precision};
+pub use spec::{CostSpec, Overrides};
 
 use crate::units::SimDuration;
 

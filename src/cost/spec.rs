@@ -5,45 +5,13 @@ use crate::hardware::{Accelerator, Link};
 use crate::model::{Mlp, Model};
 use crate::units::{Bytes, BytesPerSecond, Seconds};
 
-use super::EngineProfile;
+use super::{EngineProfile, KvPrecision, Precision};
 
 /// Bytes of lm_head weights per element, whatever the quantisation of the layers.
 pub(crate) const HEAD_BYTES: f64 = 2.0;
 
 /// Bytes of an activation element.
 pub(crate) const ACTIVATION_BYTES: f64 = 2.0;
-
-/// Numeric format of weights or of KV.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, serde::Deserialize, serde::Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Precision {
-    /// 16-bit float with 8 exponent bits.
-    #[default]
-    Bf16,
-    /// 16-bit float with 5 exponent bits; costs the same.
-    Fp16,
-    /// 8-bit float.
-    Fp8,
-    /// 8-bit integer.
-    Int8,
-    /// 4-bit weights.
-    Int4,
-}
-
-impl Precision {
-    /// Bytes per element, scales not counted.
-    pub fn bytes(self) -> f64 {
-        match self {
-            Precision::Bf16 | Precision::Fp16 => 2.0,
-            Precision::Fp8 | Precision::Int8 => 1.0,
-            Precision::Int4 => 0.5,
-        }
-    }
-
-    fn supported(self) -> bool {
-        matches!(self, Precision::Bf16 | Precision::Fp16)
-    }
-}
 
 /// What a scenario may set differently from the files.
 #[derive(Clone, Debug, PartialEq)]
@@ -96,7 +64,7 @@ pub struct CostSpec {
     /// Format of the weights.
     pub weights: Precision,
     /// Format of KV.
-    pub kv: Precision,
+    pub kv: KvPrecision,
     /// What the scenario sets differently.
     pub overrides: Overrides,
 }
@@ -112,7 +80,7 @@ impl CostSpec {
             pipeline: 1,
             kv_block: 16,
             weights: Precision::default(),
-            kv: Precision::default(),
+            kv: KvPrecision::default(),
             overrides: Overrides::default(),
         }
     }
@@ -135,9 +103,8 @@ impl CostSpec {
                 errors.push(InputError::named(place, message, help));
             }
         };
-        for (place, precision) in [("weights", self.weights), ("kv", self.kv)] {
-            let message = format!("{precision:?} is not modelled yet: only 16-bit GEMM constants are loaded");
-            refuse(precision.supported(), place, message, "use bf16 or fp16");
+        if let Err((message, help)) = self.row_for_weights() {
+            refuse(false, "precision.weights", message, &help);
         }
         let (m, tp) = (&self.model, self.tensor_parallel);
         refuse(tp >= 1, "parallel.tp", "must be at least 1".into(), "write tp = 1 for one accelerator");
@@ -163,6 +130,24 @@ impl CostSpec {
         let ok = bandwidth.is_finite() && bandwidth > 0.0;
         refuse(ok, "host bandwidth", format!("{bandwidth} B/s is not a rate"), "give a positive bandwidth");
         if errors.is_empty() { Ok(()) } else { Err(InputErrors(errors)) }
+    }
+
+    /// Whether the accelerator has a GEMM row and a peak for the weights; else the message and the formats it has.
+    fn row_for_weights(&self) -> Result<(), (String, String)> {
+        let acc = &self.accelerator;
+        let has = |p: Precision| p.is_half() || p.row(&acc.quantised).is_some();
+        if has(self.weights) {
+            return Ok(());
+        }
+        let known: Vec<&str> = Precision::ALL.into_iter().filter(|p| has(*p)).map(Precision::name).collect();
+        let name = self.weights.name();
+        Err((
+            format!("accelerator `{}` has no GEMM constants for `{name}`", acc.name),
+            format!(
+                "it has {}; or give `[fit.{name}]` in a copy of its file beside the scenario",
+                known.join(", ")
+            ),
+        ))
     }
 
     /// Host memory to one accelerator.

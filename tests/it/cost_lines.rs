@@ -179,9 +179,9 @@ fn swapping_is_blocks_over_the_host_link() {
 fn what_contradicts_itself_is_refused_with_a_reason() {
     let mut bad = spec("a100-80g-sxm", "llama-2-70b", "none", 3);
     bad.pipeline = 0;
-    bad.kv = windtunnel::cost::Precision::Fp8;
+    bad.weights = windtunnel::cost::Precision::Fp8;
     let text = Roofline::new(&bad).expect_err("four mistakes").to_string();
-    for part in ["64 query heads", "8 KV heads", "0 stages for 80 layers", "Fp8 is not modelled yet"] {
+    for part in ["64 query heads", "8 KV heads", "0 stages for 80 layers", "no GEMM constants for `fp8`"] {
         assert!(text.contains(part), "{part} is missing in:\n{text}");
     }
 }

@@ -13,6 +13,7 @@ mod cost_files;
 mod cost_ground_truth;
 mod cost_known_answers;
 mod cost_lines;
+mod cost_operators;
 mod determinism;
 mod eut;
 mod metrics;
