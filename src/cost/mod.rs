@@ -4,6 +4,7 @@
 //! layers; all later arithmetic is integer, so that `k` steps added one by one and `k` steps in closed form agree to
 //! the picosecond. Equations: `docs/cost-model.md`.
 
+mod collective;
 mod datasheet;
 mod engine_profile;
 mod memo;
@@ -12,6 +13,8 @@ mod operators;
 mod precision;
 mod roofline;
 mod spec;
+mod table;
+mod table_file;
 mod terms;
 
 pub use datasheet::Datasheet;
@@ -22,7 +25,9 @@ pub use memory::{KvCapacity, MemoryRequest, kv_blocks};
 pub use operators::{Attention, Bound, Operator, operators};
 pub use precision::{Arithmetic, KvPrecision, Precision};
 pub use roofline::{ExactStep, Roofline};
-pub use spec::{CostSpec, Overrides};
+pub use spec::{CostSpec, MixedAttention, Overrides, TensorNodes};
+pub use table::TableCost;
+pub use table_file::StepTable;
 
 use crate::units::SimDuration;
 

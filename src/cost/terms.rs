@@ -5,8 +5,9 @@
 use crate::hardware::{Accelerator, PrefillLaw};
 use crate::units::Seconds;
 
+use super::collective::Group;
 use super::spec::{ACTIVATION_BYTES, HEAD_BYTES, Shard};
-use super::{Chunk, CostSpec, DecodeShape, Precision};
+use super::{Chunk, CostSpec, DecodeShape, MixedAttention, Precision};
 
 /// Queries of one FA2 tile.
 const TILE: u32 = 64;
@@ -29,10 +30,10 @@ pub(crate) struct Terms {
     kv_bytes: f64,
     p0: f64,
     prefill: Prefill,
+    /// Whether the accelerator's law of mixed batches applies, if it has one.
+    one_kernel: bool,
     sms: f64,
-    reduce_floor: f64,
-    reduce_base: f64,
-    reduce_bytes: f64,
+    group: Group,
     skew: f64,
     passes: f64,
 }
@@ -109,7 +110,7 @@ enum Prefill {
 impl Terms {
     /// Terms of a stage of `layers` layers; the last one has lm_head and sampler.
     pub(crate) fn new(spec: &CostSpec, layers: u32, last: bool) -> Terms {
-        let (acc, reduce) = (&spec.accelerator, &spec.tensor_link().all_reduce);
+        let acc = &spec.accelerator;
         let (peak, bandwidth) = (acc.basis.peak.0, acc.basis.bandwidth.0);
         let prefill = match acc.attention.prefill {
             PrefillLaw::Flops { ep, epb } => Prefill::Flops { flops: peak * ep, bytes: bandwidth * epb },
@@ -128,10 +129,9 @@ impl Terms {
             kv_bytes: bandwidth * acc.attention.ea,
             p0: acc.attention.p0.0,
             prefill,
+            one_kernel: spec.overrides.mixed_attention != Some(MixedAttention::Additive),
             sms: f64::from(acc.datasheet.sms),
-            reduce_floor: reduce.floor.0,
-            reduce_base: reduce.base.0,
-            reduce_bytes: reduce.bandwidth.0,
+            group: Group::of(spec),
             skew: spec.overrides.skew.unwrap_or(spec.engine.collectives.skew).0,
             passes: f64::from(spec.overrides.sampler_passes.unwrap_or(spec.engine.sampler.passes)),
         }
@@ -171,18 +171,17 @@ impl Terms {
             return Seconds(0.0);
         }
         let bytes = ACTIVATION_BYTES * f64::from(m) * s.hidden;
-        let ring = self.reduce_base + 2.0 * (s.tp - 1.0) / s.tp * bytes / self.reduce_bytes;
-        Seconds(s.layers * s.reduces * (self.reduce_floor.max(ring) + self.skew))
+        Seconds(s.layers * s.reduces * (self.group.all_reduce(bytes) + self.skew))
     }
 
-    /// All-gather of the logits for sampling: half an all-reduce of the vocabulary.
+    /// All-gather of the 16-bit logits for sampling.
     pub(crate) fn gather(&self, logits: u32) -> Seconds {
         let s = &self.shard;
         if !s.last || s.tp <= 1.0 || self.passes <= 0.0 {
             return Seconds(0.0);
         }
         let bytes = ACTIVATION_BYTES * f64::from(logits) * s.vocabulary * s.tp;
-        Seconds(self.reduce_floor.max(self.reduce_base + (s.tp - 1.0) / s.tp * bytes / self.reduce_bytes))
+        Seconds(self.group.all_gather(bytes))
     }
 
     /// Decode attention without its context: `L * (a0 + a1*n*h)`.
@@ -228,6 +227,9 @@ impl Terms {
         let Prefill::Tiles { pm0, tau_m, al_m, l_m, .. } = self.prefill else {
             return None;
         };
+        if !self.one_kernel {
+            return None;
+        }
         let (s, context) = (&self.shard, decode.context as f64);
         let (_, seen) = tiles(chunks, al_m);
         let longest = chunks

@@ -1,6 +1,7 @@
 //! From a scenario file to a list of runs: `Options` (what was typed) → `StudyPlan` (everything resolved, with the
 //! origin of every value) → runs.
 
+mod cost;
 mod document;
 pub mod execute;
 mod kv;

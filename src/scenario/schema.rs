@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::cost::{KvPrecision, MixedAttention, Precision};
 use crate::engine::config::ReserveRule;
 use crate::metrics::slo::Slo;
 use crate::policy::router::RouterConfig;
@@ -215,13 +216,25 @@ pub enum PrefixCache {
 }
 
 /// What a step costs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Backend {
     /// The fitted model of the accelerator and the engine.
     Roofline,
     /// The datasheet bound, no overheads: no real system is faster.
     Ideal,
+    /// Measured step times: a CSV file, relative to the scenario's folder.
+    Table(String),
+}
+
+/// Number formats.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct PrecisionOptions {
+    /// Weights of the layers, and with them the arithmetic of their GEMMs.
+    pub weights: Precision,
+    /// Keys and values.
+    pub kv: KvPrecision,
 }
 
 /// One system with all its layers merged.
@@ -260,6 +273,10 @@ pub struct SystemOptions {
     pub gpu_memory_utilization: Option<f64>,
     /// What a step costs.
     pub backend: Backend,
+    /// Number formats of weights and KV.
+    pub precision: PrecisionOptions,
+    /// Attention of steps that mix prefill and decode; else as the accelerator's law says.
+    pub mixed_attention: Option<MixedAttention>,
 }
 
 /// `[deployment]`: read on its own so that its problems are named by its own path.
@@ -278,10 +295,12 @@ pub struct DeploymentOptions {
     max_model_len: Option<u32>,
     gpu_memory_utilization: Option<f64>,
     backend: Option<Backend>,
+    precision: Option<PrecisionOptions>,
+    mixed_attention: Option<MixedAttention>,
 }
 
 /// Keys of a system that `[deployment]` may set for all systems.
-pub const DEPLOYMENT_KEYS: [&str; 11] = [
+pub const DEPLOYMENT_KEYS: [&str; 13] = [
     "model",
     "accelerator",
     "engine",
@@ -293,6 +312,8 @@ pub const DEPLOYMENT_KEYS: [&str; 11] = [
     "max-model-len",
     "gpu-memory-utilization",
     "backend",
+    "precision",
+    "mixed-attention",
 ];
 
 /// Keys of a system that only presets and variants may set.

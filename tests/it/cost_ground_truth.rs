@@ -3,14 +3,8 @@
 use windtunnel::cost::{Chunk, CostSpec, Datasheet, StepCost, StepShape};
 use windtunnel::model::Model;
 
-use crate::cost::{decode, decode_only, report, roofline, spec};
+use crate::cost::{decode, decode_only, quantiles, report, roofline, spec};
 use crate::shared_data::shared;
-
-/// Median and 90th percentile.
-fn quantiles(mut errors: Vec<f64>) -> (f64, f64) {
-    errors.sort_by(f64::total_cmp);
-    (errors[errors.len() / 2], errors[errors.len() * 9 / 10])
-}
 
 /// Vidur's model names; Qwen-72B (version 1: 64 KV heads) is not shipped.
 fn vidur_model(name: &str) -> Model {

@@ -1,7 +1,8 @@
 //! A decode segment is the step function itself, to the picosecond, on both sides of every breakpoint.
 
 use windtunnel::cost::{
-    Chunk, CostSpec, Datasheet, DecodeShape, HostMode, Roofline, Segment, StepCost, StepShape,
+    Chunk, CostSpec, Datasheet, DecodeShape, HostMode, KvPrecision, MixedAttention, Precision, Roofline,
+    Segment, StepCost, StepShape,
 };
 use windtunnel::units::Seconds;
 
@@ -18,7 +19,7 @@ fn on_line(cost: &dyn StepCost, stage: u8, shape: DecodeShape, line: &Segment) {
 }
 
 /// Walks from context to context, segment by segment; returns how many segments there were.
-fn walk(cost: &dyn StepCost, n: u32, padding: u32, end: u64) -> usize {
+pub fn walk(cost: &dyn StepCost, n: u32, padding: u32, end: u64) -> usize {
     let mut segments = 0;
     for stage in 0..cost.stages() {
         let mut from = u64::from(n);
@@ -62,6 +63,8 @@ fn cases() -> Vec<(&'static str, CostSpec, usize)> {
         graphs.sizes = vec![1, 2, 4];
         graphs.launch = Seconds(40e-6);
     }
+    let mut narrow = overlapped(plain("vllm-0.19"), 2.0, 0.2);
+    (narrow.weights, narrow.kv) = (Precision::Fp8, KvPrecision::Fp8);
     let mut piped = with_floor(spec("a100-80g-sxm", "llama-2-70b", "vllm-0.6-a100", 4), 44.0);
     piped.pipeline = 3;
     vec![
@@ -73,6 +76,7 @@ fn cases() -> Vec<(&'static str, CostSpec, usize)> {
         ("graphs, overlapped host", overlapped(plain("vllm-0.19"), 3.0, 0.2), 2),
         ("eager launch bound", eager, 2),
         ("tensor parallel", overlapped(spec("a100-80g-sxm", "llama-2-70b", "vllm-0.19", 4), 30.0, 0.1), 2),
+        ("fp8 weights and KV", narrow, 2),
         ("pipeline", piped, 6),
     ]
 }
@@ -153,10 +157,9 @@ fn stages_share_layers_floor_and_host_time() {
 
 #[test]
 fn mixed_attention_can_be_made_dearer_without_touching_other_steps() {
-    let mut dear = spec("h100-sxm", "llama-3.1-8b", "none", 1);
+    let dear = spec("h100-sxm", "llama-3.1-8b", "none", 1);
     let base = roofline(&dear);
-    dear.overrides.mixed_attention_percent = 125;
-    let dear = roofline(&dear);
+    let dear = roofline(&dear.with_mixed_attention(MixedAttention::Factor(1.25)));
     let chunks = [Chunk { tokens: 480, past: 1000 }];
     let shape = DecodeShape { n: 32, padding: 0, context: 50_000 };
     let attention =
@@ -183,5 +186,25 @@ fn what_contradicts_itself_is_refused_with_a_reason() {
     let text = Roofline::new(&bad).expect_err("four mistakes").to_string();
     for part in ["64 query heads", "8 KV heads", "0 stages for 80 layers", "no GEMM constants for `fp8`"] {
         assert!(text.contains(part), "{part} is missing in:\n{text}");
+    }
+}
+
+#[test]
+fn mixed_attention_follows_its_rule() {
+    let chunks = [Chunk { tokens: 480, past: 1000 }, Chunk { tokens: 32, past: 0 }];
+    let shape = DecodeShape { n: 32, padding: 0, context: 50_000 };
+    let of =
+        |spec: &CostSpec, chunks, decode| roofline(spec).exact(0, &StepShape { chunks, decode }).attention.0;
+    let fa2 = spec("rtx-4090", "llama-3.1-8b", "none", 1);
+    let sum = of(&fa2, &chunks, DecodeShape::default()) + of(&fa2, &[], shape);
+    let additive = fa2.with_mixed_attention(MixedAttention::Additive);
+    assert!((of(&additive, &chunks, shape) / sum - 1.0).abs() < 1e-12);
+    let measured = of(&fa2.with_mixed_attention(MixedAttention::Measured), &chunks, shape);
+    assert!((measured / of(&fa2, &chunks, shape) - 1.0).abs() < 1e-12 && (measured / sum - 1.0).abs() > 0.01);
+    let fa3 = spec("h100-sxm", "llama-3.1-8b", "none", 1);
+    let text = fa3.with_mixed_attention(MixedAttention::Measured).check().expect_err("no data").to_string();
+    assert!(text.contains("no measured law of mixed batches exists for `h100-sxm`"), "{text}");
+    for factor in [0.99, 11.0, 1.255, f64::NAN] {
+        assert!(fa3.with_mixed_attention(MixedAttention::Factor(factor)).check().is_err(), "{factor}");
     }
 }

@@ -14,6 +14,8 @@ mod cost_ground_truth;
 mod cost_known_answers;
 mod cost_lines;
 mod cost_operators;
+mod cost_precision;
+mod cost_table;
 mod determinism;
 mod eut;
 mod metrics;
