@@ -105,7 +105,7 @@ impl StepTable {
             let message =
                 format!("no row has tp {tensor_parallel}; there are rows with tp {}", known.join(", "));
             let help = "add rows measured at this `parallel.tp`, or deploy as measured";
-            return Err(InputError::named(name, message, help).into());
+            return Err(InputError::named(format!("{name}:1:1"), message, help).into());
         }
         let of = |decode: bool| rows.iter().filter(move |r| r.tp == tensor_parallel && r.decode == decode);
         let mut errors = InputErrors::default();
@@ -232,7 +232,9 @@ fn grid<'a>(
     let [xs, contexts] = nodes;
     if xs.is_empty() {
         let help = "the table needs both phases for each tp";
-        return Err(InputError::named(name, format!("has no {phase} row for this tp"), help).into());
+        return Err(
+            InputError::named(format!("{name}:1:1"), format!("no {phase} row for this tp"), help).into()
+        );
     }
     let mut errors = InputErrors::default();
     let (mut times, mut lines) = (Vec::new(), Vec::new());
@@ -244,7 +246,7 @@ fn grid<'a>(
                     lines.push(line);
                 }
                 None if errors.0.len() < MOST_ERRORS => errors.0.push(InputError::named(
-                    name,
+                    format!("{name}:1:1"),
                     format!("no {phase} row with {x} {x_node} and context {context}"),
                     "the rows of a phase must be a full grid: measure this step, or remove the others of its row or column",
                 )),

@@ -43,13 +43,12 @@ pub(super) fn build(
         Backend::Ideal => (Arc::new(Datasheet::new(spec)?), None),
         Backend::Table(file) => {
             let path = folder.map_or_else(|| PathBuf::from(file), |folder| folder.join(file));
-            let name = path.display().to_string();
             let text = fs::read_to_string(&path).map_err(|e| {
                 let help = "correct the path; a relative path starts at the folder of the scenario";
-                InputError::named("backend", format!("the table `{name}` cannot be read: {e}"), help)
+                InputError::named("backend", format!("the table `{file}` cannot be read: {e}"), help)
             })?;
             let hash = format!("fnv1a64:{:016x}", content_hash(text.as_bytes()));
-            let cost = TableCost::new(spec, StepTable::parse(&name, &text, spec.tensor_parallel)?)?;
+            let cost = TableCost::new(spec, StepTable::parse(file, &text, spec.tensor_parallel)?)?;
             let covers = cost.hull();
             (Arc::new(cost), Some(TableFacts { covers, hash }))
         }
