@@ -145,6 +145,18 @@ pub enum KvPrecision {
 }
 
 impl KvPrecision {
+    /// The name in a scenario.
+    pub fn name(self) -> &'static str {
+        match self {
+            KvPrecision::Bf16 => "bf16",
+            KvPrecision::Fp16 => "fp16",
+            KvPrecision::Fp8 => "fp8",
+        }
+    }
+
+    /// All formats.
+    pub const ALL: [KvPrecision; 3] = [KvPrecision::Bf16, KvPrecision::Fp16, KvPrecision::Fp8];
+
     /// Bytes per element.
     pub fn bytes(self) -> f64 {
         match self {

@@ -208,3 +208,36 @@ fn mixed_attention_follows_its_rule() {
         assert!(fa3.with_mixed_attention(MixedAttention::Factor(factor)).check().is_err(), "{factor}");
     }
 }
+
+/// The FA2 law written again: alone, a wave of tiles sees the tile-weighted mean of its chunks; mixed, one kernel.
+#[test]
+fn fa2_tiles_follow_their_law_alone_and_mixed() {
+    for (name, [tau, al, pm0, tau_m, al_m, l_m], p0, sms) in [
+        ("rtx-4090", [31.2e-9, 0.80, 17.5e-6, 41.4e-9, 0.55, 0.74], 8.3e-6, 128.0),
+        ("rtx-pro-6000", [21.0e-9, 0.75, 9.5e-6, 30.4e-9, 0.58, 0.71], 7.4e-6, 188.0),
+    ] {
+        let mut spec = spec(name, "llama-3.1-8b", "none", 1);
+        spec.model.layers = 1;
+        let cost = roofline(&spec);
+        let attention = |chunks: &[Chunk], decode| cost.exact(0, &StepShape { chunks, decode }).attention.0;
+        let none = DecodeShape::default();
+        // 65 tokens are two tiles; 32 heads; 1000 = 16 tiles, 200 = 4.
+        for chunks in [
+            vec![Chunk { tokens: 65, past: 3000 }],
+            vec![Chunk { tokens: 1000, past: 0 }, Chunk { tokens: 200, past: 5000 }],
+        ] {
+            let tiles: Vec<f64> = chunks.iter().map(|c| f64::from(c.tokens.div_ceil(64))).collect();
+            let sum: f64 = tiles.iter().sum();
+            let seen = |al: f64| -> f64 {
+                let each = |c: &Chunk| f64::from(c.past) + al * f64::from(c.tokens);
+                chunks.iter().zip(&tiles).map(|(c, t)| t * each(c)).sum()
+            };
+            let alone = p0 + tau * (32.0 * sum / sms).ceil() * seen(al) / sum;
+            assert!((attention(&chunks, none) / alone - 1.0).abs() < 1e-12, "{name}: {chunks:?}");
+            let batch = DecodeShape { n: 24, padding: 0, context: 24 * 700 };
+            let longest = chunks.iter().map(|c| f64::from(c.past + c.tokens)).fold(700.0, f64::max);
+            let mixed = pm0 + tau_m * (32.0 * (seen(al_m) + 24.0 * 700.0) / sms).max(l_m * longest);
+            assert!((attention(&chunks, batch) / mixed - 1.0).abs() < 1e-12, "{name}: {chunks:?} mixed");
+        }
+    }
+}

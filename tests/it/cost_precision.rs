@@ -116,7 +116,8 @@ fn speed_ups_over_16_bits_follow_the_measured_table() {
             0.25,
         ),
         ("a100-80g-sxm", Precision::Int8, [1.97, 1.79, 1.77, 1.82, 1.73, 1.49, 1.54, 1.71, 1.90, 2.08], 0.25),
-        ("h100-sxm", Precision::Fp8, [1.50, 1.48, 1.47, 1.46, 1.41, 1.36, 1.26, 1.35, 1.52, 1.58], 0.25),
+        // Their 16-bit row has a sharper knee (p = 3) at 256 tokens, and theirs is TensorRT-LLM's fp8 (see the row).
+        ("h100-sxm", Precision::Fp8, [1.50, 1.48, 1.47, 1.46, 1.41, 1.36, 1.26, 1.35, 1.52, 1.58], 0.30),
     ] {
         // GEMMs of Llama-3.1-70B on two: 42 to 235 million weights each.
         let base = spec(accelerator, "llama-3.1-70b", "none", 2);
@@ -138,12 +139,14 @@ fn speed_ups_over_16_bits_follow_the_measured_table() {
 }
 
 #[test]
-fn fp8_rows_against_another_frameworks_kernels() {
-    for (file, accelerator) in [
-        ("groundtruth/kernels_aic_gemm_h100_sxm.csv", "h100-sxm"),
-        ("groundtruth/kernels_aic_gemm_h200_sxm.csv", "h200-sxm"),
-        ("groundtruth/kernels_aic_gemm_l40s.csv", "l40s"),
-        ("groundtruth/kernels_aic_gemm_b200_sxm.csv", "b200-sxm"),
+fn fp8_rows_against_the_kernels_of_vllm() {
+    for (file, accelerator, limit) in [
+        // Fitted to these rows.
+        ("groundtruth/kernels_aic_gemm_h100_sxm.csv", "h100-sxm", 0.08),
+        ("groundtruth/kernels_aic_gemm_h200_sxm.csv", "h200-sxm", 0.08),
+        // Fitted to TensorRT-LLM's: held out here. vLLM's fp8 kernels on B200 are slower than 16 bits up to 8 tokens.
+        ("groundtruth/kernels_aic_gemm_l40s.csv", "l40s", 0.12),
+        ("groundtruth/kernels_aic_gemm_b200_sxm.csv", "b200-sxm", 0.35),
     ] {
         let Some(path) = shared(file) else { continue };
         let base = with(Precision::Fp8, &spec(accelerator, "llama-2-7b", "none", 1));
@@ -169,15 +172,14 @@ fn fp8_rows_against_another_frameworks_kernels() {
         let rows = all.len();
         let ((median, p90), (of_large, _), (bound, _)) = (quantiles(all), quantiles(large), quantiles(sheet));
         report(format_args!(
-            "fp8 GEMM of vLLM against the TensorRT-LLM row, {accelerator}, {rows} rows: median {:.0} % p90 {:.0} %, \
+            "fp8 GEMM of vLLM, {accelerator}, {rows} rows: median {:.0} % p90 {:.0} %, \
              from 1024 tokens {:.0} %, datasheet {:.0} %",
             median * 100.0,
             p90 * 100.0,
             of_large * 100.0,
             bound * 100.0
         ));
-        // The rows were fitted to kernels with a dearer quantisation (7 to 9 us more per GEMM).
-        assert!(median < 0.35 && of_large < 0.15, "{accelerator}: {median} {of_large}");
+        assert!(median < limit && of_large < 0.15, "{accelerator}: {median} {of_large}");
         assert!(median < bound, "{accelerator}: the datasheet alone is nearer");
     }
 }
