@@ -235,3 +235,34 @@ fn attention_meets_the_tables_of_vllm_0_19() {
         }
     }
 }
+
+/// All-reduce inside a node, as engines run it (custom kernel in a graph); sizes of decode and prefill steps.
+#[test]
+fn all_reduces_meet_aiconfigurators_table() {
+    let Some(path) = shared("groundtruth/kernels_aic_allreduce.csv") else { return };
+    for (gpu, accelerator) in [("a100_sxm", "a100-80g-sxm"), ("h100_sxm", "h100-sxm")] {
+        let mut rows = Vec::new();
+        for row in csv::Reader::from_path(&path).expect("a readable table").records() {
+            let row = row.expect("a row");
+            if &row[0] != gpu || !row[1].starts_with("vllm") {
+                continue;
+            }
+            let (tp, bytes): (u32, u32) = (row[2].parse().expect("gpus"), row[3].parse().expect("bytes"));
+            // One layer with one all-reduce of one token of this many bytes.
+            let mut spec = spec(accelerator, "llama-3.1-8b", "none", tp);
+            (spec.model.layers, spec.model.hidden, spec.model.parallel_attention) = (1, bytes / 2, true);
+            let exact = roofline(&spec).exact(0, &decode_only(decode(1, 1)));
+            let link = spec.tensor_link().bandwidth.0;
+            rows.push(Row {
+                group: row[2].to_owned(),
+                at: vec![f64::from(bytes)],
+                measured: row[4].parse().expect("ms"),
+                model: exact.all_reduce.0 * 1e3,
+                datasheet: 1e3 * 2.0 * f64::from(tp - 1) / f64::from(tp) * f64::from(bytes) / link,
+            });
+        }
+        let judged = judge(&format!("all-reduce of 2 to 8, {accelerator}"), &rows);
+        assert!(judged.model.median < 0.20, "{accelerator}: {:?}", judged.model);
+        assert!(judged.model.median < judged.datasheet.median);
+    }
+}
