@@ -27,6 +27,9 @@ struct Group {
     model_path: &'static str,
     backend: &'static str,
     model: &'static str,
+    /// What the rows say; `bf16` where they say nothing.
+    said: Precision,
+    /// What is deployed.
     weights: Precision,
     skew_us: f64,
 }
@@ -40,7 +43,7 @@ fn rows(group: &Group) -> Option<Vec<Row>> {
             continue;
         }
         let fp8 = &row[5] == "fp8";
-        if fp8 != (group.weights == Precision::Fp8) || row[13].is_empty() {
+        if fp8 != (group.said == Precision::Fp8) || row[13].is_empty() {
             continue;
         }
         let number = |i: usize| row[i].parse::<f64>().expect("a number");
@@ -68,15 +71,35 @@ fn rows(group: &Group) -> Option<Vec<Row>> {
 #[test]
 fn time_per_token_under_load() {
     let (fp8, half) = (Precision::Fp8, Precision::Bf16);
-    for (what, model_path, backend, model, weights, limit) in [
-        ("vLLM 70B fp8", "meta-llama/Llama-3.1-70B", "vllm", "llama-3.1-70b", fp8, Some(0.10)),
-        ("TRT-LLM Qwen3-32B fp8", "Qwen/Qwen3-32B", "trtllm", "qwen3-32b", fp8, Some(0.12)),
-        ("vLLM 0.12 Qwen3-32B, precision not given", "Qwen/Qwen3-32B", "vllm", "qwen3-32b", half, None),
-        ("SGLang Qwen3-32B, precision not given", "Qwen/Qwen3-32B", "sglang", "qwen3-32b", half, None),
-        ("TRT-LLM 8B bf16", "meta-llama/Llama-3.1-8B-Instruct", "trtllm", "llama-3.1-8b", half, Some(0.08)),
+    const QWEN: &str = "Qwen/Qwen3-32B";
+    for (what, model_path, backend, model, said, weights, limit) in [
+        ("vLLM 70B fp8", "meta-llama/Llama-3.1-70B", "vllm", "llama-3.1-70b", fp8, fp8, Some(0.10)),
+        ("TRT-LLM Qwen3-32B fp8", QWEN, "trtllm", "qwen3-32b", fp8, fp8, Some(0.12)),
+        (
+            "TRT-LLM 8B bf16",
+            "meta-llama/Llama-3.1-8B-Instruct",
+            "trtllm",
+            "llama-3.1-8b",
+            half,
+            half,
+            Some(0.08),
+        ),
+        ("vLLM 0.12 Qwen3-32B, precision not given, as bf16", QWEN, "vllm", "qwen3-32b", half, half, None),
+        ("vLLM 0.12 Qwen3-32B, precision not given, as fp8", QWEN, "vllm", "qwen3-32b", half, fp8, None),
+        ("SGLang Qwen3-32B, precision not given, as bf16", QWEN, "sglang", "qwen3-32b", half, half, None),
+        ("SGLang Qwen3-32B, precision not given, as fp8", QWEN, "sglang", "qwen3-32b", half, fp8, None),
+        (
+            "SGLang Qwen3-32B, precision not given, as fp8-block",
+            QWEN,
+            "sglang",
+            "qwen3-32b",
+            half,
+            Precision::Fp8Block,
+            None,
+        ),
     ] {
         for skew_us in [0.0, 6.0] {
-            let group = Group { system: "h100_sxm", model_path, backend, model, weights, skew_us };
+            let group = Group { system: "h100_sxm", model_path, backend, model, said, weights, skew_us };
             let Some(rows) = rows(&group) else { return };
             let judged = judge(&format!("TPOT under load, {what}, skew {skew_us} us"), &rows);
             if let Some(limit) = limit {
