@@ -198,6 +198,12 @@ pub struct ExplainStepArgs {
     /// Engine profile [default: the accelerator's]
     #[arg(long)]
     pub engine: Option<String>,
+    /// Number format of the layers' weights: bf16, fp16, fp8, fp8-block, int8, w4a16, w8a16, fp4
+    #[arg(long, default_value = "bf16")]
+    pub weights: String,
+    /// Number format of KV: bf16, fp16, fp8
+    #[arg(long, default_value = "bf16")]
+    pub kv: String,
     /// Prompt chunks: TOKENS or TOKENS+PAST, such as `512+1536`
     #[arg(long, value_name = "TOKENS[+PAST]", num_args = 1.., value_delimiter = ',')]
     pub prefill: Vec<String>,

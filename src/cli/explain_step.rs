@@ -1,7 +1,10 @@
 //! `explain step`: what one step costs, part by part, beside the bound of the datasheet.
 
 use crate::catalog::{self, Shelf};
-use crate::cost::{Chunk, CostSpec, Datasheet, DecodeShape, EngineProfile, Roofline, StepCost, StepShape};
+use crate::cost::{
+    Arithmetic, Chunk, CostSpec, Datasheet, DecodeShape, EngineProfile, KvPrecision, Precision, Roofline,
+    StepCost, StepShape,
+};
 use crate::diagnostic::{InputError, InputErrors};
 use crate::hardware::Accelerator;
 use crate::model::Model;
@@ -22,14 +25,18 @@ pub(super) fn step(args: &ExplainStepArgs, context: &Context) -> Outcome {
         let help = "add `--decode 64 --context 1000`, or `--prefill 512`";
         errors.0.push(InputError::named("--prefill, --decode", "the step is empty", help));
     }
+    let weights = errors.note(format_named("--weights", &args.weights, &Precision::ALL, Precision::name));
+    let kv = errors.note(format_named("--kv", &args.kv, &KvPrecision::ALL, KvPrecision::name));
     let (Some(accelerator), Some(model), Some(chunks)) = (accelerator, model, chunks) else {
         return Err(errors.into());
     };
+    let (Some(weights), Some(kv)) = (weights, kv) else { return Err(errors.into()) };
     let engine = args.engine.clone().unwrap_or_else(|| accelerator.default_engine.clone());
     let engine = errors.note(load(Shelf::Engines, "--engine", &engine, EngineProfile::load));
     let Some(engine) = engine else { return Err(errors.into()) };
     let mut spec = CostSpec::new(accelerator, model, engine);
     (spec.tensor_parallel, spec.pipeline) = (args.tp, args.pp);
+    (spec.weights, spec.kv) = (weights, kv);
     errors.note(spec.check().map_err(as_flags));
     errors.or(())?;
     let decode =
@@ -58,12 +65,27 @@ fn load<T>(
     read(name, None)
 }
 
+/// The number format that a flag names.
+fn format_named<T: Copy>(
+    flag: &str,
+    text: &str,
+    all: &[T],
+    name: impl Fn(T) -> &'static str,
+) -> Result<T, InputError> {
+    let names: Vec<&str> = all.iter().map(|&format| name(format)).collect();
+    all.iter().copied().find(|&format| name(format) == text).ok_or_else(|| {
+        let help = format!("known: {}", names.join(", "));
+        InputError::named(format!("{flag} {text}"), "is not a number format", help)
+    })
+}
+
 /// Problems of the spec, named by the flags of this command.
 fn as_flags(errors: InputErrors) -> InputErrors {
     let flag = |e: InputError| {
         let place = match e.place.as_deref() {
             Some("parallel.tp") => "--tp".to_owned(),
             Some("parallel.pp") => "--pp".to_owned(),
+            Some("precision.weights") => "--weights".to_owned(),
             other => other.unwrap_or("step").to_owned(),
         };
         InputError { place: Some(place), ..e }
@@ -91,13 +113,22 @@ fn chunks(texts: &[String]) -> Result<Vec<Chunk>, InputErrors> {
     errors.or(chunks)
 }
 
+/// Number formats, where they are not the usual ones.
+fn formats(spec: &CostSpec) -> String {
+    if spec.weights == Precision::default() && spec.kv == KvPrecision::default() {
+        return String::new();
+    }
+    format!(" ({} weights, {} KV)", spec.weights.name(), spec.kv.name())
+}
+
 fn heading(spec: &CostSpec, shape: &StepShape<'_>) -> String {
     let chunks: Vec<String> = shape.chunks.iter().map(|c| format!("{}+{}", c.tokens, c.past)).collect();
     let prefill =
         if chunks.is_empty() { "no prefill".to_owned() } else { format!("prefill {}", chunks.join(" ")) };
     format!(
-        "{} on {} x {} (tp {}, pp {}), engine {}\n{prefill}, {} decoding sequences with {} tokens of context in all\n",
+        "{}{} on {} x {} (tp {}, pp {}), engine {}\n{prefill}, {} decoding sequences with {} tokens of context in all\n",
         spec.model.name,
+        formats(spec),
         u32::from(spec.pipeline) * spec.tensor_parallel,
         spec.accelerator.name,
         spec.tensor_parallel,
@@ -127,8 +158,9 @@ fn parts(
         vec![part.to_owned(), format!("{:.3} ms", value.0 * 1e3), format!("{share:.1} %"), from]
     };
     let step = roofline.step(stage, shape).total();
+    let gemm = if spec.weights.is_half() { "bf16" } else { spec.weights.name() };
     let mut rows = vec![
-        row("linear layers", exact.linear, format!("{accelerator} [fit.bf16], [fit.elementwise]")),
+        row("linear layers", exact.linear, format!("{accelerator} [fit.{gemm}], [fit.elementwise]")),
         row("attention", exact.attention, format!("{accelerator} [fit.attention]")),
         row("all-reduce", exact.all_reduce, format!("hardware/links: {}", spec.tensor_link().title)),
         row("lm_head", exact.lm_head, format!("{accelerator} [fit.bf16]")),
@@ -136,8 +168,14 @@ fn parts(
         row("host", exact.host, format!("{engine} [overhead], [graphs]")),
         row("step", exact.total(), format!("= {step} in a run, rounded to picoseconds")),
     ];
+    let peaks = match spec.weights.arithmetic() {
+        Arithmetic::Half => "bf16",
+        Arithmetic::Fp8 => "fp8, bf16",
+        Arithmetic::Int8 => "int8, bf16",
+        Arithmetic::Fp4 => "fp4, bf16",
+    };
     let bound_s = Seconds(bound.as_secs_f64());
-    rows.push(row("datasheet: compute", compute, format!("{accelerator} [datasheet] bf16")));
+    rows.push(row("datasheet: compute", compute, format!("{accelerator} [datasheet] {peaks}")));
     rows.push(row("datasheet: memory", memory, format!("{accelerator} [datasheet] bandwidth")));
     rows.push(row("datasheet bound", bound_s, "no step is faster than this".to_owned()));
     table(&["part", "time", "of the step", "from"], rows, width)

@@ -20,6 +20,8 @@ pub struct Datasheet {
 struct Stage {
     shard: Shard,
     peak: f64,
+    /// 16-bit peak over that of the layers' GEMMs: 1 for 16-bit weights.
+    gemm_share: f64,
     bandwidth: f64,
     /// Weights of the stage on one GPU over the bandwidth, ps.
     weights: u64,
@@ -30,11 +32,11 @@ struct Stage {
 }
 
 impl Stage {
-    /// GEMM FLOPs of `m` tokens and `logits` rows of lm_head.
+    /// GEMM FLOPs of `m` tokens and `logits` rows of lm_head, those of narrow formats as 16-bit FLOPs of equal time.
     fn gemm_flops(&self, m: u32, logits: u32) -> f64 {
         let s = &self.shard;
         let head = if s.last { f64::from(logits) * s.vocabulary * s.hidden } else { 0.0 };
-        2.0 * (f64::from(m) * s.layers * s.layer_elements() + head)
+        2.0 * (f64::from(m) * s.layers * s.layer_elements() * self.gemm_share + head)
     }
 
     /// Causal attention FLOPs of the chunks.
@@ -69,6 +71,8 @@ impl Datasheet {
     pub fn new(spec: &CostSpec) -> Result<Datasheet, InputErrors> {
         spec.check()?;
         let sheet = &spec.accelerator.datasheet;
+        // `check` has refused a format without a peak.
+        let gemm_peak = spec.weights.arithmetic().peak(sheet).unwrap_or(sheet.bf16);
         let layers = spec.stage_layers();
         let stages = layers.iter().enumerate().map(|(i, &here)| {
             let shard = Shard::of(spec, here, i + 1 == layers.len());
@@ -80,6 +84,7 @@ impl Datasheet {
                 compute_slope: ps(Seconds(flops / sheet.bf16.0)).max(1),
                 memory_slope: ps(Seconds(shard.layers * shard.kv_token_bytes / sheet.bandwidth.0)).max(1),
                 peak: sheet.bf16.0,
+                gemm_share: sheet.bf16.0 / gemm_peak.0,
                 bandwidth: sheet.bandwidth.0,
                 shard,
             }

@@ -4,12 +4,17 @@
 //! layers; all later arithmetic is integer, so that `k` steps added one by one and `k` steps in closed form agree to
 //! the picosecond. Equations: `docs/cost-model.md`.
 
+mod collective;
 mod datasheet;
 mod engine_profile;
 mod memo;
 mod memory;
+mod operators;
+mod precision;
 mod roofline;
 mod spec;
+mod table;
+mod table_file;
 mod terms;
 
 pub use datasheet::Datasheet;
@@ -17,8 +22,12 @@ pub use engine_profile::{
     Collectives, EngineMemory, EngineProfile, Graphs, HostMode, Limits, LimitsByClass, Overhead, Sampler,
 };
 pub use memory::{KvCapacity, MemoryRequest, kv_blocks};
+pub use operators::{Attention, Bound, Operator, operators};
+pub use precision::{Arithmetic, KvPrecision, Precision};
 pub use roofline::{ExactStep, Roofline};
-pub use spec::{CostSpec, Overrides, Precision};
+pub use spec::{CostSpec, MixedAttention, Overrides, TensorNodes};
+pub use table::TableCost;
+pub use table_file::StepTable;
 
 use crate::units::SimDuration;
 

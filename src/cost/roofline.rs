@@ -10,7 +10,7 @@ use super::datasheet::Datasheet;
 use super::memo::Memo;
 use super::spec::{ACTIVATION_BYTES, CostSpec};
 use super::terms::Terms;
-use super::{DecodeShape, HostMode, Segment, StepCost, StepShape, StepTime};
+use super::{DecodeShape, HostMode, MixedAttention, Segment, StepCost, StepShape, StepTime};
 
 /// Tokens per step below which linear work is remembered; larger steps are computed each time.
 const MEMO_TOKENS: usize = 8_193;
@@ -170,7 +170,11 @@ impl Roofline {
             o0: overhead.o0.0,
             o1: overhead.o1.0,
             o2: overhead.o2.0,
-            mixed_percent: u64::from(spec.overrides.mixed_attention_percent),
+            mixed_percent: spec
+                .overrides
+                .mixed_attention
+                .and_then(MixedAttention::percent)
+                .map_or(100, u64::from),
             hop_latency: if hops { link.latency.0 } else { 0.0 },
             hop_per_token: if hops { activation / link.bandwidth.0 } else { 0.0 },
             swap_block: ps(spec.block_bytes() / spec.host_bandwidth()).max(1),

@@ -1,11 +1,11 @@
 //! What a cost model is built from, and the one GPU's share of the model that follows from it.
 
 use crate::diagnostic::{InputError, InputErrors};
-use crate::hardware::{Accelerator, Link};
+use crate::hardware::{Accelerator, Link, PrefillLaw};
 use crate::model::{Mlp, Model};
 use crate::units::{Bytes, BytesPerSecond, Seconds};
 
-use super::EngineProfile;
+use super::{EngineProfile, KvPrecision, Precision};
 
 /// Bytes of lm_head weights per element, whatever the quantisation of the layers.
 pub(crate) const HEAD_BYTES: f64 = 2.0;
@@ -13,36 +13,36 @@ pub(crate) const HEAD_BYTES: f64 = 2.0;
 /// Bytes of an activation element.
 pub(crate) const ACTIVATION_BYTES: f64 = 2.0;
 
-/// Numeric format of weights or of KV.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, serde::Deserialize, serde::Serialize)]
+/// What attention costs in a step that has both prompt chunks and decoding sequences.
+#[derive(Clone, Copy, Debug, PartialEq, serde::Deserialize, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Precision {
-    /// 16-bit float with 8 exponent bits.
-    #[default]
-    Bf16,
-    /// 16-bit float with 5 exponent bits; costs the same.
-    Fp16,
-    /// 8-bit float.
-    Fp8,
-    /// 8-bit integer.
-    Int8,
-    /// 4-bit weights.
-    Int4,
+pub enum MixedAttention {
+    /// The sum of both kernels.
+    Additive,
+    /// The accelerator's law of one kernel for both, which only the FA2 rows have.
+    Measured,
+    /// The default times this, in [1, 10] with at most two decimals. No public data exist for FA3: run it at 1.25 too.
+    Factor(f64),
 }
 
-impl Precision {
-    /// Bytes per element, scales not counted.
-    pub fn bytes(self) -> f64 {
-        match self {
-            Precision::Bf16 | Precision::Fp16 => 2.0,
-            Precision::Fp8 | Precision::Int8 => 1.0,
-            Precision::Int4 => 0.5,
-        }
+impl MixedAttention {
+    /// Per cent of the default attention of mixed steps.
+    pub(crate) fn percent(self) -> Option<u32> {
+        let MixedAttention::Factor(factor) = self else { return Some(100) };
+        let percent = factor * 100.0;
+        let whole = (percent - percent.round()).abs() < 1e-6;
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "in [100, 1000]")]
+        (whole && (1.0..=10.0).contains(&factor)).then_some(percent.round() as u32)
     }
+}
 
-    fn supported(self) -> bool {
-        matches!(self, Precision::Bf16 | Precision::Fp16)
-    }
+/// A tensor-parallel group over several nodes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TensorNodes {
+    /// How many, at least 1; must divide the group.
+    pub nodes: u32,
+    /// Between them, one rail per accelerator.
+    pub link: Link,
 }
 
 /// What a scenario may set differently from the files.
@@ -60,8 +60,11 @@ pub struct Overrides {
     pub sampler_passes: Option<u32>,
     /// Added to each all-reduce; default: the profile's.
     pub skew: Option<Seconds>,
-    /// Attention of mixed prefill and decode steps in per cent of the model's (no public data on FA3: try 125).
-    pub mixed_attention_percent: u32,
+    /// Nodes that the tensor-parallel group spans; default: one.
+    pub tensor_nodes: Option<TensorNodes>,
+    /// Attention of mixed prefill and decode steps; default: `measured` where the accelerator has such a law, else
+    /// `additive`.
+    pub mixed_attention: Option<MixedAttention>,
 }
 
 impl Default for Overrides {
@@ -73,7 +76,8 @@ impl Default for Overrides {
             graphs: true,
             sampler_passes: None,
             skew: None,
-            mixed_attention_percent: 100,
+            tensor_nodes: None,
+            mixed_attention: None,
         }
     }
 }
@@ -96,7 +100,7 @@ pub struct CostSpec {
     /// Format of the weights.
     pub weights: Precision,
     /// Format of KV.
-    pub kv: Precision,
+    pub kv: KvPrecision,
     /// What the scenario sets differently.
     pub overrides: Overrides,
 }
@@ -112,7 +116,7 @@ impl CostSpec {
             pipeline: 1,
             kv_block: 16,
             weights: Precision::default(),
-            kv: Precision::default(),
+            kv: KvPrecision::default(),
             overrides: Overrides::default(),
         }
     }
@@ -135,9 +139,8 @@ impl CostSpec {
                 errors.push(InputError::named(place, message, help));
             }
         };
-        for (place, precision) in [("weights", self.weights), ("kv", self.kv)] {
-            let message = format!("{precision:?} is not modelled yet: only 16-bit GEMM constants are loaded");
-            refuse(precision.supported(), place, message, "use bf16 or fp16");
+        if let Err((message, help)) = self.row_for_weights() {
+            refuse(false, "precision.weights", message, &help);
         }
         let (m, tp) = (&self.model, self.tensor_parallel);
         refuse(tp >= 1, "parallel.tp", "must be at least 1".into(), "write tp = 1 for one accelerator");
@@ -155,14 +158,64 @@ impl CostSpec {
         let message = format!("{stages} stages for {} layers", m.layers);
         let help = "write a number of stages from 1 to the layers";
         refuse(stages >= 1 && stages <= m.layers, "parallel.pp", message, help);
-        let percent = self.overrides.mixed_attention_percent;
-        let message = format!("{percent} % would be below the model, and below the datasheet's bound");
-        let ok = (100..=1000).contains(&percent);
-        refuse(ok, "mixed-attention", message, "write 100 or more, for example 125");
+        if let Some(span) = &self.overrides.tensor_nodes {
+            let even = span.nodes >= 1 && tp.is_multiple_of(span.nodes);
+            let message = format!("{tp} accelerators cannot be split over {} nodes", span.nodes);
+            refuse(even, "parallel.tp", message, "choose a multiple of the nodes");
+        }
+        if let Err((message, help)) = self.check_mixed() {
+            refuse(false, "mixed-attention", message, help);
+        }
         let bandwidth = self.host_bandwidth().0;
         let ok = bandwidth.is_finite() && bandwidth > 0.0;
         refuse(ok, "host bandwidth", format!("{bandwidth} B/s is not a rate"), "give a positive bandwidth");
         if errors.is_empty() { Ok(()) } else { Err(InputErrors(errors)) }
+    }
+
+    /// Whether the accelerator has a GEMM row and a peak for the weights; else the message and the formats it has.
+    fn row_for_weights(&self) -> Result<(), (String, String)> {
+        let acc = &self.accelerator;
+        let has = |p: Precision| p.is_half() || p.row(&acc.quantised).is_some();
+        if has(self.weights) {
+            return Ok(());
+        }
+        let known: Vec<&str> = Precision::ALL.into_iter().filter(|p| has(*p)).map(Precision::name).collect();
+        let name = self.weights.name();
+        Err((
+            format!("accelerator `{}` has no GEMM constants for `{name}`", acc.name),
+            format!(
+                "it has {}; or give `[fit.{name}]` in a copy of its file beside the scenario",
+                known.join(", ")
+            ),
+        ))
+    }
+
+    /// Whether the rule for mixed steps has a law, and its factor a range.
+    fn check_mixed(&self) -> Result<(), (String, &'static str)> {
+        let Some(rule) = self.overrides.mixed_attention else { return Ok(()) };
+        let one_kernel = matches!(self.accelerator.attention.prefill, PrefillLaw::Tiles { .. });
+        if rule == MixedAttention::Measured && !one_kernel {
+            let message = format!("no measured law of mixed batches exists for `{}`", self.accelerator.name);
+            return Err((
+                message,
+                "write \"additive\", or { factor = 1.25 } for the pessimistic side of the band",
+            ));
+        }
+        match (rule, rule.percent()) {
+            (MixedAttention::Factor(factor), None) => Err((
+                format!("the factor {factor} is not a number from 1 to 10 with at most two decimals"),
+                "below 1 a step would beat the model's own parts; write for example { factor = 1.25 }",
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// The same replica with another rule for the attention of mixed steps: the other end of a report's band.
+    #[must_use]
+    pub fn with_mixed_attention(&self, rule: MixedAttention) -> CostSpec {
+        let mut other = self.clone();
+        other.overrides.mixed_attention = Some(rule);
+        other
     }
 
     /// Host memory to one accelerator.

@@ -2,11 +2,12 @@
 //!
 //! `docs/cost-model.md` lists them. Nothing here rounds; [`super::Roofline`] rounds each result once.
 
-use crate::hardware::PrefillLaw;
+use crate::hardware::{Accelerator, PrefillLaw};
 use crate::units::Seconds;
 
+use super::collective::Group;
 use super::spec::{ACTIVATION_BYTES, HEAD_BYTES, Shard};
-use super::{Chunk, CostSpec, DecodeShape};
+use super::{Chunk, CostSpec, DecodeShape, MixedAttention, Precision};
 
 /// Queries of one FA2 tile.
 const TILE: u32 = 64;
@@ -18,9 +19,10 @@ const LOGIT_BYTES: f64 = 4.0;
 #[derive(Clone, Debug)]
 pub(crate) struct Terms {
     pub(crate) shard: Shard,
-    gemm_flops: f64,
-    gemm_bytes: f64,
-    t0: f64,
+    /// The layers' GEMMs, in the format of their weights.
+    layer: Gemm,
+    /// lm_head, always 16 bit.
+    head: Gemm,
     ew0: f64,
     ew_bytes: f64,
     a0: f64,
@@ -28,12 +30,74 @@ pub(crate) struct Terms {
     kv_bytes: f64,
     p0: f64,
     prefill: Prefill,
+    /// Whether the accelerator's law of mixed batches applies, if it has one.
+    one_kernel: bool,
     sms: f64,
-    reduce_floor: f64,
-    reduce_base: f64,
-    reduce_bytes: f64,
+    group: Group,
     skew: f64,
     passes: f64,
+}
+
+/// The law of one GEMM row with rates.
+#[derive(Clone, Copy, Debug)]
+struct Gemm {
+    flops: f64,
+    bytes: f64,
+    t0: f64,
+    p: f64,
+    /// Bytes of an element of the input.
+    input: f64,
+    /// Bytes of a weight, scales included.
+    weight: f64,
+}
+
+impl Gemm {
+    /// The 16-bit row, `p = 2`, on the basis of the accelerator's fits.
+    fn half(acc: &Accelerator) -> Gemm {
+        Gemm {
+            flops: acc.basis.peak.0 * acc.gemm.ec,
+            bytes: acc.basis.bandwidth.0 * acc.gemm.eb,
+            t0: acc.gemm.t0.0,
+            p: 2.0,
+            input: ACTIVATION_BYTES,
+            weight: HEAD_BYTES,
+        }
+    }
+
+    /// The row of `precision`; the 16-bit one where that is asked for ([`CostSpec::check`] refuses a missing row).
+    fn of(acc: &Accelerator, precision: Precision) -> Gemm {
+        let peak = precision.arithmetic().peak(&acc.datasheet);
+        let (Some(row), Some(peak)) = (precision.row(&acc.quantised), peak) else { return Gemm::half(acc) };
+        Gemm {
+            flops: peak.0 * row.ec,
+            bytes: acc.datasheet.bandwidth.0 * row.eb,
+            t0: row.t0.0,
+            p: row.p,
+            input: precision.input_bytes(),
+            weight: precision.bytes(),
+        }
+    }
+
+    /// `t0 + (compute^p + memory^p)^(1/p)`.
+    fn time(&self, m: f64, (n, k): (f64, f64)) -> f64 {
+        let compute = 2.0 * m * n * k / self.flops;
+        let bytes = self.input * m * k + ACTIVATION_BYTES * m * n + self.weight * n * k;
+        let memory = bytes / self.bytes;
+        self.t0 + p_norm(compute, memory, self.p)
+    }
+}
+
+/// `(a^p + b^p)^(1/p)`; 2 and 1 without powers, so that 16-bit times need no transcendental function.
+fn p_norm(a: f64, b: f64, p: f64) -> f64 {
+    if p == 2.0 {
+        return (a * a + b * b).sqrt();
+    }
+    let (high, low) = (a.max(b), a.min(b));
+    if p == 1.0 || high <= 0.0 {
+        return high + low;
+    }
+    // Relative to the larger side: nothing underflows, and the result is never below it.
+    high * libm::pow(1.0 + libm::pow(low / high, p), 1.0 / p).max(1.0)
 }
 
 /// [`PrefillLaw`] with rates.
@@ -46,7 +110,7 @@ enum Prefill {
 impl Terms {
     /// Terms of a stage of `layers` layers; the last one has lm_head and sampler.
     pub(crate) fn new(spec: &CostSpec, layers: u32, last: bool) -> Terms {
-        let (acc, reduce) = (&spec.accelerator, &spec.tensor_link().all_reduce);
+        let acc = &spec.accelerator;
         let (peak, bandwidth) = (acc.basis.peak.0, acc.basis.bandwidth.0);
         let prefill = match acc.attention.prefill {
             PrefillLaw::Flops { ep, epb } => Prefill::Flops { flops: peak * ep, bytes: bandwidth * epb },
@@ -56,9 +120,8 @@ impl Terms {
         };
         Terms {
             shard: Shard::of(spec, layers, last),
-            gemm_flops: peak * acc.gemm.ec,
-            gemm_bytes: bandwidth * acc.gemm.eb,
-            t0: acc.gemm.t0.0,
+            layer: Gemm::of(acc, spec.weights),
+            head: Gemm::half(acc),
             ew0: acc.elementwise.ew0.0,
             ew_bytes: bandwidth * acc.elementwise.ee,
             a0: acc.attention.a0.0,
@@ -66,27 +129,18 @@ impl Terms {
             kv_bytes: bandwidth * acc.attention.ea,
             p0: acc.attention.p0.0,
             prefill,
+            one_kernel: spec.overrides.mixed_attention != Some(MixedAttention::Additive),
             sms: f64::from(acc.datasheet.sms),
-            reduce_floor: reduce.floor.0,
-            reduce_base: reduce.base.0,
-            reduce_bytes: reduce.bandwidth.0,
+            group: Group::of(spec),
             skew: spec.overrides.skew.unwrap_or(spec.engine.collectives.skew).0,
             passes: f64::from(spec.overrides.sampler_passes.unwrap_or(spec.engine.sampler.passes)),
         }
     }
 
-    /// `GEMM(m, n, k)` with `p = 2`, the exponent of every 16-bit row.
-    fn gemm(&self, m: f64, (n, k): (f64, f64), weight_bytes: f64) -> f64 {
-        let compute = 2.0 * m * n * k / self.gemm_flops;
-        let bytes = ACTIVATION_BYTES * (m * k + m * n) + weight_bytes * n * k;
-        let memory = bytes / self.gemm_bytes;
-        self.t0 + (compute * compute + memory * memory).sqrt()
-    }
-
     /// `L * (sum of 4 GEMM(m) + EW(m))`.
     pub(crate) fn linear(&self, m: u32) -> Seconds {
         let (s, m) = (&self.shard, f64::from(m));
-        let gemms: f64 = s.gemms().into_iter().map(|shape| self.gemm(m, shape, s.weight_bytes)).sum();
+        let gemms: f64 = s.gemms().into_iter().map(|shape| self.layer.time(m, shape)).sum();
         let heads = 2.0 * (s.heads + s.kv_heads) * s.head_size;
         let moved = ACTIVATION_BYTES * m * (7.0 * s.hidden + heads + s.ew_ffn * s.ffn);
         Seconds(s.layers * (gemms + self.ew0 + moved / self.ew_bytes))
@@ -98,7 +152,7 @@ impl Terms {
             return Seconds(0.0);
         }
         let shape = (self.shard.vocabulary, self.shard.hidden);
-        Seconds(self.gemm(f64::from(logits.max(1)), shape, HEAD_BYTES))
+        Seconds(self.head.time(f64::from(logits.max(1)), shape))
     }
 
     /// `passes * n * vocabulary * 4 / (B*ee)` on the last stage.
@@ -117,18 +171,17 @@ impl Terms {
             return Seconds(0.0);
         }
         let bytes = ACTIVATION_BYTES * f64::from(m) * s.hidden;
-        let ring = self.reduce_base + 2.0 * (s.tp - 1.0) / s.tp * bytes / self.reduce_bytes;
-        Seconds(s.layers * s.reduces * (self.reduce_floor.max(ring) + self.skew))
+        Seconds(s.layers * s.reduces * (self.group.all_reduce(bytes) + self.skew))
     }
 
-    /// All-gather of the logits for sampling: half an all-reduce of the vocabulary.
+    /// All-gather of the 16-bit logits for sampling.
     pub(crate) fn gather(&self, logits: u32) -> Seconds {
         let s = &self.shard;
         if !s.last || s.tp <= 1.0 || self.passes <= 0.0 {
             return Seconds(0.0);
         }
         let bytes = ACTIVATION_BYTES * f64::from(logits) * s.vocabulary * s.tp;
-        Seconds(self.reduce_floor.max(self.reduce_base + (s.tp - 1.0) / s.tp * bytes / self.reduce_bytes))
+        Seconds(self.group.all_gather(bytes))
     }
 
     /// Decode attention without its context: `L * (a0 + a1*n*h)`.
@@ -174,6 +227,9 @@ impl Terms {
         let Prefill::Tiles { pm0, tau_m, al_m, l_m, .. } = self.prefill else {
             return None;
         };
+        if !self.one_kernel {
+            return None;
+        }
         let (s, context) = (&self.shard, decode.context as f64);
         let (_, seen) = tiles(chunks, al_m);
         let longest = chunks

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use super::{Grade, Host, Link};
+use super::{GemmFit, Grade, Host, Link, QuantFit, QuantFits};
 use crate::catalog::Check;
 use crate::catalog::{self, Shelf};
 use crate::diagnostic::{InputError, InputErrors, from_toml};
@@ -53,22 +53,6 @@ pub struct Rates {
     pub peak: FlopsPerSecond,
     /// `B`, memory bandwidth.
     pub bandwidth: BytesPerSecond,
-}
-
-/// `GEMM = t0 + sqrt((2mnk/(P*ec))^2 + (bytes/(B*eb))^2)` for 16-bit weights.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct GemmFit {
-    /// Where the constants come from.
-    pub source: String,
-    /// How far to trust them.
-    pub grade: Grade,
-    /// Fraction of the peak, in (0, 1].
-    pub ec: f64,
-    /// Fraction of the bandwidth, in (0, 1].
-    pub eb: f64,
-    /// Fixed time of one GEMM.
-    pub t0: Seconds,
 }
 
 /// `EW = ew0 + activation bytes/(B*ee)` per layer.
@@ -148,6 +132,8 @@ pub struct Accelerator {
     pub basis: Rates,
     /// 16-bit GEMM.
     pub gemm: GemmFit,
+    /// GEMM of narrower formats.
+    pub quantised: QuantFits,
     /// Element-wise operators.
     pub elementwise: ElementwiseFit,
     /// Attention.
@@ -188,6 +174,12 @@ struct Basis {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct Fit {
     bf16: GemmFit,
+    fp8: Option<QuantFit>,
+    fp8_block: Option<QuantFit>,
+    int8: Option<QuantFit>,
+    w4a16: Option<QuantFit>,
+    w8a16: Option<QuantFit>,
+    fp4: Option<QuantFit>,
     elementwise: ElementwiseFit,
     attention: AttentionFile,
 }
@@ -236,13 +228,22 @@ impl Accelerator {
     /// Reads `hardware/accelerators/<name>.toml` with its link and host, looked up beside the scenario first.
     pub fn load(name: &str, beside: Option<&Path>) -> Result<Accelerator, InputErrors> {
         let source = catalog::find(Shelf::Accelerators, name, beside)?;
-        let file: File = from_toml(&source)?;
+        let mut file: File = from_toml(&source)?;
+        let quantised = QuantFits {
+            fp8: file.fit.fp8.take(),
+            fp8_block: file.fit.fp8_block.take(),
+            int8: file.fit.int8.take(),
+            w4a16: file.fit.w4a16.take(),
+            w8a16: file.fit.w8a16.take(),
+            fp4: file.fit.fp4.take(),
+        };
         let basis = match &file.basis {
             Some(basis) => Rates { peak: basis.bf16, bandwidth: basis.bandwidth },
             None => Rates { peak: file.datasheet.bf16, bandwidth: file.datasheet.bandwidth },
         };
         let mut check = Check::new(&source);
         check_rates(&mut check, &file, basis);
+        quantised.check(&mut check, &file.datasheet);
         let prefill = check_attention(&mut check, &file, basis);
         let links = &file.links;
         let scale_up = check.placed("links", "scale-up", Link::load(&links.scale_up, beside));
@@ -260,6 +261,7 @@ impl Accelerator {
             datasheet: file.datasheet,
             basis,
             gemm: file.fit.bf16,
+            quantised,
             elementwise: file.fit.elementwise,
             attention: AttentionFit {
                 source: a.source,

@@ -3,12 +3,12 @@
 //! One TOML file each under `hardware/`; a new part needs no code.
 
 mod accelerator;
+mod gemm;
 mod host;
 mod link;
 
-pub use accelerator::{
-    Accelerator, AttentionFit, BatchClass, Datasheet, ElementwiseFit, GemmFit, PrefillLaw, Rates,
-};
+pub use accelerator::{Accelerator, AttentionFit, BatchClass, Datasheet, ElementwiseFit, PrefillLaw, Rates};
+pub use gemm::{GemmFit, QuantFit, QuantFits};
 pub use host::Host;
 pub use link::{AllReduce, Link};
 

@@ -2,6 +2,7 @@
 //! origin of every value) → runs.
 
 pub mod capacity;
+mod cost;
 mod document;
 pub mod execute;
 mod kv;

@@ -1,14 +1,16 @@
 //! From the merged layers of one system to what the engine simulates.
 
 use std::ops::Range;
+use std::path::Path;
 use std::sync::Arc;
 
-use crate::cost::{CostSpec, Datasheet, Roofline, StepCost};
+use crate::cost::{CostSpec, StepCost};
 use crate::diagnostic::{InputErrors, Node, Sources, from_tree, is_missing_field};
 use crate::engine::config::{ClusterConfig, FrontEnd, KvConfig, ReplicaConfig, ReserveRule};
 use crate::model::Model;
 use crate::policy::scheduler::SchedulerConfig;
 
+use super::cost;
 use super::document::Document;
 use super::kv;
 use super::parts::{Parts, engine_limits};
@@ -31,12 +33,15 @@ pub fn system(doc: &mut Document, name: &str, place: Range<usize>) -> Result<Sys
         found
     });
     let (Some(options), Some(parts)) = (errors.note(options), parts) else { return Err(errors) };
-    Builder { name, node: &node, options, sources: &doc.sources, errors, settings: Vec::new() }.build(parts)
+    let folder = doc.folder.as_deref();
+    Builder { name, node: &node, folder, options, sources: &doc.sources, errors, settings: Vec::new() }
+        .build(parts)
 }
 
 struct Builder<'a> {
     name: &'a str,
     node: &'a Node,
+    folder: Option<&'a Path>,
     options: SystemOptions,
     sources: &'a Sources,
     errors: InputErrors,
@@ -69,7 +74,7 @@ impl Builder<'_> {
             );
         }
         let Some(kv) = self.kv(&spec, max_model_len) else { return Err(self.errors) };
-        let cost = build_cost(&spec, self.options.backend)?;
+        let cost = self.cost(&spec)?;
         let replica = ReplicaConfig {
             scheduler: self.options.scheduler.clone(),
             kv,
@@ -202,12 +207,7 @@ impl Builder<'_> {
 
     fn cost_spec(&mut self, parts: Parts) -> CostSpec {
         let o = &self.options;
-        let mut spec = CostSpec::new(parts.accelerator, parts.model, parts.engine);
-        spec.tensor_parallel = o.parallel.tp;
-        spec.kv_block = match o.kv {
-            KvOptions::Paged(p) => p.block,
-            KvOptions::Reserve(r) => r.block,
-        };
+        let mut spec = cost::spec(parts, o);
         match u8::try_from(o.parallel.pp) {
             Ok(stages) => spec.pipeline = stages,
             Err(_) => {
@@ -220,6 +220,25 @@ impl Builder<'_> {
             }
         }
         spec
+    }
+
+    /// The backend; problems with its key are placed there, those of a table name the table's own lines.
+    fn cost(&mut self, spec: &CostSpec) -> Result<Arc<dyn StepCost>, InputErrors> {
+        let built = cost::build(spec, &self.options.backend, self.folder);
+        let (cost, table) = built.map_err(|mut errors| {
+            for e in &mut errors.0 {
+                let key = e.place.clone().filter(|place| self.node.get(place).is_some());
+                let Some(key) = key else { continue };
+                let span = self.node.value_span(&key);
+                *e = self.sources.error(span, format!("`{key}`: {}", e.message), e.help.clone());
+            }
+            errors
+        })?;
+        if let Some(table) = table {
+            self.computed("backend.covers", table.covers, "rows of the table".to_owned());
+            self.computed("backend.content", table.hash, "hash of the table".to_owned());
+        }
+        Ok(cost)
     }
 
     fn kv(&mut self, spec: &CostSpec, max_model_len: u32) -> Option<KvConfig> {
@@ -273,7 +292,7 @@ impl Builder<'_> {
     fn late_stop(&self, spec: &CostSpec) -> bool {
         let policy =
             !matches!(self.options.scheduler, SchedulerConfig::Static(_) | SchedulerConfig::Ideal(_));
-        let real = self.options.backend == Backend::Roofline;
+        let real = self.options.backend != Backend::Ideal;
         spec.engine.late_stop && policy && real && self.options.parallel.pp == 1
     }
 
@@ -288,14 +307,6 @@ impl Builder<'_> {
     fn computed(&mut self, path: &str, value: String, reason: String) {
         self.settings.push(Setting { path: path.to_owned(), value, origin: format!("computed: {reason}") });
     }
-}
-
-/// The cost model of one replica.
-fn build_cost(spec: &CostSpec, backend: Backend) -> Result<Arc<dyn StepCost>, InputErrors> {
-    Ok(match backend {
-        Backend::Roofline => Arc::new(Roofline::new(spec)?),
-        Backend::Ideal => Arc::new(Datasheet::new(spec)?),
-    })
 }
 
 /// Whether a system uses what no real system knows.

@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::cost::{KvPrecision, MixedAttention, Precision};
 use crate::engine::config::ReserveRule;
 use crate::policy::router::RouterConfig;
 use crate::policy::scheduler::SchedulerConfig;
@@ -216,13 +217,25 @@ pub enum PrefixCache {
 }
 
 /// What a step costs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Backend {
     /// The fitted model of the accelerator and the engine.
     Roofline,
     /// The datasheet bound, no overheads: no real system is faster.
     Ideal,
+    /// Measured step times: a CSV file, relative to the scenario's folder.
+    Table(String),
+}
+
+/// Number formats.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct PrecisionOptions {
+    /// Weights of the layers, and with them the arithmetic of their GEMMs.
+    pub weights: Precision,
+    /// Keys and values.
+    pub kv: KvPrecision,
 }
 
 /// One system with all its layers merged.
@@ -263,6 +276,10 @@ pub struct SystemOptions {
     pub max_tokens: Option<MaxTokens>,
     /// What a step costs.
     pub backend: Backend,
+    /// Number formats of weights and KV.
+    pub precision: PrecisionOptions,
+    /// Attention of steps that mix prefill and decode; else as the accelerator's law says.
+    pub mixed_attention: Option<MixedAttention>,
 }
 
 /// `[deployment]`: read on its own so that its problems are named by its own path.
@@ -282,10 +299,12 @@ pub struct DeploymentOptions {
     gpu_memory_utilization: Option<f64>,
     max_tokens: Option<MaxTokens>,
     backend: Option<Backend>,
+    precision: Option<PrecisionOptions>,
+    mixed_attention: Option<MixedAttention>,
 }
 
 /// Keys of a system that `[deployment]` may set for all systems.
-pub const DEPLOYMENT_KEYS: [&str; 12] = [
+pub const DEPLOYMENT_KEYS: [&str; 14] = [
     "model",
     "accelerator",
     "engine",
@@ -298,6 +317,8 @@ pub const DEPLOYMENT_KEYS: [&str; 12] = [
     "gpu-memory-utilization",
     "max-tokens",
     "backend",
+    "precision",
+    "mixed-attention",
 ];
 
 /// Keys of a system that only presets and variants may set.

@@ -77,9 +77,10 @@ fn provenance(plan: &StudyPlan, executed: &Executed) -> Provenance {
     }
 }
 
-/// The grade of the accelerator's GEMM constants, in the words of its file.
+/// The grade of the accelerator's GEMM constants for the weights' format, in the words of its file.
 fn grade(spec: &crate::cost::CostSpec) -> String {
-    format!("{:?}", spec.accelerator.gemm.grade).to_lowercase()
+    let row = spec.weights.row(&spec.accelerator.quantised).map(|row| row.grade);
+    format!("{:?}", row.unwrap_or(spec.accelerator.gemm.grade)).to_lowercase()
 }
 
 fn not_modelled() -> Vec<String> {

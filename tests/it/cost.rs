@@ -13,6 +13,12 @@ pub fn report(line: fmt::Arguments<'_>) {
     println!("{line}");
 }
 
+/// Median and 90th percentile.
+pub fn quantiles(mut errors: Vec<f64>) -> (f64, f64) {
+    errors.sort_by(f64::total_cmp);
+    (errors[errors.len() / 2], errors[errors.len() * 9 / 10])
+}
+
 pub fn spec(accelerator: &str, model: &str, engine: &str, tp: u32) -> CostSpec {
     let mut spec = CostSpec::new(
         Accelerator::load(accelerator, None).expect("embedded accelerator"),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use windtunnel::cost::{CostSpec, Datasheet, DecodeShape, StepCost, StepShape};
+use windtunnel::cost::{CostSpec, Datasheet, DecodeShape, KvPrecision, Precision, StepCost, StepShape};
 use windtunnel::hardware::PrefillLaw;
 
 use crate::cost::{all_specs, decode, decode_only, grid, report, roofline, spec};
@@ -12,9 +12,16 @@ use crate::cost::{all_specs, decode, decode_only, grid, report, roofline, spec};
 fn no_step_beats_the_datasheet_and_integers_stay_within_a_thousandth() {
     let shapes = grid();
     let (mut worst, mut closest) = (0.0_f64, f64::INFINITY);
+    let mut narrow = 0;
     for (i, mut spec) in all_specs("none").into_iter().enumerate() {
         // Every fifth as a pipeline too: its stages are bounded one by one.
         spec.pipeline = if i % 5 == 0 { 3 } else { 1 };
+        // Number formats in turn, where the accelerator has the row; 8-bit KV on every third.
+        let formats = Precision::ALL.into_iter().cycle().skip(i).take(Precision::ALL.len());
+        let has = |p: &Precision| p.is_half() || p.row(&spec.accelerator.quantised).is_some();
+        spec.weights = formats.into_iter().find(has).expect("16 bits at least");
+        narrow += usize::from(!spec.weights.is_half());
+        spec.kv = if i % 3 == 0 { KvPrecision::Fp8 } else { KvPrecision::Bf16 };
         let (cost, bound) = (roofline(&spec), Datasheet::new(&spec).expect("a bound"));
         let stages = 0..cost.stages();
         for (stage, (chunks, decode)) in
@@ -44,6 +51,7 @@ fn no_step_beats_the_datasheet_and_integers_stay_within_a_thousandth() {
             assert!((ideal / limit - 1.0).abs() <= 1e-3, "{}: ideal {ideal} s against {limit} s", place());
         }
     }
+    assert!(narrow > 100, "{narrow} specs below 16 bits");
     report(format_args!(
         "rounding: largest |T_int/T_f64 - 1| {worst:.2e}; nearest to the datasheet {closest:.3}"
     ));
@@ -80,6 +88,11 @@ fn twice_as_fast(mut spec: CostSpec) -> CostSpec {
     acc.basis.peak = acc.basis.peak * 2.0;
     acc.basis.bandwidth = acc.basis.bandwidth * 2.0;
     acc.datasheet.bf16 = acc.datasheet.bf16 * 2.0;
+    acc.datasheet.fp8 = acc.datasheet.fp8.map(|rate| rate * 2.0);
+    let rows = &mut acc.quantised;
+    for row in [&mut rows.fp8, &mut rows.w4a16].into_iter().flatten() {
+        row.t0.0 /= 2.0;
+    }
     acc.datasheet.bandwidth = acc.datasheet.bandwidth * 2.0;
     acc.host.gpu_link.bandwidth = acc.host.gpu_link.bandwidth * 2.0;
     acc.scale_up.bandwidth = acc.scale_up.bandwidth * 2.0;
@@ -122,6 +135,11 @@ fn doubling_every_rate_halves_every_duration() {
     ] {
         let mut slow = spec(accelerator, model, engine, tp);
         slow.pipeline = pp;
+        (slow.weights, slow.kv) = match accelerator {
+            "h100-sxm" => (Precision::Fp8, KvPrecision::Fp8),
+            "a100-80g-sxm" => (Precision::W4a16, KvPrecision::Bf16),
+            _ => (Precision::Bf16, KvPrecision::Bf16),
+        };
         let fast = twice_as_fast(slow.clone());
         let pairs: [[Arc<dyn StepCost>; 2]; 2] = [
             [Arc::new(roofline(&slow)), Arc::new(roofline(&fast))],

@@ -3,14 +3,9 @@
 use windtunnel::cost::{Chunk, CostSpec, Datasheet, StepCost, StepShape};
 use windtunnel::model::Model;
 
-use crate::cost::{decode, decode_only, report, roofline, spec};
+use crate::cost::{decode, decode_only, roofline, spec};
+use crate::cost_baselines::{Judged, Row, judge};
 use crate::shared_data::shared;
-
-/// Median and 90th percentile.
-fn quantiles(mut errors: Vec<f64>) -> (f64, f64) {
-    errors.sort_by(f64::total_cmp);
-    (errors[errors.len() / 2], errors[errors.len() * 9 / 10])
-}
 
 /// Vidur's model names; Qwen-72B (version 1: 64 KV heads) is not shipped.
 fn vidur_model(name: &str) -> Model {
@@ -28,19 +23,23 @@ fn vidur_model(name: &str) -> Model {
     model
 }
 
+/// The datasheet's roofline of FLOPs and bytes, ms.
+fn sheet_ms(spec: &CostSpec, flops: f64, bytes: f64) -> f64 {
+    let sheet = &spec.accelerator.datasheet;
+    1e3 * (flops / sheet.bf16.0).max(bytes / sheet.bandwidth.0)
+}
+
 #[test]
 fn layer_times_without_attention_meet_vidurs_tables() {
-    let mut accelerators = Vec::new();
     for (file, accelerator) in [
         ("groundtruth/kernels_vidur_mlp_a100.csv", "a100-80g-sxm"),
         ("groundtruth/kernels_vidur_mlp_h100.csv", "h100-sxm"),
         ("groundtruth/kernels_vidur_mlp_a40.csv", "a40"),
     ] {
-        let Some(path) = shared(file) else { return };
+        let Some(path) = shared(file) else { continue };
         let base = spec(accelerator, "llama-2-70b", "none", 1);
-        let mut reader = csv::Reader::from_path(path).expect("a readable table");
-        let (mut model_errors, mut bound_errors) = (Vec::new(), Vec::new());
-        for row in reader.records() {
+        let mut rows = Vec::new();
+        for row in csv::Reader::from_path(path).expect("a readable table").records() {
             let row = row.expect("a row");
             let spec = CostSpec {
                 model: vidur_model(&row[1]),
@@ -48,32 +47,31 @@ fn layer_times_without_attention_meet_vidurs_tables() {
                 ..base.clone()
             };
             let m: u32 = row[3].parse().expect("tokens");
-            let measured: f64 = row[14].parse().expect("ms");
             let layers = f64::from(spec.model.layers);
             let exact = roofline(&spec).exact(0, &decode_only(decode(m, 0)));
-            model_errors.push((exact.linear.0 * 1e3 / layers / measured - 1.0).abs());
-            let sheet = &spec.accelerator.datasheet;
             let elements = spec.model.layer_parameters() as f64 / f64::from(spec.tensor_parallel);
-            let bound =
-                (2.0 * f64::from(m) * elements / sheet.bf16.0).max(2.0 * elements / sheet.bandwidth.0);
-            bound_errors.push((bound * 1e3 / measured - 1.0).abs());
+            rows.push(Row {
+                group: row[1].to_owned(),
+                at: vec![f64::from(m), f64::from(spec.tensor_parallel)],
+                measured: row[14].parse().expect("ms"),
+                model: exact.linear.0 * 1e3 / layers,
+                datasheet: sheet_ms(&spec, 2.0 * f64::from(m) * elements, 2.0 * elements),
+            });
         }
-        assert!(model_errors.len() > 200);
-        accelerators.push((accelerator, quantiles(model_errors), quantiles(bound_errors)));
+        assert!(rows.len() > 200);
+        let judged = judge(&format!("layer without attention, {accelerator}"), &rows);
+        assert!(judged.model.median < 0.04, "{accelerator}: median {}", judged.model.median);
+        assert!(judged.model.p90 < 0.10, "{accelerator}: p90 {}", judged.model.p90);
+        beats_the_baselines(accelerator, &judged);
     }
-    for (name, (median, p90), (bound, bound_p90)) in &accelerators {
-        report(format_args!(
-            "layer without attention, {name}: median {:.1} % p90 {:.1} % (datasheet roofline {:.0} / {:.0} %)",
-            median * 100.0,
-            p90 * 100.0,
-            bound * 100.0,
-            bound_p90 * 100.0
-        ));
-    }
-    for (name, (median, p90), _) in accelerators {
-        assert!(median < 0.04, "{name}: median {median}");
-        assert!(p90 < 0.10, "{name}: p90 {p90}");
-    }
+}
+
+/// The datasheet and one number are no match, and the tables' own neighbours are not nearer by more than a half.
+fn beats_the_baselines(what: &str, judged: &Judged) {
+    let model = judged.model.median;
+    assert!(model < judged.datasheet.median, "{what}: the datasheet is nearer: {:?}", judged.datasheet);
+    assert!(model < judged.constant.median, "{what}: a constant is nearer: {:?}", judged.constant);
+    assert!(model < judged.nearest.median, "{what}: the nearest row is nearer: {:?}", judged.nearest);
 }
 
 /// Mean time per token of static batches on the engine of 2023, whose profile was fitted to these very rows.
@@ -84,53 +82,58 @@ fn decode_steps_with_the_engine_of_2023_meet_splitwise() {
         ("groundtruth/iteration_splitwise_h100-80gb.csv", "h100-sxm", "vllm-2023-h100"),
     ] {
         let Some(path) = shared(file) else { continue };
-        let mut reader = csv::Reader::from_path(path).expect("a readable table");
-        let (mut with_engine, mut bound) = (Vec::new(), Vec::new());
-        for row in reader.records() {
+        let mut rows = Vec::new();
+        for row in csv::Reader::from_path(path).expect("a readable table").records() {
             let row = row.expect("a row");
             if !row[14].is_empty() {
                 continue; // Flagged as suspect by those who collected it.
             }
             let model = if &row[0] == "bloom-176b" { "bloom-176b" } else { "llama-2-70b" };
             let number = |i: usize| row[i].parse::<f64>().expect("a number");
-            let (n, measured) = (number(4), number(10));
+            let n = number(4);
             let spec = spec(accelerator, model, engine, row[2].parse().expect("tp"));
             let context = n * (number(3) + number(5) / 2.0);
             let shape = decode_only(decode(n as u32, context as u64));
-            with_engine.push((roofline(&spec).step(0, &shape).total().as_ms_f64() / measured - 1.0).abs());
             let ideal = Datasheet::new(&spec).expect("a bound").step(0, &shape);
-            bound.push((ideal.total().as_ms_f64() / measured - 1.0).abs());
+            rows.push(Row {
+                group: row[0].to_owned(),
+                at: vec![number(2), n, number(3), number(5)],
+                measured: number(10),
+                model: roofline(&spec).step(0, &shape).total().as_ms_f64(),
+                datasheet: ideal.total().as_ms_f64(),
+            });
         }
-        let rows = with_engine.len();
-        assert!(rows > 50, "{rows} rows of {file}");
-        let ((median, p90), (ideal, ideal_p90)) = (quantiles(with_engine), quantiles(bound));
-        report(format_args!(
-            "Splitwise decode, {accelerator}, {rows} rows: median {:.1} % p90 {:.1} % (datasheet {:.0} / {:.0} %)",
-            median * 100.0,
-            p90 * 100.0,
-            ideal * 100.0,
-            ideal_p90 * 100.0
-        ));
-        assert!(median < 0.12, "{accelerator}: median {median}");
+        assert!(rows.len() > 50, "{} rows of {file}", rows.len());
+        let judged = judge(&format!("Splitwise decode, {accelerator}"), &rows);
+        assert!(judged.model.median < 0.12, "{accelerator}: median {}", judged.model.median);
+        // One fifth of the A100 rows (TP 2) is bimodal by 9 %: 54.9 and 60.0 ms for the same step.
+        assert!(judged.model.p90 < 0.18, "{accelerator}: p90 {}", judged.model.p90);
+        assert!(judged.model.median < judged.datasheet.median);
     }
 }
 
-/// One layer's attention of a model with these heads per GPU, ms.
-fn attention_ms(accelerator: &str, heads: [u32; 3], chunks: &[Chunk], n: u32, context: u64) -> f64 {
+/// One layer's attention of a model with these heads per GPU, ms: model and datasheet.
+fn attention_ms(accelerator: &str, heads: [u32; 3], chunks: &[Chunk], n: u32, context: u64) -> (f64, f64) {
     let mut spec = spec(accelerator, "llama-3.1-8b", "none", 1);
     [spec.model.heads, spec.model.kv_heads, spec.model.head_size] = heads;
     spec.model.layers = 1;
-    roofline(&spec).exact(0, &StepShape { chunks, decode: decode(n, context) }).attention.0 * 1e3
+    let shape = StepShape { chunks, decode: decode(n, context) };
+    let pairs: f64 =
+        chunks.iter().map(|c| f64::from(c.tokens) * (f64::from(c.past) + f64::from(c.tokens) / 2.0)).sum();
+    let seen: f64 = chunks.iter().map(|c| f64::from(c.past + c.tokens)).sum();
+    let (all, read) = (pairs + context as f64, seen + context as f64);
+    let [h, kv, hd] = heads.map(f64::from);
+    let datasheet = sheet_ms(&spec, 4.0 * h * hd * all, 4.0 * kv * hd * read);
+    (roofline(&spec).exact(0, &shape).attention.0 * 1e3, datasheet)
 }
 
-/// Prints the errors of one kind of row and bounds their median.
+/// Prints the rows of one kind beside the baselines and bounds the model's median.
 #[track_caller]
-fn judge(what: &str, errors: Vec<f64>, limit: f64) {
-    let rows = errors.len();
-    assert!(rows >= 30, "{what}: only {rows} rows");
-    let (median, p90) = quantiles(errors);
-    report(format_args!("{what}, {rows} rows: median {:.1} % p90 {:.1} %", median * 100.0, p90 * 100.0));
-    assert!(median < limit, "{what}: median {median}");
+fn bounded(what: &str, rows: &[Row], limit: f64) {
+    assert!(rows.len() >= 30, "{what}: only {} rows", rows.len());
+    let judged = judge(what, rows);
+    assert!(judged.model.median < limit, "{what}: median {}", judged.model.median);
+    assert!(judged.model.median < judged.datasheet.median && judged.model.median < judged.constant.median);
 }
 
 #[test]
@@ -145,25 +148,60 @@ fn attention_meets_aiconfigurators_tables() {
         for row in csv::Reader::from_path(path).expect("a readable table").records() {
             let row = row.expect("a row");
             let int = |i: usize| row[i].parse::<u32>().expect("a count");
-            let measured: f64 = row[11].parse().expect("ms");
             let (heads, batch, tokens, kv) = ([int(4), int(5), int(6)], int(8), int(9), int(10));
             let kv_bytes = f64::from(batch) * f64::from(kv) * f64::from(4 * heads[1] * heads[2]);
-            if &row[7] == "decode" {
-                // Replays of the same small KV read the cache, not the memory (see the file's cautions).
-                if kv_bytes >= 50e6 {
-                    let context = u64::from(batch) * u64::from(kv);
-                    let got = attention_ms(accelerator, heads, &[], batch, context);
-                    decodes.push((got / measured - 1.0).abs());
-                }
-            } else if tokens >= 512 {
-                let chunks = vec![Chunk { tokens, past: kv - tokens }; batch as usize];
-                let got = attention_ms(accelerator, heads, &chunks, 0, 0);
-                prefills.push((got / measured - 1.0).abs());
+            let is_decode = &row[7] == "decode";
+            let chunks = vec![Chunk { tokens, past: kv - tokens }; batch as usize];
+            let (model, datasheet) = if is_decode {
+                attention_ms(accelerator, heads, &[], batch, u64::from(batch) * u64::from(kv))
+            } else {
+                attention_ms(accelerator, heads, &chunks, 0, 0)
+            };
+            let at = [batch, tokens, kv, heads[0], heads[1]].map(f64::from).to_vec();
+            let measured: f64 = row[11].parse().expect("ms");
+            let row = Row { group: row[7].to_owned(), at, measured, model, datasheet };
+            // Replays of the same small KV read the cache, not the memory (see the file's cautions).
+            if is_decode && kv_bytes >= 50e6 {
+                decodes.push(row);
+            } else if !is_decode && tokens >= 512 {
+                prefills.push(row);
             }
         }
-        judge(&format!("decode attention from 50 MB, {accelerator}"), decodes, 0.12);
-        judge(&format!("prefill attention from 512 tokens, {accelerator}"), prefills, 0.25);
+        bounded(&format!("decode attention from 50 MB, {accelerator}"), &decodes, 0.12);
+        bounded(&format!("prefill attention from 512 tokens, {accelerator}"), &prefills, 0.25);
     }
+}
+
+/// An older table, of FlashAttention in Vidur's Sarathi engine: 32 query and 4 KV heads, decode and chunked prefill.
+#[test]
+fn attention_meets_vidurs_table() {
+    let Some(path) = shared("groundtruth/kernels_vidur_attention_a100_llama2-70b_tp2.csv") else { return };
+    let (mut decodes, mut prefills) = (Vec::new(), Vec::new());
+    for row in csv::Reader::from_path(path).expect("a readable table").records() {
+        let row = row.expect("a row");
+        let int = |i: usize| row[i].parse::<u32>().expect("a count");
+        let (heads, batch, tokens, past) = ([int(3), int(4), 128], int(6), int(7), int(8));
+        let is_decode = &row[5] == "decode";
+        let chunks = vec![Chunk { tokens, past }; batch as usize];
+        let (model, datasheet) = if is_decode {
+            attention_ms("a100-80g-sxm", heads, &[], batch, u64::from(batch) * u64::from(past))
+        } else {
+            attention_ms("a100-80g-sxm", heads, &chunks, 0, 0)
+        };
+        let at = [batch, tokens, past].map(f64::from).to_vec();
+        let row =
+            Row { group: row[5].to_owned(), at, measured: row[9].parse().expect("ms"), model, datasheet };
+        if is_decode && batch * past >= 25_000 {
+            decodes.push(row);
+        } else if !is_decode && tokens >= 512 {
+            prefills.push(row);
+        }
+    }
+    bounded("decode attention from 50 MB, A100 (Vidur)", &decodes, 0.15);
+    // The kernel of 2023 reaches 46 TFLOP/s on 1536 tokens, a quarter of what FA2 does in aiconfigurator's table, and
+    // half of that is the masked triangle it does not skip. So this is printed, and no band is claimed.
+    let judged = judge("prefill attention from 512 tokens, A100 (Vidur, kernel of 2023)", &prefills);
+    assert!(judged.model.median < judged.datasheet.median);
 }
 
 #[test]
@@ -177,18 +215,54 @@ fn attention_meets_the_tables_of_vllm_0_19() {
         for row in csv::Reader::from_path(path).expect("a readable table").records() {
             let row = row.expect("a row");
             let int = |i: usize| row[i].parse::<u32>().expect("a count");
-            let measured: f64 = row[7].parse::<f64>().expect("us") / 1e3;
             let (tokens, past, n, each) = (int(3), int(4), int(5), int(6));
             let chunks = if tokens > 0 { vec![Chunk { tokens, past }] } else { vec![] };
             let context = u64::from(n) * u64::from(each);
-            let got = attention_ms(accelerator, [32, 8, 128], &chunks, n, context);
+            let (model, datasheet) = attention_ms(accelerator, [32, 8, 128], &chunks, n, context);
             let kind = if tokens == 0 { 0 } else { 1 + usize::from(n > 0) };
-            kinds[kind].1.push((got / measured - 1.0).abs());
+            kinds[kind].1.push(Row {
+                group: String::new(),
+                at: [tokens, past, n, each].map(f64::from).to_vec(),
+                measured: row[7].parse::<f64>().expect("us") / 1e3,
+                model,
+                datasheet,
+            });
         }
-        for (kind, errors) in kinds {
+        for (kind, rows) in kinds {
             // The FA2 law of mixed batches is the weakest part of the model: about 16 % on the data it was fitted to.
             let limit = if kind == "mixed" { 0.20 } else { 0.10 };
-            judge(&format!("{kind} attention, {accelerator}"), errors, limit);
+            bounded(&format!("{kind} attention, {accelerator}"), &rows, limit);
         }
+    }
+}
+
+/// All-reduce inside a node, as engines run it (custom kernel in a graph); sizes of decode and prefill steps.
+#[test]
+fn all_reduces_meet_aiconfigurators_table() {
+    let Some(path) = shared("groundtruth/kernels_aic_allreduce.csv") else { return };
+    for (gpu, accelerator) in [("a100_sxm", "a100-80g-sxm"), ("h100_sxm", "h100-sxm")] {
+        let mut rows = Vec::new();
+        for row in csv::Reader::from_path(&path).expect("a readable table").records() {
+            let row = row.expect("a row");
+            if &row[0] != gpu || !row[1].starts_with("vllm") {
+                continue;
+            }
+            let (tp, bytes): (u32, u32) = (row[2].parse().expect("gpus"), row[3].parse().expect("bytes"));
+            // One layer with one all-reduce of one token of this many bytes.
+            let mut spec = spec(accelerator, "llama-3.1-8b", "none", tp);
+            (spec.model.layers, spec.model.hidden, spec.model.parallel_attention) = (1, bytes / 2, true);
+            let exact = roofline(&spec).exact(0, &decode_only(decode(1, 1)));
+            let link = spec.tensor_link().bandwidth.0;
+            rows.push(Row {
+                group: row[2].to_owned(),
+                at: vec![f64::from(bytes)],
+                measured: row[4].parse().expect("ms"),
+                model: exact.all_reduce.0 * 1e3,
+                datasheet: 1e3 * 2.0 * f64::from(tp - 1) / f64::from(tp) * f64::from(bytes) / link,
+            });
+        }
+        let judged = judge(&format!("all-reduce of 2 to 8, {accelerator}"), &rows);
+        assert!(judged.model.median < 0.20, "{accelerator}: {:?}", judged.model);
+        assert!(judged.model.median < judged.datasheet.median);
     }
 }

@@ -1,7 +1,8 @@
 //! A decode segment is the step function itself, to the picosecond, on both sides of every breakpoint.
 
 use windtunnel::cost::{
-    Chunk, CostSpec, Datasheet, DecodeShape, HostMode, Roofline, Segment, StepCost, StepShape,
+    Chunk, CostSpec, Datasheet, DecodeShape, HostMode, KvPrecision, MixedAttention, Precision, Roofline,
+    Segment, StepCost, StepShape,
 };
 use windtunnel::units::Seconds;
 
@@ -18,7 +19,7 @@ fn on_line(cost: &dyn StepCost, stage: u8, shape: DecodeShape, line: &Segment) {
 }
 
 /// Walks from context to context, segment by segment; returns how many segments there were.
-fn walk(cost: &dyn StepCost, n: u32, padding: u32, end: u64) -> usize {
+pub fn walk(cost: &dyn StepCost, n: u32, padding: u32, end: u64) -> usize {
     let mut segments = 0;
     for stage in 0..cost.stages() {
         let mut from = u64::from(n);
@@ -62,6 +63,8 @@ fn cases() -> Vec<(&'static str, CostSpec, usize)> {
         graphs.sizes = vec![1, 2, 4];
         graphs.launch = Seconds(40e-6);
     }
+    let mut narrow = overlapped(plain("vllm-0.19"), 2.0, 0.2);
+    (narrow.weights, narrow.kv) = (Precision::Fp8, KvPrecision::Fp8);
     let mut piped = with_floor(spec("a100-80g-sxm", "llama-2-70b", "vllm-0.6-a100", 4), 44.0);
     piped.pipeline = 3;
     vec![
@@ -73,6 +76,7 @@ fn cases() -> Vec<(&'static str, CostSpec, usize)> {
         ("graphs, overlapped host", overlapped(plain("vllm-0.19"), 3.0, 0.2), 2),
         ("eager launch bound", eager, 2),
         ("tensor parallel", overlapped(spec("a100-80g-sxm", "llama-2-70b", "vllm-0.19", 4), 30.0, 0.1), 2),
+        ("fp8 weights and KV", narrow, 2),
         ("pipeline", piped, 6),
     ]
 }
@@ -153,10 +157,9 @@ fn stages_share_layers_floor_and_host_time() {
 
 #[test]
 fn mixed_attention_can_be_made_dearer_without_touching_other_steps() {
-    let mut dear = spec("h100-sxm", "llama-3.1-8b", "none", 1);
+    let dear = spec("h100-sxm", "llama-3.1-8b", "none", 1);
     let base = roofline(&dear);
-    dear.overrides.mixed_attention_percent = 125;
-    let dear = roofline(&dear);
+    let dear = roofline(&dear.with_mixed_attention(MixedAttention::Factor(1.25)));
     let chunks = [Chunk { tokens: 480, past: 1000 }];
     let shape = DecodeShape { n: 32, padding: 0, context: 50_000 };
     let attention =
@@ -179,9 +182,62 @@ fn swapping_is_blocks_over_the_host_link() {
 fn what_contradicts_itself_is_refused_with_a_reason() {
     let mut bad = spec("a100-80g-sxm", "llama-2-70b", "none", 3);
     bad.pipeline = 0;
-    bad.kv = windtunnel::cost::Precision::Fp8;
+    bad.weights = windtunnel::cost::Precision::Fp8;
     let text = Roofline::new(&bad).expect_err("four mistakes").to_string();
-    for part in ["64 query heads", "8 KV heads", "0 stages for 80 layers", "Fp8 is not modelled yet"] {
+    for part in ["64 query heads", "8 KV heads", "0 stages for 80 layers", "no GEMM constants for `fp8`"] {
         assert!(text.contains(part), "{part} is missing in:\n{text}");
+    }
+}
+
+#[test]
+fn mixed_attention_follows_its_rule() {
+    let chunks = [Chunk { tokens: 480, past: 1000 }, Chunk { tokens: 32, past: 0 }];
+    let shape = DecodeShape { n: 32, padding: 0, context: 50_000 };
+    let of =
+        |spec: &CostSpec, chunks, decode| roofline(spec).exact(0, &StepShape { chunks, decode }).attention.0;
+    let fa2 = spec("rtx-4090", "llama-3.1-8b", "none", 1);
+    let sum = of(&fa2, &chunks, DecodeShape::default()) + of(&fa2, &[], shape);
+    let additive = fa2.with_mixed_attention(MixedAttention::Additive);
+    assert!((of(&additive, &chunks, shape) / sum - 1.0).abs() < 1e-12);
+    let measured = of(&fa2.with_mixed_attention(MixedAttention::Measured), &chunks, shape);
+    assert!((measured / of(&fa2, &chunks, shape) - 1.0).abs() < 1e-12 && (measured / sum - 1.0).abs() > 0.01);
+    let fa3 = spec("h100-sxm", "llama-3.1-8b", "none", 1);
+    let text = fa3.with_mixed_attention(MixedAttention::Measured).check().expect_err("no data").to_string();
+    assert!(text.contains("no measured law of mixed batches exists for `h100-sxm`"), "{text}");
+    for factor in [0.99, 11.0, 1.255, f64::NAN] {
+        assert!(fa3.with_mixed_attention(MixedAttention::Factor(factor)).check().is_err(), "{factor}");
+    }
+}
+
+/// The FA2 law written again: alone, a wave of tiles sees the tile-weighted mean of its chunks; mixed, one kernel.
+#[test]
+fn fa2_tiles_follow_their_law_alone_and_mixed() {
+    for (name, [tau, al, pm0, tau_m, al_m, l_m], p0, sms) in [
+        ("rtx-4090", [31.2e-9, 0.80, 17.5e-6, 41.4e-9, 0.55, 0.74], 8.3e-6, 128.0),
+        ("rtx-pro-6000", [21.0e-9, 0.75, 9.5e-6, 30.4e-9, 0.58, 0.71], 7.4e-6, 188.0),
+    ] {
+        let mut spec = spec(name, "llama-3.1-8b", "none", 1);
+        spec.model.layers = 1;
+        let cost = roofline(&spec);
+        let attention = |chunks: &[Chunk], decode| cost.exact(0, &StepShape { chunks, decode }).attention.0;
+        let none = DecodeShape::default();
+        // 65 tokens are two tiles; 32 heads; 1000 = 16 tiles, 200 = 4.
+        for chunks in [
+            vec![Chunk { tokens: 65, past: 3000 }],
+            vec![Chunk { tokens: 1000, past: 0 }, Chunk { tokens: 200, past: 5000 }],
+        ] {
+            let tiles: Vec<f64> = chunks.iter().map(|c| f64::from(c.tokens.div_ceil(64))).collect();
+            let sum: f64 = tiles.iter().sum();
+            let seen = |al: f64| -> f64 {
+                let each = |c: &Chunk| f64::from(c.past) + al * f64::from(c.tokens);
+                chunks.iter().zip(&tiles).map(|(c, t)| t * each(c)).sum()
+            };
+            let alone = p0 + tau * (32.0 * sum / sms).ceil() * seen(al) / sum;
+            assert!((attention(&chunks, none) / alone - 1.0).abs() < 1e-12, "{name}: {chunks:?}");
+            let batch = DecodeShape { n: 24, padding: 0, context: 24 * 700 };
+            let longest = chunks.iter().map(|c| f64::from(c.past + c.tokens)).fold(700.0, f64::max);
+            let mixed = pm0 + tau_m * (32.0 * (seen(al_m) + 24.0 * 700.0) / sms).max(l_m * longest);
+            assert!((attention(&chunks, batch) / mixed - 1.0).abs() < 1e-12, "{name}: {chunks:?} mixed");
+        }
     }
 }
