@@ -4,7 +4,9 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use crate::catalog::{self, Shelf};
-use crate::diagnostic::{InputError, InputErrors, Node, Source, Sources, Value, from_tree, nearest};
+use crate::diagnostic::{
+    InputError, InputErrors, Node, Source, Sources, Value, did_you_mean, from_tree, nearest,
+};
 
 use super::schema::{
     DEPLOYMENT_KEYS, DeploymentOptions, Head, RESERVED, SYSTEM_KEYS, SystemsOptions, TAGGED,
@@ -20,6 +22,8 @@ pub enum Target {
     File(PathBuf),
     /// An embedded one, by name.
     Embedded(String),
+    /// A text of our own, with the name that messages show.
+    Text(&'static str, &'static str),
 }
 
 impl Target {
@@ -31,6 +35,7 @@ impl Target {
 
     fn read(&self) -> Result<Source, InputError> {
         match self {
+            Target::Text(name, text) => Ok(Source::new(*name, *text)),
             Target::File(path) => {
                 let place = path.display().to_string();
                 let help = "name a scenario file, or one of `windtunnel list scenarios`";
@@ -41,10 +46,9 @@ impl Target {
             }
             Target::Embedded(name) => catalog::embedded(Shelf::Scenarios, name).ok_or_else(|| {
                 let names = catalog::embedded_names(Shelf::Scenarios);
-                let help = match nearest(name, names.iter().copied()) {
-                    Some(best) => format!("did you mean `{best}`?"),
-                    None => format!("known: {}; or name a file that ends in .toml", names.join(", ")),
-                };
+                let help = did_you_mean(name, names.iter().copied()).unwrap_or_else(|| {
+                    format!("known: {}; or name a file that ends in .toml", names.join(", "))
+                });
                 InputError::named("SCENARIO", format!("unknown scenario `{name}`"), help)
             }),
         }
@@ -118,7 +122,7 @@ impl Document {
         };
         let folder = match target {
             Target::File(path) => absolute_folder(path),
-            Target::Embedded(_) => None,
+            Target::Embedded(_) | Target::Text(..) => None,
         };
         let name = study_name(&source.name);
         let doc = Document {
@@ -207,10 +211,9 @@ impl Document {
             Err(None) => {
                 let mut names = catalog::embedded_names(Shelf::Systems);
                 names.extend(self.variant_names());
-                let help = match nearest(name, names.iter().copied()) {
-                    Some(best) => format!("did you mean `{best}`?"),
-                    None => format!("known: {}; or add `[systems.{name}]` with a `base`", names.join(", ")),
-                };
+                let help = did_you_mean(name, names.iter().copied()).unwrap_or_else(|| {
+                    format!("known: {}; or add `[systems.{name}]` with a `base`", names.join(", "))
+                });
                 Err(self.sources.error(place.clone(), format!("unknown system `{name}`"), help).into())
             }
         }

@@ -1,6 +1,7 @@
 //! From a scenario file to a list of runs: `Options` (what was typed) → `StudyPlan` (everything resolved, with the
 //! origin of every value) → runs.
 
+mod axes;
 mod document;
 pub mod execute;
 mod kv;
@@ -13,7 +14,9 @@ mod resolve;
 pub mod schema;
 mod study;
 mod study_results;
+pub mod topology;
 
+pub use axes::{AxisChoice, choices};
 pub use document::{Document, Target};
 pub use plan::{Axis, RunPlan, Setting, StudyPlan, SystemPlan};
 pub use study::Flags;

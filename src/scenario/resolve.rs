@@ -14,6 +14,7 @@ use super::kv;
 use super::parts::{Parts, engine_limits};
 use super::plan::{Setting, SystemPlan};
 use super::schema::{Backend, KvOptions, PreemptionOptions, PrefixCache, SystemOptions};
+use super::topology;
 
 /// Resolves the system called `name`; `place` is where the scenario names it.
 pub fn system(doc: &mut Document, name: &str, place: Range<usize>) -> Result<SystemPlan, InputErrors> {
@@ -44,11 +45,13 @@ struct Builder<'a> {
 }
 
 impl Builder<'_> {
-    fn build(mut self, parts: Parts) -> Result<SystemPlan, InputErrors> {
+    fn build(mut self, mut parts: Parts) -> Result<SystemPlan, InputErrors> {
         self.check_counts();
         self.check_conflicts();
         let model_limit = parts.model.max_model_len;
         let max_model_len = self.context_limit(&parts.model);
+        // As served: a sliding window that no context reaches changes nothing.
+        parts.model.max_model_len = max_model_len;
         let spec = self.cost_spec(parts);
         let checked = spec.check();
         if let Err(errors) = &checked {
@@ -204,6 +207,7 @@ impl Builder<'_> {
         let o = &self.options;
         let mut spec = CostSpec::new(parts.accelerator, parts.model, parts.engine);
         spec.tensor_parallel = o.parallel.tp;
+        let host = parts.node;
         spec.kv_block = match o.kv {
             KvOptions::Paged(p) => p.block,
             KvOptions::Reserve(r) => r.block,
@@ -218,6 +222,10 @@ impl Builder<'_> {
                     "write a number of stages from 1 to the layers of the model",
                 );
             }
+        }
+        let links = topology::place(&mut spec, host);
+        for (path, what) in links {
+            self.computed(path, what.link, what.reason);
         }
         spec
     }

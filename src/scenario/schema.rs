@@ -238,6 +238,8 @@ pub struct SystemOptions {
     pub accelerator: String,
     /// Engine profile.
     pub engine: String,
+    /// Server around the accelerators (a host file).
+    pub node: String,
     /// Equal replicas.
     pub replicas: u16,
     /// Ranks of each replica.
@@ -270,6 +272,7 @@ pub struct DeploymentOptions {
     model: Option<String>,
     accelerator: Option<String>,
     engine: Option<String>,
+    node: Option<String>,
     replicas: Option<u16>,
     parallel: Option<Parallel>,
     router: Option<RouterConfig>,
@@ -281,10 +284,11 @@ pub struct DeploymentOptions {
 }
 
 /// Keys of a system that `[deployment]` may set for all systems.
-pub const DEPLOYMENT_KEYS: [&str; 11] = [
+pub const DEPLOYMENT_KEYS: [&str; 12] = [
     "model",
     "accelerator",
     "engine",
+    "node",
     "replicas",
     "parallel",
     "router",
