@@ -108,8 +108,7 @@ pub(super) fn models() -> Result<Columns, InputErrors> {
             if m.unmodelled().is_none() { "yes" } else { "refused" }.to_owned(),
         ]);
     }
-    let header =
-        vec!["model", "kind", "layers", "params B (active)", "KV KiB/token", "context", "costed"];
+    let header = vec!["model", "kind", "layers", "params B (active)", "KV KiB/token", "context", "costed"];
     Ok((header, rows))
 }
 

@@ -51,17 +51,18 @@ impl Model {
         let dense: Vec<Model> = catalog::embedded_names(Shelf::Models)
             .into_iter()
             .filter_map(|name| Model::load(name, None).ok())
-            .filter(|m| m.experts.is_none() && m.latent.is_none() && m.window.is_none())
+            .filter(|m| m.experts.is_none() && m.latent.is_none() && m.window.is_none() && m.mlp == self.mlp)
             .collect();
         let nearest = |wanted: u64| {
             let distance = |m: &Model| {
                 let (a, b) = (m.parameters() as f64, wanted as f64);
                 (a / b).max(b / a)
             };
-            dense
-                .iter()
-                .min_by(|a, b| distance(a).total_cmp(&distance(b)))
-                .map_or("none", |m| m.name.as_str())
+            // Of equal ones that with the longest context.
+            let order = |a: &&Model, b: &&Model| {
+                distance(a).total_cmp(&distance(b)).then(b.max_model_len.cmp(&a.max_model_len))
+            };
+            dense.iter().min_by(order).map_or("none", |m| m.name.as_str())
         };
         let billions = |count: u64| format!("{:.1} B", count as f64 / 1e9);
         let total =

@@ -274,7 +274,9 @@ fn unused_variants(doc: &Document) -> Vec<String> {
 fn published_formats(systems: &[SystemPlan]) -> Vec<String> {
     let mut found: Vec<String> = Vec::new();
     for spec in systems.iter().map(|s| &s.spec) {
-        let Some(format) = spec.model.weight_format.filter(|f| f.bytes() < spec.weights.bytes()) else { continue };
+        let Some(format) = spec.model.weight_format.filter(|f| f.bytes() < spec.weights.bytes()) else {
+            continue;
+        };
         let text = format!(
             "model `{}` is published with {} weights, but its weights are costed with {} bytes each",
             spec.model.name,
