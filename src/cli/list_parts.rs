@@ -64,11 +64,10 @@ pub(super) fn hosts() -> Result<Columns, InputErrors> {
             joined,
             number(h.gpu_link.bandwidth.0 / 1e9, 1),
             format!("{} × {}", n.nics, number(n.network.bandwidth.0 / 1e9, 2)),
-            number(n.nics_per_accelerator(), 2),
             n.grade.name().to_owned(),
         ]);
     }
-    let header = vec!["host", "what", "GPUs", "joined", "host GB/s", "NICs × GB/s", "per GPU", "grade"];
+    let header = vec!["host", "what", "GPUs", "joined", "host GB/s", "NICs × GB/s", "grade"];
     Ok((header, rows))
 }
 

@@ -142,9 +142,4 @@ impl Node {
         let slower = |a: &Level<'_>, b: &Level<'_>| a.link.bandwidth.0.total_cmp(&b.link.bandwidth.0);
         self.levels(scale_up, ranks).into_iter().min_by(slower)
     }
-
-    /// Share of the server's NICs that each accelerator has, at most 1 where they are fewer than the accelerators.
-    pub fn nics_per_accelerator(&self) -> f64 {
-        f64::from(self.nics) / f64::from(self.accelerators)
-    }
 }

@@ -36,17 +36,24 @@ pub struct AxisChoice {
 
 /// Every axis on which the system has a value, one entry each; no setting is left out.
 pub fn choices(system: &SystemPlan) -> Vec<AxisChoice> {
-    let first = |s: &Setting| s.path.split('.').next().unwrap_or("").to_owned();
-    let known = |s: &Setting| AXES.iter().any(|(key, _)| *key == first(s));
+    let known = |s: &Setting| AXES.iter().any(|(key, _)| *key == axis_of(&s.path));
     let mut out = Vec::new();
     for (key, axis) in AXES {
-        let of_axis = |s: &&Setting| if key.is_empty() { !known(s) } else { first(s) == key };
+        let of_axis = |s: &&Setting| if key.is_empty() { !known(s) } else { axis_of(&s.path) == key };
         let settings: Vec<&Setting> = system.settings.iter().filter(of_axis).collect();
         if !settings.is_empty() {
             out.push(AxisChoice { axis, value: value(key, &settings), from: origins(&settings) });
         }
     }
     out
+}
+
+/// The axis of a setting: the first part of its path, but what follows from the capacity belongs to it.
+fn axis_of(path: &str) -> &str {
+    match path {
+        "kv.usable-blocks" | "kv.longest-context" => "kv-blocks",
+        _ => path.split('.').next().unwrap_or(""),
+    }
 }
 
 /// `chunked.token-budget = 2048, chunked.max-sequences = 128` as `chunked: token-budget 2048, max-sequences 128`.
@@ -111,6 +118,7 @@ mod tests {
         let c = setting("scheduler.chunked.x", "1", "computed: y");
         assert_eq!(value("scheduler", &[&a, &b]), "chunked: max-sequences 128, token-budget 2048");
         assert_eq!(origins(&[&a, &b, &c]), "preset (s.toml:9,7); computed: y");
+        assert_eq!(axis_of("kv.usable-blocks"), "kv-blocks");
         let router = setting("router.round-robin", "{}", "default (defaults.toml:13)");
         assert_eq!(value("router", &[&router]), "round-robin");
         let model = setting("model", "\"llama\"", "scenario (a.toml:1)");

@@ -135,7 +135,12 @@ fn explain_system_shows_every_axis_of_every_preset() {
         assert!(out.contains(&format!("({name}.toml:")), "{name}: nothing is from its preset\n{out}");
     }
     let (out, _) = run_at("300", &["explain", "system", "sarathi-serve", "--scenario", "quickstart"]);
-    assert!(out.contains("max-sequences 1024") && out.contains("quickstart.toml:"), "{out}");
+    assert!(out.contains("chunked: max-sequences 1024, token-budget 2048"), "{out}");
+    assert!(
+        out.contains("paged: block 16, preemption recompute, watermark 0.01")
+            && out.contains("quickstart.toml:"),
+        "{out}"
+    );
 }
 
 #[test]

@@ -73,6 +73,11 @@ fn older_families_with_their_own_keys() {
             "L2 d64 h4/4x16 ff256 V500 mlp2 ctx1024 tied bias",
         ),
         (
+            r#"{"architectures": ["GPTJForCausalLM"], "n_embd": 64, "n_layer": 2, "n_head": 4, "n_positions": 2048,
+               "vocab_size": 500}"#,
+            "L2 d64 h4/4x16 ff256 V500 mlp2 ctx2048 parallel",
+        ),
+        (
             r#"{"model_type": "bloom", "n_embed": 64, "n_layer": 2, "n_head": 8, "vocab_size": 700}"#,
             "L2 d64 h8/8x8 ff256 V700 mlp2 ctx2048 tied bias",
         ),
@@ -109,6 +114,12 @@ fn windows() {
     let nested =
         format!("{{\"architectures\": [\"Gemma3ForConditionalGeneration\"], \"text_config\": {nested}}}");
     assert_eq!(model(&nested).window, all(32), "four layers are less than one period of six");
+    let part = llama_like("\"model_type\": \"mistral\", \"sliding_window\": 64");
+    let llava =
+        format!("{{\"architectures\": [\"LlavaForConditionalGeneration\"], \"text_config\": {part}}}");
+    assert_eq!(model(&llava).window, all(64), "the language part decides");
+    let message = read(&llava.replace("\"vocab_size\": 1000, ", "")).expect_err("no vocabulary");
+    assert!(message.contains("`vocab_size`: is missing (looked for in `text_config` too)"), "{message}");
 }
 
 #[test]

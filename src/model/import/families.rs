@@ -24,7 +24,6 @@ static FAMILIES: &[Family] = &[
             "Olmo2ForCausalLM",
             "SmolLM3ForCausalLM",
             "InternLM3ForCausalLM",
-            "LlamaForConditionalGeneration",
         ],
         read: |r| llama(r, false),
     },

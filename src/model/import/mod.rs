@@ -97,6 +97,11 @@ fn family(
     if let Some(family) = families::find(name) {
         return Ok((name.to_owned(), family));
     }
+    // A multi-modal model says in its language part what that part is.
+    let text = map.get("text_config").and_then(|t| t.get("model_type")).and_then(Value::as_str);
+    if let Some(family) = text.and_then(families::find) {
+        return Ok((name.to_owned(), family));
+    }
     let span = reader::span(&source.text, 0, key);
     let known: Vec<&str> = families::names().collect();
     let help = match nearest(name, known.iter().copied()) {

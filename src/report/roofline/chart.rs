@@ -57,14 +57,15 @@ fn roof(peak: f64, bandwidth: f64, low: f64, high: f64) -> Vec<(f64, f64)> {
     [low, ridge, high.max(ridge * 1.2)].map(|x| (x, peak.min(bandwidth * x) / 1e12)).to_vec()
 }
 
-/// Points of one operator: decodes in rising order, then the prefill.
+/// Points of one operator, from left to right.
 fn points(steps: &Steps, name: &str) -> Vec<(f64, f64)> {
-    let (prefill, decode): (Vec<_>, Vec<_>) = steps.steps.iter().partition(|s| s.decode.is_none());
     let of = |step: &super::Step| {
         let operator = step.operators.iter().find(|o| o.name == name)?;
         Some((operator.intensity()?, operator.rate()? / 1e12))
     };
-    decode.into_iter().chain(prefill).filter_map(of).collect()
+    let mut points: Vec<(f64, f64)> = steps.steps.iter().filter_map(of).collect();
+    points.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)));
+    points
 }
 
 /// What the picture says, in a sentence.
@@ -81,9 +82,9 @@ fn finding(spec: &CostSpec, steps: &Steps) -> String {
         .map(|o| o.bound)
         .collect();
     let attention = if attention.contains(&Bound::Compute) {
-        "attention too where it is longest"
+        "decode attention too where most run"
     } else {
-        "attention at no number"
+        "decode attention at no number"
     };
     let prefill = steps.steps.iter().find(|s| s.decode.is_none()).map_or_else(String::new, |s| {
         let share = s.flops() / s.seconds() / spec.accelerator.datasheet.bf16.0;
