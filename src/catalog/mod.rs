@@ -9,7 +9,7 @@ pub(crate) use check::Check;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::diagnostic::{InputError, Source, nearest};
+use crate::diagnostic::{InputError, Source, did_you_mean};
 
 include!(concat!(env!("OUT_DIR"), "/embedded.rs"));
 
@@ -81,8 +81,20 @@ pub fn embedded(shelf: Shelf, name: &str) -> Option<Source> {
         .map(|(path, text)| Source::new(format!("<embedded>/{path}"), *text))
 }
 
-/// Finds `name` for a scenario in folder `beside` (none: embedded only).
+/// Whether `name` is the path of a JSON file, such as a model's `config.json`, and no name on a shelf.
+pub fn is_json(name: &str) -> bool {
+    Path::new(name).extension().is_some_and(|e| e.eq_ignore_ascii_case("json"))
+}
+
+/// Finds `name` for a scenario in folder `beside` (none: embedded only). The model `x/config.json` is a file, relative
+/// to that folder.
 pub fn find(shelf: Shelf, name: &str, beside: Option<&Path>) -> Result<Source, InputError> {
+    if shelf == Shelf::Models && is_json(name) {
+        let path = beside.map_or_else(|| PathBuf::from(name), |folder| folder.join(name));
+        let help = "name a `config.json`, relative to the scenario's folder, or a model of `list models`";
+        return read_if_there(&path)?
+            .ok_or_else(|| InputError::named(name, format!("there is no file `{name}`"), help));
+    }
     for folder in beside.into_iter().flat_map(Path::ancestors) {
         for path in
             [folder.join(format!("{name}.toml")), folder.join(shelf.folder()).join(format!("{name}.toml"))]
@@ -119,10 +131,8 @@ fn read_if_there(path: &PathBuf) -> Result<Option<Source>, InputError> {
 fn unknown(shelf: Shelf, name: &str) -> InputError {
     let names = embedded_names(shelf);
     let noun = shelf.noun();
-    let help = match nearest(name, names.iter().copied()) {
-        Some(best) => format!("did you mean `{best}`?"),
-        None => format!("known: {}; or put `{name}.toml` beside the scenario", names.join(", ")),
-    };
+    let help = did_you_mean(name, names.iter().copied())
+        .unwrap_or_else(|| format!("known: {}; or put `{name}.toml` beside the scenario", names.join(", ")));
     InputError::named(format!("{noun} `{name}`"), format!("unknown {noun} `{name}`"), help)
 }
 

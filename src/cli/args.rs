@@ -103,6 +103,9 @@ pub struct ListArgs {
     /// What to list
     #[arg(value_enum)]
     pub what: Listed,
+    /// With `models`: print the model file that a Hugging Face `config.json` gives, instead of the list
+    #[arg(long, value_name = "FILE")]
+    pub import: Option<PathBuf>,
 }
 
 /// What can be listed.
@@ -116,6 +119,10 @@ pub enum Listed {
     Models,
     /// Engine profiles.
     Engines,
+    /// Servers: what joins their accelerators.
+    Hosts,
+    /// Links between accelerators.
+    Links,
     /// Workload recipes.
     Workloads,
     /// Numbers of a summary.
@@ -164,10 +171,53 @@ pub struct ExplainArgs {
 /// What can be explained.
 #[derive(Debug, Subcommand)]
 pub enum Explained {
+    /// The operators of prefill and decode against the roofline, as tables and as a plot
+    Roofline(ExplainRooflineArgs),
     /// Every value of a scenario and where it came from
     Scenario(ExplainScenarioArgs),
     /// What one step costs, part by part, beside the datasheet bound
     Step(ExplainStepArgs),
+    /// Every choice of a preset, axis by axis, and what it leaves out
+    System(ExplainSystemArgs),
+}
+
+/// `explain roofline`
+#[derive(Debug, Args)]
+pub struct ExplainRooflineArgs {
+    /// Model (see `list models`), or the path of a `config.json`
+    #[arg(long, default_value = "llama-3.1-8b")]
+    pub model: String,
+    /// Accelerator (see `list accelerators`)
+    #[arg(long, default_value = "h100-sxm")]
+    pub accelerator: String,
+    /// Tensor-parallel ranks
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub tp: u32,
+    /// Engine profile [default: the accelerator's]
+    #[arg(long)]
+    pub engine: Option<String>,
+    /// Server around the accelerators (see `list hosts`) [default: the accelerator's]
+    #[arg(long)]
+    pub node: Option<String>,
+    /// Tokens of the prefill
+    #[arg(long, default_value_t = 2048, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub prompt: u32,
+    /// Context of each decoding sequence, its new token included
+    #[arg(long, default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub context: u32,
+    /// Write the plot to this SVG file
+    #[arg(long, short, value_name = "FILE.svg")]
+    pub output: Option<PathBuf>,
+}
+
+/// `explain system`
+#[derive(Debug, Args)]
+pub struct ExplainSystemArgs {
+    /// A preset (see `list systems`), or a variant of the scenario
+    pub name: String,
+    /// Scenario whose deployment is taken [default: one H100 with Llama 3.1 8B and defaults]
+    #[arg(long, value_name = "SCENARIO")]
+    pub scenario: Option<String>,
 }
 
 /// `explain scenario`
@@ -204,6 +254,9 @@ pub struct ExplainStepArgs {
     /// Number format of KV: bf16, fp16, fp8
     #[arg(long, default_value = "bf16")]
     pub kv: String,
+    /// Server around the accelerators (see `list hosts`) [default: the accelerator's]
+    #[arg(long)]
+    pub node: Option<String>,
     /// Prompt chunks: TOKENS or TOKENS+PAST, such as `512+1536`
     #[arg(long, value_name = "TOKENS[+PAST]", num_args = 1.., value_delimiter = ',')]
     pub prefill: Vec<String>,

@@ -6,8 +6,9 @@ use crate::cost::{
     StepCost, StepShape,
 };
 use crate::diagnostic::{InputError, InputErrors};
-use crate::hardware::Accelerator;
+use crate::hardware::{Accelerator, Host};
 use crate::model::Model;
+use crate::scenario::topology;
 use crate::units::Seconds;
 
 use super::args::ExplainStepArgs;
@@ -31,12 +32,13 @@ pub(super) fn step(args: &ExplainStepArgs, context: &Context) -> Outcome {
         return Err(errors.into());
     };
     let (Some(weights), Some(kv)) = (weights, kv) else { return Err(errors.into()) };
-    let engine = args.engine.clone().unwrap_or_else(|| accelerator.default_engine.clone());
-    let engine = errors.note(load(Shelf::Engines, "--engine", &engine, EngineProfile::load));
-    let Some(engine) = engine else { return Err(errors.into()) };
-    let mut spec = CostSpec::new(accelerator, model, engine);
-    (spec.tensor_parallel, spec.pipeline) = (args.tp, args.pp);
+    let choice = Choice { engine: args.engine.as_deref(), node: args.node.as_deref() };
+    let spec = errors.note(build(accelerator, model, choice, (args.tp, args.pp)));
+    let Some(mut spec) = spec else { return Err(errors.into()) };
     (spec.weights, spec.kv) = (weights, kv);
+    // As served: a sliding window that no context of this step reaches changes nothing.
+    let contexts = chunks.iter().map(|c| c.tokens + c.past).chain([args.context]);
+    spec.model.max_model_len = contexts.max().unwrap_or(1);
     errors.note(spec.check().map_err(as_flags));
     errors.or(())?;
     let decode =
@@ -44,6 +46,7 @@ pub(super) fn step(args: &ExplainStepArgs, context: &Context) -> Outcome {
     let shape = StepShape { chunks: &chunks, decode };
     let (roofline, datasheet) = (Roofline::new(&spec)?, Datasheet::new(&spec)?);
     let mut out = heading(&spec, &shape);
+    out.push_str(&engine_line(&spec, args.engine.is_none()));
     for stage in 0..roofline.stages() {
         if roofline.stages() > 1 {
             out.push_str(&format!("\nstage {stage}\n"));
@@ -54,8 +57,49 @@ pub(super) fn step(args: &ExplainStepArgs, context: &Context) -> Outcome {
     Ok(exit::DONE)
 }
 
+/// What the flags say of engine and node; none: the accelerator's default, as a scenario takes it.
+#[derive(Clone, Copy)]
+pub(super) struct Choice<'a> {
+    pub(super) engine: Option<&'a str>,
+    pub(super) node: Option<&'a str>,
+}
+
+/// One replica of `ranks` (tensor-parallel, pipeline) as a scenario would build it.
+pub(super) fn build(
+    accelerator: Accelerator,
+    model: Model,
+    choice: Choice<'_>,
+    ranks: (u32, u8),
+) -> Result<CostSpec, InputErrors> {
+    let mut errors = InputErrors::default();
+    let engine = choice.engine.unwrap_or(&accelerator.default_engine);
+    let engine = errors.note(load(Shelf::Engines, "--engine", engine, EngineProfile::load));
+    let node = choice.node.map(|name| load(Shelf::Hosts, "--node", name, Host::load));
+    let node = errors.note(node.unwrap_or_else(|| Ok(accelerator.host.clone())));
+    let (Some(engine), Some(node)) = (engine, node) else { return Err(errors) };
+    let mut spec = CostSpec::new(accelerator, model, engine);
+    (spec.tensor_parallel, spec.pipeline) = ranks;
+    topology::place(&mut spec, node);
+    Ok(spec)
+}
+
+/// Which engine it is and why, and which others there are: it decides more than any other choice.
+pub(super) fn engine_line(spec: &CostSpec, default: bool) -> String {
+    let why = if default {
+        format!("the default of {}, as in a scenario that names none", spec.accelerator.name)
+    } else {
+        "as asked for".to_owned()
+    };
+    let others: Vec<&str> = catalog::embedded_names(Shelf::Engines)
+        .into_iter()
+        .filter(|name| *name != spec.engine.name)
+        .filter(|name| EngineProfile::load(name, None).is_ok_and(|e| e.for_simulation().is_ok()))
+        .collect();
+    format!("engine {} is {why}; others: {}\n", spec.engine.name, others.join(", "))
+}
+
 /// Loads a data file that a flag names.
-fn load<T>(
+pub(super) fn load<T>(
     shelf: Shelf,
     flag: &str,
     name: &str,
@@ -80,9 +124,10 @@ fn format_named<T: Copy>(
 }
 
 /// Problems of the spec, named by the flags of this command.
-fn as_flags(errors: InputErrors) -> InputErrors {
+pub(super) fn as_flags(errors: InputErrors) -> InputErrors {
     let flag = |e: InputError| {
         let place = match e.place.as_deref() {
+            Some("model") => "--model".to_owned(),
             Some("parallel.tp") => "--tp".to_owned(),
             Some("parallel.pp") => "--pp".to_owned(),
             Some("precision.weights") => "--weights".to_owned(),
@@ -126,7 +171,7 @@ fn heading(spec: &CostSpec, shape: &StepShape<'_>) -> String {
     let prefill =
         if chunks.is_empty() { "no prefill".to_owned() } else { format!("prefill {}", chunks.join(" ")) };
     format!(
-        "{}{} on {} x {} (tp {}, pp {}), engine {}\n{prefill}, {} decoding sequences with {} tokens of context in all\n",
+        "{}{} on {} x {} (tp {}, pp {}), engine {}, node {}\n{prefill}, {} decoding sequences with {} tokens of context in all\n",
         spec.model.name,
         formats(spec),
         u32::from(spec.pipeline) * spec.tensor_parallel,
@@ -134,6 +179,7 @@ fn heading(spec: &CostSpec, shape: &StepShape<'_>) -> String {
         spec.tensor_parallel,
         spec.pipeline,
         spec.engine.name,
+        spec.accelerator.host.name,
         shape.decode.n,
         shape.decode.context,
     )

@@ -1,30 +1,26 @@
 //! `list`: what is embedded in the binary.
 
-use comfy_table::{ContentArrangement, Table, presets};
+use comfy_table::{ColumnConstraint, ContentArrangement, Table, presets};
 
 use crate::catalog::{self, Shelf};
 use crate::diagnostic::{InputErrors, Node, Sources};
 use crate::metrics::column;
 use crate::workload;
 
-use super::args::Listed;
+use super::args::{ListArgs, Listed};
 use super::context::{Context, emit};
-use super::{Outcome, exit};
+use super::{Outcome, exit, list_parts};
 
-pub(super) fn list(what: Listed, context: &Context) -> Outcome {
-    let (header, rows) = match what {
+pub(super) fn list(args: &ListArgs, context: &Context) -> Outcome {
+    if let Some(path) = &args.import {
+        return list_parts::import(args.what, path, context);
+    }
+    let (header, rows) = match args.what {
         Listed::Systems => (vec!["system", "scheduler", "KV", "published", "row"], systems()?),
-        Listed::Accelerators => (
-            vec!["accelerator", "what", "memory", "bandwidth", "bf16"],
-            titled(
-                Shelf::Accelerators,
-                &["title", "datasheet.memory", "datasheet.bandwidth", "datasheet.bf16"],
-            )?,
-        ),
-        Listed::Models => (
-            vec!["model", "what", "layers", "hidden", "context"],
-            titled(Shelf::Models, &["title", "layers", "hidden", "max-model-len"])?,
-        ),
+        Listed::Accelerators => list_parts::accelerators()?,
+        Listed::Hosts => list_parts::hosts()?,
+        Listed::Links => list_parts::links()?,
+        Listed::Models => list_parts::models()?,
         Listed::Engines => (
             vec!["engine", "what", "date", "host", "grade"],
             titled(Shelf::Engines, &["title", "date", "host", "grade"])?,
@@ -46,6 +42,10 @@ pub(super) fn table(header: &[&str], rows: Vec<Vec<String>>, width: usize) -> St
     table.set_header(header.to_vec());
     for row in rows {
         table.add_row(row);
+    }
+    // Names are typed again by the reader: they are never broken.
+    if let Some(names) = table.column_mut(0) {
+        names.set_constraint(ColumnConstraint::ContentWidth);
     }
     table.lines().map(|line| format!("{}\n", line.trim_end())).collect()
 }

@@ -4,10 +4,13 @@ mod args;
 mod context;
 pub mod exit;
 mod explain;
+mod explain_roofline;
 mod explain_step;
+mod explain_system;
 mod flags;
 mod generate;
 mod list;
+mod list_parts;
 mod progress;
 mod run;
 
@@ -27,11 +30,13 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     let context = Context::new(cli.color, cli.quiet);
     let result = match cli.command {
         Command::Run(args) => run::run(&args, &context),
-        Command::List(args) => list::list(args.what, &context),
+        Command::List(args) => list::list(&args, &context),
         Command::Generate(args) => generate::generate(&args, &context),
         Command::Explain(args) => match args.what {
+            Explained::Roofline(args) => explain_roofline::roofline(&args, &context),
             Explained::Scenario(args) => explain::scenario(&args, &context),
             Explained::Step(args) => explain_step::step(&args, &context),
+            Explained::System(args) => explain_system::system(&args, &context),
         },
     };
     finish(result, &context)

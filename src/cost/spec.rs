@@ -143,6 +143,9 @@ impl CostSpec {
             refuse(false, "precision.weights", message, &help);
         }
         let (m, tp) = (&self.model, self.tensor_parallel);
+        if let Some(unmodelled) = m.unmodelled() {
+            refuse(false, "model", unmodelled.message, &unmodelled.help);
+        }
         refuse(tp >= 1, "parallel.tp", "must be at least 1".into(), "write tp = 1 for one accelerator");
         refuse(self.kv_block >= 1, "kv.block", "must be at least 1".into(), "write for example 16");
         if tp >= 1 {

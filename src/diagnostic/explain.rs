@@ -156,6 +156,18 @@ pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         .map(|(_, c)| c)
 }
 
+/// "did you mean …?" for a name that is nowhere: all candidates that contain it, else the one most like it.
+pub fn did_you_mean<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    let candidates: Vec<&str> = candidates.into_iter().collect();
+    let contains = |c: &&str| name.len() >= 2 && c.to_lowercase().contains(&name.to_lowercase());
+    let found: Vec<String> = candidates.iter().copied().filter(contains).map(|c| format!("`{c}`")).collect();
+    match found.split_last() {
+        Some((last, [])) => Some(format!("did you mean {last}?")),
+        Some((last, others)) => Some(format!("did you mean {} or {last}?", others.join(", "))),
+        None => nearest(name, candidates).map(|best| format!("did you mean `{best}`?")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -163,6 +175,16 @@ mod tests {
     #[track_caller]
     fn check(raw: &str, message: &str, help: &str) {
         assert_eq!(humanise(raw, "a.b"), (message.to_owned(), help.to_owned()));
+    }
+
+    #[test]
+    fn all_names_that_contain_what_was_typed_are_offered() {
+        let names = ["a100-40g-sxm", "a100-80g-sxm", "h100-sxm", "orca"];
+        let hint = |name: &str| did_you_mean(name, names);
+        assert_eq!(hint("a100").as_deref(), Some("did you mean `a100-40g-sxm` or `a100-80g-sxm`?"));
+        assert_eq!(hint("H100").as_deref(), Some("did you mean `h100-sxm`?"));
+        assert_eq!(hint("orka").as_deref(), Some("did you mean `orca`?"));
+        assert_eq!(hint("gaudi"), None);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-pub use explain::{from_toml, nearest};
+pub use explain::{did_you_mean, from_toml, nearest};
 pub use render::{Style, render};
 pub use sources::Sources;
 pub use strict::{from_tree, is_missing_field};

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use super::{GemmFit, Grade, Host, Link, QuantFit, QuantFits};
+use super::{GemmFit, Grade, Host, Link, Power, QuantFit, QuantFits};
 use crate::catalog::Check;
 use crate::catalog::{self, Shelf};
 use crate::diagnostic::{InputError, InputErrors, from_toml};
@@ -26,6 +26,8 @@ pub enum BatchClass {
 pub struct Datasheet {
     /// Where the figures come from.
     pub source: String,
+    /// How far to trust them: `published`, or `derived` where some are from memory.
+    pub grade: Grade,
     /// Memory as sold.
     pub memory: Bytes,
     /// Memory that the driver reports (nvidia-smi, MiB): the base of the KV capacity.
@@ -40,6 +42,8 @@ pub struct Datasheet {
     pub int8: Option<FlopsPerSecond>,
     /// 4-bit float peak.
     pub fp4: Option<FlopsPerSecond>,
+    /// 4-bit integer peak.
+    pub int4: Option<FlopsPerSecond>,
     /// Board power limit.
     pub tdp: Watts,
     /// Streaming multiprocessors (compute units on AMD).
@@ -142,8 +146,8 @@ pub struct Accelerator {
     pub scale_up: Link,
     /// The server around it.
     pub host: Host,
-    /// Power without a context.
-    pub idle: Watts,
+    /// The power law.
+    pub power: Power,
     /// US dollars per accelerator and hour.
     pub usd_per_hour: f64,
 }
@@ -212,15 +216,10 @@ struct Links {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-struct Power {
-    source: String,
-    idle: Watts,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct Price {
     source: String,
+    #[expect(dead_code, reason = "shown by `list accelerators`, which reads the file as a tree")]
+    grade: Grade,
     usd_per_hour: f64,
 }
 
@@ -274,7 +273,7 @@ impl Accelerator {
             },
             scale_up: scale_up?,
             host: host?,
-            idle: file.power.idle,
+            power: file.power,
             usd_per_hour: file.price.usd_per_hour,
         })
     }
@@ -288,7 +287,7 @@ fn check_rates(check: &mut Check<'_>, file: &File, basis: Rates) {
     check.positive("datasheet", "visible-memory", sheet.visible_memory.0);
     check.positive("datasheet", "bandwidth", sheet.bandwidth.0);
     check.positive("datasheet", "bf16", sheet.bf16.0);
-    for (key, rate) in [("fp8", sheet.fp8), ("int8", sheet.int8), ("fp4", sheet.fp4)] {
+    for (key, rate) in [("fp8", sheet.fp8), ("int8", sheet.int8), ("fp4", sheet.fp4), ("int4", sheet.int4)] {
         check.positive("datasheet", key, rate.map_or(1.0, |r| r.0));
     }
     check.count("datasheet", "sms", sheet.sms);
@@ -317,10 +316,7 @@ fn check_rates(check: &mut Check<'_>, file: &File, basis: Rates) {
     check.sourced("fit.elementwise", &file.fit.elementwise.source);
     check.not_negative("fit.elementwise", "ew0", file.fit.elementwise.ew0.0);
     check.fraction("fit.elementwise", "ee", file.fit.elementwise.ee, 2.0);
-    check.sourced("power", &file.power.source);
-    check.positive("power", "idle", file.power.idle.0);
-    let message = format!("must be above the idle power of {} W, got {} W", file.power.idle.0, sheet.tdp.0);
-    check.that(sheet.tdp.0 > file.power.idle.0, "datasheet", "tdp", message, "give the board's power limit");
+    file.power.check(check, sheet.tdp);
     check.sourced("price", &file.price.source);
     check.not_negative("price", "usd-per-hour", file.price.usd_per_hour);
 }

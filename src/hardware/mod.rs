@@ -6,11 +6,15 @@ mod accelerator;
 mod gemm;
 mod host;
 mod link;
+mod node;
+mod power;
 
 pub use accelerator::{Accelerator, AttentionFit, BatchClass, Datasheet, ElementwiseFit, PrefillLaw, Rates};
 pub use gemm::{GemmFit, QuantFit, QuantFits};
-pub use host::Host;
+pub use host::{GpuLink, Host, HostPower, Storage};
 pub use link::{AllReduce, Link};
+pub use node::{Level, Node, Reach};
+pub use power::Power;
 
 /// How a number came to be; every fitted section of a data file says it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
@@ -20,6 +24,20 @@ pub enum Grade {
     Measured,
     /// Fitted to measurements of this very part.
     Fitted,
+    /// Printed by the maker, or in a table of others that names its source.
+    Published,
     /// Taken from a relative, scaled, assumed or from memory; the source says which.
     Derived,
+}
+
+impl Grade {
+    /// As files write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Grade::Measured => "measured",
+            Grade::Fitted => "fitted",
+            Grade::Published => "published",
+            Grade::Derived => "derived",
+        }
+    }
 }

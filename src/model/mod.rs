@@ -1,12 +1,21 @@
-//! Architectures of dense decoder-only models, one TOML file each under `workloads/models/`.
+//! Architectures of decoder-only models, one TOML file each under `workloads/models/`, or a `config.json` of
+//! Hugging Face.
+
+mod file;
+mod import;
+mod limits;
+mod parts;
+
+pub use import::{Imported, import};
+pub use limits::Unmodelled;
+pub use parts::{Experts, Latent, WeightFormat, Window};
 
 use std::path::Path;
 
 use serde::Deserialize;
 
-use crate::catalog::Check;
 use crate::catalog::{self, Shelf};
-use crate::diagnostic::{InputErrors, from_toml};
+use crate::diagnostic::InputErrors;
 use crate::units::Bytes;
 
 /// The feed-forward block.
@@ -19,7 +28,7 @@ pub enum Mlp {
     Mlp2,
 }
 
-/// A dense decoder-only transformer with full attention.
+/// A decoder-only transformer. Without `experts`, `latent` and `window` it is dense with full attention.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Model {
     /// Name of its file.
@@ -38,7 +47,7 @@ pub struct Model {
     pub kv_heads: u32,
     /// Elements per head (`hd`).
     pub head_size: u32,
-    /// Width of the feed-forward block (`ff`).
+    /// Width of the dense feed-forward block (`ff`); of an expert where no layer is dense.
     pub ffn: u32,
     /// Rows of the embedding table.
     pub vocabulary: u32,
@@ -48,105 +57,77 @@ pub struct Model {
     pub tied_embeddings: bool,
     /// Whether attention and MLP run side by side, so that a layer needs one all-reduce instead of two.
     pub parallel_attention: bool,
+    /// Whether the query, key and value projections have a bias.
+    pub qkv_bias: bool,
     /// Longest context the model serves, prompt and output together.
     pub max_model_len: u32,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-struct File {
-    title: String,
-    source: String,
-    layers: u32,
-    hidden: u32,
-    heads: u32,
-    kv_heads: u32,
-    head_size: u32,
-    ffn: u32,
-    vocabulary: u32,
-    mlp: Mlp,
-    tied_embeddings: bool,
-    #[serde(default)]
-    parallel_attention: bool,
-    max_model_len: u32,
-    parameters: u64,
-    // Accepted only to be refused with the reason.
-    experts: Option<u32>,
-    sliding_window: Option<u32>,
-    kv_lora_rank: Option<u32>,
+    /// Format of the published weights; none: 16 bits.
+    pub weight_format: Option<WeightFormat>,
+    /// Experts in place of the feed-forward block.
+    pub experts: Option<Experts>,
+    /// Latent attention in place of K and V heads.
+    pub latent: Option<Latent>,
+    /// Sliding windows.
+    pub window: Option<Window>,
 }
 
 impl Model {
-    /// Reads `workloads/models/<name>.toml`, looked up beside the scenario first.
+    /// Reads `workloads/models/<name>.toml`, looked up beside the scenario first; a name that ends in `.json` is the
+    /// path of a `config.json`, relative to the scenario's folder.
     pub fn load(name: &str, beside: Option<&Path>) -> Result<Model, InputErrors> {
         let source = catalog::find(Shelf::Models, name, beside)?;
-        let f: File = from_toml(&source)?;
-        let model = Model {
-            name: name.to_owned(),
-            title: f.title,
-            source: f.source,
-            layers: f.layers,
-            hidden: f.hidden,
-            heads: f.heads,
-            kv_heads: f.kv_heads,
-            head_size: f.head_size,
-            ffn: f.ffn,
-            vocabulary: f.vocabulary,
-            mlp: f.mlp,
-            tied_embeddings: f.tied_embeddings,
-            parallel_attention: f.parallel_attention,
-            max_model_len: f.max_model_len,
-        };
-        let mut check = Check::new(&source);
-        check.sourced("", &model.source);
-        for (key, value) in [
-            ("layers", model.layers),
-            ("hidden", model.hidden),
-            ("heads", model.heads),
-            ("kv-heads", model.kv_heads),
-            ("head-size", model.head_size),
-            ("ffn", model.ffn),
-            ("vocabulary", model.vocabulary),
-            ("max-model-len", model.max_model_len),
-        ] {
-            check.count("", key, value);
+        if catalog::is_json(name) {
+            return import(name, &source).map(|imported| imported.model);
         }
-        let groups = model.kv_heads <= model.heads && model.heads.is_multiple_of(model.kv_heads.max(1));
-        let message = format!("of {} does not divide `heads` of {}", model.kv_heads, model.heads);
-        check.that(groups, "", "kv-heads", message, "query heads share KV heads in equal groups");
-        let (counted, published) = (model.parameters() as f64, f.parameters as f64);
-        let message = format!("says {published:.4e}, but the dimensions give {counted:.4e}");
-        let close = (counted / published - 1.0).abs() <= 0.02;
-        check.that(close, "", "parameters", message, "correct the dimension that is wrong; 2 % is allowed");
-        for (key, value, why) in [
-            (
-                "experts",
-                f.experts,
-                "mixture of experts needs the expected number of distinct experts per step",
-            ),
-            (
-                "sliding-window",
-                f.sliding_window,
-                "a window makes attended tokens piecewise linear in context",
-            ),
-            ("kv-lora-rank", f.kv_lora_rank, "latent attention is compute-bound in decode"),
-        ] {
-            let message = format!("is not modelled yet: {why}, and a silent approximation would mislead");
-            check.that(value.is_none(), "", key, message, "use a dense model with full attention");
-        }
-        check.done()?;
-        Ok(model)
+        file::read(name, &source)
     }
 
-    /// Elements of the weight matrices of one layer (biases and norms are below 0.1 %).
-    pub fn layer_parameters(&self) -> u64 {
-        let [d, h, kv, hd, ff] =
-            [self.hidden, self.heads, self.kv_heads, self.head_size, self.ffn].map(u64::from);
+    /// What kind of transformer it is, in a word or two: `MHA`, `GQA`, `MLA`, with `MoE` or a window.
+    pub fn kind(&self) -> String {
+        let attention = match (&self.latent, self.kv_heads) {
+            (Some(_), _) => "MLA",
+            (None, 1) => "MQA",
+            (None, kv) if kv == self.heads => "MHA",
+            (None, _) => "GQA",
+        };
+        let experts = if self.experts.is_some() { " MoE" } else { "" };
+        let window = if self.window.is_some() { " window" } else { "" };
+        format!("{attention}{experts}{window}")
+    }
+
+    /// Elements of the attention matrices of one layer, biases of Q, K and V included.
+    pub fn attention_parameters(&self) -> u64 {
+        let [d, h, kv, hd] = [self.hidden, self.heads, self.kv_heads, self.head_size].map(u64::from);
+        if let Some(latent) = &self.latent {
+            return latent.parameters(d, h);
+        }
+        let bias = if self.qkv_bias { (h + 2 * kv) * hd } else { 0 };
+        d * (h + 2 * kv) * hd + h * hd * d + bias
+    }
+
+    /// Elements of a feed-forward block of `width`.
+    fn block(&self, width: u64) -> u64 {
         let matrices = match self.mlp {
             Mlp::Glu => 3,
             Mlp::Mlp2 => 2,
         };
-        d * (h + 2 * kv) * hd + h * hd * d + matrices * d * ff
+        matrices * u64::from(self.hidden) * width
+    }
+
+    /// Elements of the weight matrices of one dense layer (norms and other biases are below 0.1 %).
+    pub fn layer_parameters(&self) -> u64 {
+        self.attention_parameters() + self.block(u64::from(self.ffn))
+    }
+
+    /// Elements of all layers, where each token uses `routed` experts of each layer that has them.
+    fn layers_parameters(&self, routed: impl Fn(&Experts) -> u32) -> u64 {
+        let layers = u64::from(self.layers);
+        let Some(e) = &self.experts else { return layers * self.layer_parameters() };
+        let router = u64::from(self.hidden) * u64::from(e.count);
+        let width = u64::from(routed(e)) * u64::from(e.width) + e.shared_total();
+        let sparse = self.attention_parameters() + self.block(width) + router;
+        let dense = u64::from(e.dense_layers).min(layers);
+        dense * self.layer_parameters() + (layers - dense) * sparse
     }
 
     /// Elements of one embedding matrix.
@@ -157,19 +138,25 @@ impl Model {
     /// Elements of all weight matrices.
     pub fn parameters(&self) -> u64 {
         let embeddings = if self.tied_embeddings { 1 } else { 2 };
-        u64::from(self.layers) * self.layer_parameters() + embeddings * self.embedding_parameters()
+        self.layers_parameters(|e| e.count) + embeddings * self.embedding_parameters()
+    }
+
+    /// Elements that one token is multiplied with: its experts only, and the output projection, but not the look-up
+    /// of the input embedding.
+    pub fn active_parameters(&self) -> u64 {
+        self.layers_parameters(|e| e.active) + self.embedding_parameters()
     }
 
     /// Weights of the whole model at `weight_bytes` per element (embeddings always at 2 bytes).
     pub fn weights(&self, weight_bytes: f64) -> Bytes {
         let embeddings = if self.tied_embeddings { 1 } else { 2 } * self.embedding_parameters();
-        let layers = u64::from(self.layers) * self.layer_parameters();
-        Bytes(layers as f64 * weight_bytes + embeddings as f64 * 2.0)
+        Bytes(self.layers_parameters(|e| e.count) as f64 * weight_bytes + embeddings as f64 * 2.0)
     }
 
-    /// KV of one token over all layers at `kv_bytes` per element, before tensor parallelism.
+    /// KV of one token over all layers at `kv_bytes` per element, before tensor parallelism and inside the window.
     pub fn kv_bytes_per_token(&self, kv_bytes: f64) -> Bytes {
-        let elements = 2 * u64::from(self.layers) * u64::from(self.kv_heads) * u64::from(self.head_size);
-        Bytes(elements as f64 * kv_bytes)
+        let heads = 2 * u64::from(self.kv_heads) * u64::from(self.head_size);
+        let elements = self.latent.map_or(heads, |latent| latent.cached());
+        Bytes((u64::from(self.layers) * elements) as f64 * kv_bytes)
     }
 }

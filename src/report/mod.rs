@@ -5,6 +5,7 @@ pub mod format;
 pub mod headline;
 pub mod html;
 pub mod plot;
+pub mod roofline;
 pub mod table;
 
 pub use files::folder;

@@ -4,7 +4,9 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use crate::catalog::{self, Shelf};
-use crate::diagnostic::{InputError, InputErrors, Node, Source, Sources, Value, from_tree, nearest};
+use crate::diagnostic::{
+    InputError, InputErrors, Node, Source, Sources, Value, did_you_mean, from_tree, nearest,
+};
 
 use super::raw::{RawScenario, Target};
 use super::schema::{
@@ -178,10 +180,9 @@ impl Document {
             Err(None) => {
                 let mut names = catalog::embedded_names(Shelf::Systems);
                 names.extend(self.variant_names());
-                let help = match nearest(name, names.iter().copied()) {
-                    Some(best) => format!("did you mean `{best}`?"),
-                    None => format!("known: {}; or add `[systems.{name}]` with a `base`", names.join(", ")),
-                };
+                let help = did_you_mean(name, names.iter().copied()).unwrap_or_else(|| {
+                    format!("known: {}; or add `[systems.{name}]` with a `base`", names.join(", "))
+                });
                 Err(self.sources.error(place.clone(), format!("unknown system `{name}`"), help).into())
             }
         }

@@ -1,6 +1,7 @@
 //! From a scenario file to a list of runs: `Options` (what was typed) → `StudyPlan` (everything resolved, with the
 //! origin of every value) → runs.
 
+mod axes;
 pub mod capacity;
 mod cost;
 mod document;
@@ -18,7 +19,9 @@ pub mod slo;
 mod study;
 mod study_results;
 mod sweep;
+pub mod topology;
 
+pub use axes::{AxisChoice, choices};
 pub use document::Document;
 pub use plan::{Axis, RunPlan, Setting, StudyPlan, SystemPlan};
 pub use raw::{RawScenario, Target};

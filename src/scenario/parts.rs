@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::catalog::{self, Shelf};
 use crate::cost::EngineProfile;
 use crate::diagnostic::{InputError, InputErrors, Node, Source, Sources};
-use crate::hardware::{Accelerator, BatchClass};
+use crate::hardware::{Accelerator, BatchClass, Host};
 use crate::model::Model;
 
 use super::document::Document;
@@ -22,6 +22,8 @@ pub(super) struct Parts {
     pub(super) model: Model,
     /// Host time, memory, limits.
     pub(super) engine: EngineProfile,
+    /// The server around the accelerators.
+    pub(super) node: Host,
     /// Its text, for the places of its limits.
     engine_source: Source,
 }
@@ -61,13 +63,8 @@ impl Parts {
         let accelerator = accelerator.and_then(|(name, _)| errors.note(Accelerator::load(&name, beside)));
         let model = model.and_then(|(name, _)| errors.note(Model::load(&name, beside)));
         let (Some(accelerator), Some(model)) = (accelerator, model) else { return Err(errors) };
-        if node.get("engine").is_none() {
-            let source = catalog::find(Shelf::Accelerators, &accelerator.name, beside)?;
-            let file = doc.sources.parse(&source, "accelerator")?;
-            if let (Some(value), Some(entries)) = (file.get("default-engine"), node.entries_mut()) {
-                entries.insert("engine".to_owned(), (file.key_span("default-engine"), value.clone()));
-            }
-        }
+        defaults_of_accelerator(doc, node, &accelerator.name)?;
+        let host = host(doc, node, beside)?;
         let Some(name) = node.get("engine").and_then(Node::as_str) else { return Err(errors) };
         let at = node.value_span("engine");
         let engine_source = find(Shelf::Engines, name, beside, at.clone(), &doc.sources)?;
@@ -78,8 +75,33 @@ impl Parts {
             };
             return Err(InputErrors(found.0.into_iter().map(placed).collect()));
         }
-        errors.or(Parts { accelerator, model, engine, engine_source })
+        errors.or(Parts { accelerator, model, engine, node: host, engine_source })
     }
+}
+
+/// Writes the accelerator's engine and node into the tree where no layer says them.
+fn defaults_of_accelerator(doc: &mut Document, node: &mut Node, name: &str) -> Result<(), InputErrors> {
+    let wanted = [("engine", "default-engine"), ("node", "links.host")];
+    let absent: Vec<_> = wanted.into_iter().filter(|(key, _)| node.get(key).is_none()).collect();
+    if absent.is_empty() {
+        return Ok(());
+    }
+    let source = catalog::find(Shelf::Accelerators, name, doc.beside())?;
+    let file = doc.sources.parse(&source, "accelerator")?;
+    for (key, from) in absent {
+        if let (Some(value), Some(entries)) = (file.get(from), node.entries_mut()) {
+            entries.insert(key.to_owned(), (file.key_span(from), value.clone()));
+        }
+    }
+    Ok(())
+}
+
+/// The host file of `node`; an unknown name is reported where it is written.
+fn host(doc: &Document, node: &Node, beside: Option<&Path>) -> Result<Host, InputErrors> {
+    // A wrong type is reported by the strict reader.
+    let Some(name) = node.get("node").and_then(Node::as_str) else { return Err(InputErrors::default()) };
+    find(Shelf::Hosts, name, beside, node.value_span("node"), &doc.sources)?;
+    Host::load(name, beside)
 }
 
 /// How the `list` command calls a shelf.
@@ -88,6 +110,8 @@ fn list_name(shelf: Shelf) -> &'static str {
         Shelf::Accelerators => "accelerators",
         Shelf::Models => "models",
         Shelf::Engines => "engines",
+        Shelf::Hosts => "hosts",
+        Shelf::Links => "links",
         Shelf::Systems => "systems",
         _ => "scenarios",
     }

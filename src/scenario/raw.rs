@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::catalog::{self, Shelf};
-use crate::diagnostic::{InputError, InputErrors, Node, Source, Sources, nearest};
+use crate::diagnostic::{InputError, InputErrors, Node, Source, Sources, did_you_mean};
 
 /// Which scenario is meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,6 +14,8 @@ pub enum Target {
     Embedded(String),
     /// An embedded paper, by name.
     EmbeddedPaper(String),
+    /// A text of our own, with the name that messages show.
+    Text(&'static str, &'static str),
 }
 
 impl Target {
@@ -33,6 +35,7 @@ impl Target {
 
     fn read(&self) -> Result<Source, InputError> {
         match self {
+            Target::Text(name, text) => Ok(Source::new(*name, *text)),
             Target::File(path) => {
                 let place = path.display().to_string();
                 let help = "name a scenario file, or one of `windtunnel list scenarios`";
@@ -51,10 +54,8 @@ impl Target {
 fn embedded(shelf: Shelf, word: &str, name: &str) -> Result<Source, InputError> {
     catalog::embedded(shelf, name).ok_or_else(|| {
         let names = catalog::embedded_names(shelf);
-        let help = match nearest(name, names.iter().copied()) {
-            Some(best) => format!("did you mean `{best}`?"),
-            None => format!("known: {}; or name a file that ends in .toml", names.join(", ")),
-        };
+        let help = did_you_mean(name, names.iter().copied())
+            .unwrap_or_else(|| format!("known: {}; or name a file that ends in .toml", names.join(", ")));
         InputError::named(word, format!("unknown {} `{name}`", shelf.noun()), help)
     })
 }
@@ -95,7 +96,7 @@ impl RawScenario {
         }
         let folder = match target {
             Target::File(path) => absolute_folder(path),
-            Target::Embedded(_) | Target::EmbeddedPaper(_) => None,
+            Target::Embedded(_) | Target::EmbeddedPaper(_) | Target::Text(..) => None,
         };
         Ok(RawScenario { source, folder, sources, root, errors })
     }

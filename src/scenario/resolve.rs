@@ -16,6 +16,7 @@ use super::kv;
 use super::parts::{Parts, engine_limits};
 use super::plan::{Setting, SystemPlan};
 use super::schema::{Backend, KvOptions, PreemptionOptions, PrefixCache, SystemOptions};
+use super::topology;
 
 /// Resolves the system called `name`; `place` is where the scenario names it.
 pub fn system(doc: &mut Document, name: &str, place: Range<usize>) -> Result<SystemPlan, InputErrors> {
@@ -49,11 +50,13 @@ struct Builder<'a> {
 }
 
 impl Builder<'_> {
-    fn build(mut self, parts: Parts) -> Result<SystemPlan, InputErrors> {
+    fn build(mut self, mut parts: Parts) -> Result<SystemPlan, InputErrors> {
         self.check_counts();
         self.check_conflicts();
         let model_limit = parts.model.max_model_len;
         let max_model_len = self.context_limit(&parts.model);
+        // As served: a sliding window that no context reaches changes nothing.
+        parts.model.max_model_len = max_model_len;
         let spec = self.cost_spec(parts);
         let checked = spec.check();
         if let Err(errors) = &checked {
@@ -207,6 +210,7 @@ impl Builder<'_> {
 
     fn cost_spec(&mut self, parts: Parts) -> CostSpec {
         let o = &self.options;
+        let host = parts.node.clone();
         let mut spec = cost::spec(parts, o);
         match u8::try_from(o.parallel.pp) {
             Ok(stages) => spec.pipeline = stages,
@@ -218,6 +222,10 @@ impl Builder<'_> {
                     "write a number of stages from 1 to the layers of the model",
                 );
             }
+        }
+        let links = topology::place(&mut spec, host);
+        for (path, what) in links {
+            self.computed(path, what.link, what.reason);
         }
         spec
     }

@@ -252,6 +252,8 @@ pub struct SystemOptions {
     pub accelerator: String,
     /// Engine profile.
     pub engine: String,
+    /// Server around the accelerators (a host file).
+    pub node: String,
     /// Equal replicas.
     pub replicas: u16,
     /// Ranks of each replica.
@@ -290,6 +292,7 @@ pub struct DeploymentOptions {
     model: Option<String>,
     accelerator: Option<String>,
     engine: Option<String>,
+    node: Option<String>,
     replicas: Option<u16>,
     parallel: Option<Parallel>,
     router: Option<RouterConfig>,
@@ -304,10 +307,11 @@ pub struct DeploymentOptions {
 }
 
 /// Keys of a system that `[deployment]` may set for all systems.
-pub const DEPLOYMENT_KEYS: [&str; 14] = [
+pub const DEPLOYMENT_KEYS: [&str; 15] = [
     "model",
     "accelerator",
     "engine",
+    "node",
     "replicas",
     "parallel",
     "router",

@@ -62,7 +62,8 @@ impl StudyPlan {
         let of_reference = reference.and_then(|i| systems.get(i));
         let capacity = of_reference.map(|r| errors.note(CapacityPlan::read(&doc, r)).flatten());
         dedupe(&mut errors);
-        let warnings = unused_variants(&doc);
+        let mut warnings = unused_variants(&doc);
+        warnings.extend(published_formats(&systems));
         let mut settings = study_settings(&doc);
         settings.extend(slo.iter().zip(of_reference).flat_map(|(slo, r)| slo.computed(r)));
         let limits = slo.as_ref().zip(of_reference).map(|(slo, r)| slo.limits(r));
@@ -242,6 +243,26 @@ fn unused_variants(doc: &Document) -> Vec<String> {
         .filter(|name| !used(name))
         .map(|name| format!("system `{name}` is defined but not compared"))
         .collect()
+}
+
+/// Checkpoints that are published with fewer bits than the study costs.
+fn published_formats(systems: &[SystemPlan]) -> Vec<String> {
+    let mut found: Vec<String> = Vec::new();
+    for spec in systems.iter().map(|s| &s.spec) {
+        let Some(format) = spec.model.weight_format.filter(|f| f.bytes() < spec.weights.bytes()) else {
+            continue;
+        };
+        let text = format!(
+            "model `{}` is published with {} weights, but its weights are costed with {} bytes each",
+            spec.model.name,
+            format.name(),
+            spec.weights.bytes()
+        );
+        if !found.contains(&text) {
+            found.push(text);
+        }
+    }
+    found
 }
 
 /// Values of the study itself, for `explain`.
