@@ -78,7 +78,7 @@ fn a_wrong_value_is_refused_where_it_stands() {
             "h100-sxm",
             "scale-up = \"nvlink-4\"",
             "scale-up = \"nvlink-9\"",
-            ":74:1: unknown link `nvlink-9`",
+            ":75:1: unknown link `nvlink-9`",
         ),
         (Accelerators, "h100-sxm", "p = 1.9", "p = 0.4", "`fit.fp8.p` must be in [1, 16], got 0.4"),
         (
