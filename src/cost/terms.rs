@@ -33,6 +33,8 @@ pub(crate) struct Terms {
     /// Whether the accelerator's law of mixed batches applies, if it has one.
     one_kernel: bool,
     sms: f64,
+    /// Last-level cache in bytes; infinite where none is given.
+    l2: f64,
     group: Group,
     skew: f64,
     passes: f64,
@@ -131,6 +133,7 @@ impl Terms {
             prefill,
             one_kernel: spec.overrides.mixed_attention != Some(MixedAttention::Additive),
             sms: f64::from(acc.datasheet.sms),
+            l2: acc.attention.l2.map_or(f64::INFINITY, |bytes| bytes.0),
             group: Group::of(spec),
             skew: spec.overrides.skew.unwrap_or(spec.engine.collectives.skew).0,
             passes: f64::from(spec.overrides.sampler_passes.unwrap_or(spec.engine.sampler.passes)),
@@ -231,15 +234,30 @@ impl Terms {
             return None;
         }
         let (s, context) = (&self.shard, decode.context as f64);
-        let (_, seen) = tiles(chunks, al_m);
+        let (tiles, seen) = tiles(chunks, al_m);
         let longest = chunks
             .iter()
             .map(|c| f64::from(c.past) + f64::from(c.tokens))
             .fold(context / f64::from(decode.n.max(1)), f64::max);
         let work = tau_m * (s.heads * (seen + context) / self.sms).max(l_m * longest);
-        // Not in the fit, and never binding on it: keeps models with as many KV heads as heads above the datasheet.
-        let kv: f64 = chunks.iter().map(|c| f64::from(c.past) + f64::from(c.tokens)).sum::<f64>() + context;
+        // Not in the fit: KV has to be read, which keeps models with as many KV heads as heads above the datasheet.
+        let prompts: f64 = chunks.iter().map(|c| f64::from(c.past) + f64::from(c.tokens)).sum();
+        let kv = prompts + context * self.readings(f64::from(decode.n) + tiles, context);
         Some(Seconds(s.layers * (pm0 + work.max(kv * s.kv_token_bytes / self.kv_bytes))))
+    }
+}
+
+impl Terms {
+    /// How often a mixed FA2 batch reads the KV of its decoding sequences. Blocks run head by head: with `blocks` of a
+    /// head, `sms/blocks` heads run together and share what they read; the others of the same KV head find it in the
+    /// cache, or read it again where one KV head of all sequences does not fit.
+    fn readings(&self, blocks: f64, context: f64) -> f64 {
+        let s = &self.shard;
+        if context * s.kv_token_bytes / s.kv_heads <= self.l2 {
+            return 1.0;
+        }
+        let sharing = s.heads / s.kv_heads;
+        (sharing * blocks / self.sms).clamp(1.0, sharing.max(1.0))
     }
 }
 

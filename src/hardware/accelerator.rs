@@ -90,6 +90,8 @@ pub struct AttentionFit {
     pub p0: Seconds,
     /// What prefill attention costs beyond `p0`.
     pub prefill: PrefillLaw,
+    /// Last-level cache, where a mixed FA2 batch shares KV between query heads; none: it always does.
+    pub l2: Option<Bytes>,
 }
 
 /// The law of prefill attention.
@@ -205,6 +207,7 @@ struct AttentionFile {
     tau_m: Option<Seconds>,
     al_m: Option<f64>,
     l_m: Option<f64>,
+    l2: Option<Bytes>,
 }
 
 #[derive(Deserialize)]
@@ -270,6 +273,7 @@ impl Accelerator {
                 ea: a.ea,
                 p0: a.p0,
                 prefill,
+                l2: a.l2,
             },
             scale_up: scale_up?,
             host: host?,
@@ -336,6 +340,7 @@ fn check_attention(check: &mut Check<'_>, file: &File, basis: Rates) -> Option<P
         check.not_negative(TABLE, key, value.0);
     }
     check.fraction(TABLE, "ea", a.ea, 1.0);
+    check.positive(TABLE, "l2", a.l2.map_or(1.0, |bytes| bytes.0));
     within_peak(check, TABLE, "ea", a.ea * basis.bandwidth.0, sheet.bandwidth.0);
     let any_tile = a.tau.or(a.pm0).or(a.tau_m).is_some() || a.al.or(a.al_m).or(a.l_m).is_some();
     let law = match (a.ep, a.epb, (a.tau, a.al, a.pm0, a.tau_m, a.al_m, a.l_m)) {

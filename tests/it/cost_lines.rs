@@ -241,3 +241,29 @@ fn fa2_tiles_follow_their_law_alone_and_mixed() {
         }
     }
 }
+
+/// 128 sequences and one tile fill the 128 multiprocessors of an RTX 4090 with one head: the four query heads of a KV
+/// head run one after another, and read it four times once it is larger than 72 MiB.
+#[test]
+fn query_heads_that_do_not_run_together_read_kv_again() {
+    let mut spec = spec("rtx-4090", "llama-3.1-8b", "none", 1);
+    spec.model.layers = 1;
+    let cost = roofline(&spec);
+    let chunks = [Chunk { tokens: 64, past: 0 }];
+    let attention = |n: u32, each: u64| {
+        let decode = DecodeShape { n, padding: 0, context: u64::from(n) * each };
+        cost.exact(0, &StepShape { chunks: &chunks, decode }).attention.0
+    };
+    let read = |tokens: f64| tokens * 4096.0 / (1.008e12 * 0.893);
+    let want = 17.5e-6 + read(4.0 * 128.0 * 8192.0 + 64.0);
+    assert!((attention(128, 8192) / want - 1.0).abs() < 1e-12, "{} against {want}", attention(128, 8192));
+    // 17 blocks: seven heads run together, so each KV head is read once.
+    assert!(attention(16, 65_536) < 17.5e-6 + read(2.5 * 16.0 * 65_536.0));
+    // 512 bytes of one KV head per token: 147,456 tokens fit.
+    let step = |context| {
+        let decode = DecodeShape { n: 128, padding: 0, context };
+        cost.exact(0, &StepShape { chunks: &chunks, decode }).attention.0
+    };
+    assert!(step(147_457) > 1.3 * step(147_456), "{} {}", step(147_457), step(147_456));
+    assert!(step(147_456) > step(147_000));
+}

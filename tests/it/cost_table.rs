@@ -113,6 +113,45 @@ fn lines_of_a_table_equal_its_steps() {
     }
 }
 
+/// Tables as bad as measurements get: few nodes, context that hardly matters or explodes, times that fall and jump.
+#[test]
+fn lines_of_any_table_equal_its_steps() {
+    let spec = spec("h100-sxm", "llama-3.1-8b", "vllm-0.19", 1);
+    let mut state: u64 = 7;
+    let mut draw = |below: u64| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) % below
+    };
+    let mut segments = 0;
+    for _ in 0..60 {
+        let mut nodes = |count: u64, first: u32, step: u64| -> Vec<u32> {
+            let mut node = first;
+            (0..=draw(count))
+                .map(|_| {
+                    let here = node;
+                    node += 1 + draw(step) as u32;
+                    here
+                })
+                .collect()
+        };
+        let (sequences, contexts) = (nodes(4, 1, 90), nodes(5, 1, 3000));
+        let mut text = "phase,tp,tokens,sequences,context,time_us\nprefill,1,64,1,0,90000\n".to_owned();
+        for n in &sequences {
+            for c in &contexts {
+                // Between 20 ms, which no step of this size beats, and 20 s; any order.
+                let time = 20_000.0 * (1.0 + draw(1000) as f64 * if draw(4) == 0 { 1.0 } else { 0.001 });
+                writeln!(text, "decode,1,{n},{n},{c},{time}").expect("text");
+            }
+        }
+        let rows = StepTable::parse("t.csv", &text, 1).expect("a good table");
+        let Ok(cost) = TableCost::new(&spec, rows) else { continue };
+        for n in [1, 2 + draw(100) as u32, 300] {
+            segments += walk(&cost, n, draw(3) as u32, 20_000 * u64::from(n));
+        }
+    }
+    assert!(segments > 400, "{segments}");
+}
+
 #[test]
 fn no_step_of_a_table_beats_the_datasheet() {
     for spec in cases() {
