@@ -115,6 +115,9 @@ impl From<ResultsError> for Error {
                 )
                 .into(),
             ),
+            ResultsError::Malformed { path, message } => Error::Input(
+                InputError::named(path.display().to_string(), message, "run the scenario again").into(),
+            ),
             other => Error::Environment(other.to_string()),
         }
     }

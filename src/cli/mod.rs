@@ -8,6 +8,7 @@ mod explain_step;
 mod flags;
 mod list;
 mod progress;
+mod report;
 mod run;
 
 use std::ffi::OsString;
@@ -26,6 +27,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     let context = Context::new(cli.color, cli.quiet);
     let result = match cli.command {
         Command::Run(args) => run::run(&args, &context),
+        Command::Report(args) => report::report(&args, &context),
         Command::List(args) => list::list(args.what, &context),
         Command::Explain(args) => match args.what {
             Explained::Scenario(args) => explain::scenario(&args, &context),

@@ -7,5 +7,5 @@ pub mod html;
 pub mod plot;
 pub mod table;
 
-pub use files::folder;
+pub use files::{folder, pictures};
 pub use table::TableOptions;

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Warning;
 use crate::metrics::record::RequestRecord;
-use crate::metrics::{Curves, Slo, Summary, TimelineRow};
+use crate::metrics::{Curves, Extract, Slo, Summary, TimelineRow};
 
 /// A finished study: systems × points × seeds.
 #[derive(Clone, Debug, Default)]
@@ -38,7 +38,7 @@ pub struct Study {
 }
 
 /// One system of a study.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SystemInfo {
     /// Name.
     pub name: String,
@@ -50,6 +50,18 @@ pub struct SystemInfo {
     pub oracle: bool,
     /// Anything a reader must know, as one line; empty when there is nothing.
     pub notes: String,
+    /// Accelerators of the whole deployment; 0 when not known.
+    #[serde(default)]
+    pub gpus: u32,
+    /// US dollars per hour for all of them; absent when there is no price.
+    #[serde(default)]
+    pub usd_per_hour: Option<f64>,
+    /// KV memory of the whole deployment that requests can use, in tokens; 0 when not known.
+    #[serde(default)]
+    pub kv_tokens: u64,
+    /// Grade of the accelerator's profile: `measured`, `fitted` or `derived`; empty when not known.
+    #[serde(default)]
+    pub hardware_grade: String,
 }
 
 /// One point of a study, usually a load.
@@ -76,6 +88,8 @@ pub struct RunResult {
     pub summary: Summary,
     /// Its quantile curves.
     pub curves: Curves,
+    /// Small extracts of its requests, for plots.
+    pub extract: Extract,
     /// Its timeline; may be empty.
     pub timeline: Vec<TimelineRow>,
     /// Its request records, when they shall be written.

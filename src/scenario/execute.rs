@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use crate::cluster::{Outcome, RunOptions, Violation, simulate};
 use crate::diagnostic::{InputError, InputErrors};
-use crate::metrics::{MeasureContext, Window, curves, measure, timeline_of};
+use crate::metrics::{MeasureContext, Window, curves, extract, measure, timeline_of};
 use crate::results::{PointInfo, RunResult};
 use crate::workload::{Prepared, RequestRate, Trace};
 
@@ -187,6 +187,7 @@ fn one_run(
         seed: run.seed,
         summary: measure(&outcome, trace, &context),
         curves: curves(&outcome, &context),
+        extract: extract(&outcome, trace, &context.slo),
         timeline: timeline_of(&outcome, &context),
         requests: keep_requests.then_some(outcome.records),
     })

@@ -4,7 +4,7 @@ use hdrhistogram::Histogram;
 use windtunnel::cluster::Outcome;
 use windtunnel::ids::{ClassId, ReplicaId, RequestId};
 use windtunnel::metrics::record::{Cause, Fate, Ledger, RequestRecord, RunCounters, Sample};
-use windtunnel::metrics::{MeasureContext, Slo, curves, measure, timeline_of};
+use windtunnel::metrics::{MeasureContext, Slo, curves, extract, measure, timeline_of};
 use windtunnel::results::{InputFile, PointInfo, Provenance, RunResult, Study, SystemInfo};
 use windtunnel::units::{SimDuration, SimTime};
 use windtunnel::workload::Trace;
@@ -162,6 +162,7 @@ pub fn trace(hostile: bool) -> Trace {
 pub fn context(rate: f64) -> MeasureContext {
     let slo = Slo {
         ttft: Some(SimDuration::from_secs(1)),
+        tpot: Some(SimDuration::from_ms(60)),
         gap_p99: Some(SimDuration::from_ms(100)),
         ..Slo::default()
     };
@@ -186,6 +187,7 @@ pub fn study(shape: &Shape) -> Study {
                     seed,
                     summary: measure(&outcome, &trace, &context),
                     curves: curves(&outcome, &context),
+                    extract: extract(&outcome, &trace, &context.slo),
                     timeline: timeline_of(&outcome, &context),
                     requests: (shape.hostile && seed == 1).then(|| outcome.records.clone()),
                 });
@@ -207,6 +209,10 @@ pub fn study(shape: &Shape) -> Study {
                 bound: q.5,
                 oracle: q.0 == "clairvoyant",
                 notes: String::new(),
+                gpus: 1,
+                usd_per_hour: Some(2.5),
+                kv_tokens: 16_000,
+                hardware_grade: "fitted".to_owned(),
             })
             .collect(),
         points: shape

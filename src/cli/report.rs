@@ -1,0 +1,22 @@
+//! `report`: the page, plots and table of a result folder once more.
+
+use crate::report;
+use crate::results::{self, Comparison};
+
+use super::args::ReportArgs;
+use super::context::{Context, write_stderr};
+use super::run::print;
+use super::{Outcome, exit};
+
+pub(super) fn report(args: &ReportArgs, context: &Context) -> Outcome {
+    let study = results::read_study(&args.folder)?;
+    let comparison = Comparison::of(&study);
+    let files = report::pictures(&study, &comparison);
+    results::redraw(&args.folder, &files)?;
+    print(args.format, &study, &comparison, context)?;
+    if !context.quiet {
+        write_stderr(&report::table::render_warnings(&study));
+    }
+    context.say(&format!("wrote {}", args.folder.join("index.html").display()));
+    Ok(exit::DONE)
+}
