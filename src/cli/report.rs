@@ -1,5 +1,6 @@
 //! `report`: the page, plots and table of a result folder once more.
 
+use crate::diagnostic::InputError;
 use crate::report;
 use crate::results::{self, Comparison};
 
@@ -9,6 +10,11 @@ use super::run::print;
 use super::{Outcome, exit};
 
 pub(super) fn report(args: &ReportArgs, context: &Context) -> Outcome {
+    if !args.folder.join("manifest.json").is_file() {
+        let place = args.folder.display().to_string();
+        let help = "name a folder that `windtunnel run` wrote, such as `results/quickstart`";
+        return Err(InputError::named(place, "holds no results of windtunnel", help).into());
+    }
     let study = results::read_study(&args.folder)?;
     let comparison = Comparison::of(&study);
     let files = report::pictures(&study, &comparison);

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::study::{FailedRun, PointInfo, Provenance, SystemInfo};
+use super::study::{FailedRun, PointInfo, Provenance, Sensitivity, SystemInfo};
 use super::warning::Warning;
 use crate::metrics::Slo;
 use crate::units::SimDuration;
@@ -59,4 +59,5 @@ pub(super) struct ManifestFile {
     pub provenance: Provenance,
     pub failed: Vec<FailedRun>,
     pub notes: Vec<Warning>,
+    pub sensitivity: Option<Sensitivity>,
 }

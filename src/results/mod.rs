@@ -17,5 +17,7 @@ pub use error::ResultsError;
 pub use read::{SummaryFile, SummaryRun, read_study, read_summary};
 pub use render::{RunFiles, SCHEMA, files, summary_json};
 pub(crate) use render::{csv_bytes, json};
-pub use study::{FailedRun, InputFile, PointInfo, Provenance, RunResult, Study, SystemInfo};
+pub use study::{
+    FailedRun, InputFile, PointInfo, Provenance, RunResult, Sensitivity, SensitivityRow, Study, SystemInfo,
+};
 pub use warning::{Warning, warnings};

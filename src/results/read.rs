@@ -146,6 +146,7 @@ pub fn read_study(folder: &Path) -> Result<Study, ResultsError> {
         runs,
         failed: manifest.failed,
         warnings: manifest.notes,
+        sensitivity: manifest.sensitivity,
         provenance: manifest.provenance,
     };
     let names = run_file_names(&study, &study.sorted_runs());

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::commit::{Content, FileSet};
 use super::manifest::SloFile;
-use super::study::{FailedRun, PointInfo, Provenance, RunResult, Study, SystemInfo};
+use super::study::{FailedRun, PointInfo, Provenance, RunResult, Sensitivity, Study, SystemInfo};
 use super::text::{cell, distinct_file_names};
 use super::warning::{Warning, warnings};
 use crate::metrics::record::{Cause, Fate, Rejection, RequestRecord};
@@ -49,6 +49,7 @@ struct Manifest<'a> {
     failed: &'a [FailedRun],
     warnings: Vec<Warning>,
     notes: &'a [Warning],
+    sensitivity: Option<&'a Sensitivity>,
 }
 
 #[derive(Serialize)]
@@ -108,6 +109,7 @@ pub fn files<'a>(study: &'a Study, options: &RunFiles) -> FileSet<'a> {
         failed: &study.failed,
         warnings: warnings(study),
         notes: &study.warnings,
+        sensitivity: study.sensitivity.as_ref(),
     };
     set.add("manifest.json", json(&manifest));
     set.add("summary.csv", summary_csv(study, &runs));

@@ -33,8 +33,42 @@ pub struct Study {
     pub failed: Vec<FailedRun>,
     /// Warnings the caller adds to those found in the numbers.
     pub warnings: Vec<Warning>,
+    /// How the capacity of the reference depends on uncertain constants, when that was asked for.
+    pub sensitivity: Option<Sensitivity>,
     /// Where the numbers come from.
     pub provenance: Provenance,
+}
+
+/// How the capacity of one system depends on constants of the cost model, each changed alone.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Sensitivity {
+    /// Name of the system.
+    pub system: String,
+    /// Its capacity with all constants as they are, in requests per second.
+    pub capacity_per_s: f64,
+    /// One row per constant, the largest swing first.
+    pub rows: Vec<SensitivityRow>,
+}
+
+/// What one constant does to the capacity.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct SensitivityRow {
+    /// Name of the constant.
+    pub constant: String,
+    /// What it is, in a few words.
+    pub meaning: String,
+    /// A factor below 1 and the capacity with the constant multiplied by it; absent where only more is plausible.
+    pub below: Option<(f64, f64)>,
+    /// A factor above 1 and the capacity with it.
+    pub above: (f64, f64),
+}
+
+impl SensitivityRow {
+    /// The larger of both changes, as a share of the capacity `base`.
+    pub fn swing(&self, base: f64) -> f64 {
+        let change = |c: f64| (c / base - 1.0).abs();
+        self.below.map_or(0.0, |b| change(b.1)).max(change(self.above.1))
+    }
 }
 
 /// One system of a study.

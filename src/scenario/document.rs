@@ -68,6 +68,8 @@ pub struct Document {
     pub workload: Node,
     /// `[slo]`.
     pub slo: Node,
+    /// `[sensitivity]`.
+    pub sensitivity: Node,
     /// `[deployment]` as the scenario wrote it.
     deployment: Node,
     /// `[deployment]` of `defaults.toml`.
@@ -106,6 +108,7 @@ impl Document {
             None => from_tree::<Head>(&fallback, "", &sources)?,
         };
         let slo = section(&root, "slo", None, &sources, &mut errors);
+        let sensitivity = section(&root, "sensitivity", None, &sources, &mut errors);
         let deployment = section(&root, "deployment", None, &sources, &mut errors);
         let deployment = check_deployment(deployment, &sources, &mut errors);
         let help = "add `[workload]` with `recipe = \"burstgpt\"` or `trace = \"file.csv\"`";
@@ -129,6 +132,7 @@ impl Document {
             seeds_place,
             workload,
             slo,
+            sensitivity,
             deployment,
             defaults,
             systems,

@@ -11,6 +11,7 @@ mod plan;
 pub mod requests;
 mod resolve;
 pub mod schema;
+pub mod sensitivity;
 mod study;
 mod study_results;
 

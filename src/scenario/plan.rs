@@ -11,6 +11,7 @@ use crate::workload::RequestRate;
 
 use super::requests::Requests;
 use super::schema::{Paper, SystemOptions};
+use super::sensitivity::SensitivityPlan;
 
 /// One resolved value and its origin.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,6 +99,8 @@ pub struct StudyPlan {
     pub systems: Vec<SystemPlan>,
     /// Index of the reference system.
     pub reference: usize,
+    /// Constants whose effect on the capacity is searched; none by default.
+    pub sensitivity: Option<SensitivityPlan>,
     /// Values of the study itself (not of a system) with their origin.
     pub settings: Vec<Setting>,
     /// All texts that were read.

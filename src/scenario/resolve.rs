@@ -291,7 +291,7 @@ impl Builder<'_> {
 }
 
 /// The cost model of one replica.
-fn build_cost(spec: &CostSpec, backend: Backend) -> Result<Arc<dyn StepCost>, InputErrors> {
+pub(super) fn build_cost(spec: &CostSpec, backend: Backend) -> Result<Arc<dyn StepCost>, InputErrors> {
     Ok(match backend {
         Backend::Roofline => Arc::new(Roofline::new(spec)?),
         Backend::Ideal => Arc::new(Datasheet::new(spec)?),

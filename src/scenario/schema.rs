@@ -32,6 +32,8 @@ pub struct Head {
     _slo: Section,
     #[serde(default, rename = "deployment")]
     _deployment: Section,
+    #[serde(default, rename = "sensitivity")]
+    _sensitivity: Section,
     #[serde(default, rename = "systems")]
     _systems: Section,
 }

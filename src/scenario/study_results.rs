@@ -28,6 +28,7 @@ impl Executed {
             runs: self.runs,
             failed: Vec::new(),
             warnings,
+            sensitivity: self.sensitivity,
             provenance,
         }
     }

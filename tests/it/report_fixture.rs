@@ -5,7 +5,9 @@ use windtunnel::cluster::Outcome;
 use windtunnel::ids::{ClassId, ReplicaId, RequestId};
 use windtunnel::metrics::record::{Cause, Fate, Ledger, RequestRecord, RunCounters, Sample};
 use windtunnel::metrics::{MeasureContext, Slo, curves, extract, measure, timeline_of};
-use windtunnel::results::{InputFile, PointInfo, Provenance, RunResult, Study, SystemInfo};
+use windtunnel::results::{
+    InputFile, PointInfo, Provenance, RunResult, Sensitivity, SensitivityRow, Study, SystemInfo,
+};
 use windtunnel::units::{SimDuration, SimTime};
 use windtunnel::workload::Trace;
 
@@ -169,6 +171,24 @@ pub fn context(rate: f64) -> MeasureContext {
     MeasureContext { slo, kv_blocks: 1000, offered_rate: Some(rate), ..MeasureContext::default() }
 }
 
+fn sensitivity() -> Sensitivity {
+    let row = |constant: &str, below: Option<(f64, f64)>, above: (f64, f64)| SensitivityRow {
+        constant: constant.to_owned(),
+        meaning: "a made-up constant".to_owned(),
+        below,
+        above,
+    };
+    Sensitivity {
+        system: "vllm-v1".to_owned(),
+        capacity_per_s: CAPACITY,
+        rows: vec![
+            row("eb", Some((0.9, 6.1)), (1.1, 6.8)),
+            row("mixed-attention", None, (1.25, 6.4)),
+            row("link", Some((0.9, CAPACITY)), (1.1, CAPACITY)),
+        ],
+    }
+}
+
 /// The study.
 pub fn study(shape: &Shape) -> Study {
     let hostile = |text: &str| {
@@ -239,6 +259,7 @@ pub fn study(shape: &Shape) -> Study {
             rows_skipped: 0,
         },
         resolved_plan: String::new(),
+        sensitivity: Some(sensitivity()),
         failed: Vec::new(),
         warnings: Vec::new(),
     }

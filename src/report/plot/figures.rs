@@ -1,6 +1,6 @@
 //! The charts of a study: one line of [`REGISTRY`] per chart, in page order.
 
-use super::{Layout, curves, ledger, lengths, pareto, prefix, quadrants, timeline};
+use super::{Layout, curves, ledger, lengths, pareto, prefix, quadrants, timeline, tornado};
 use crate::results::{Comparison, Study};
 
 /// Something that is drawn in any layout.
@@ -90,6 +90,7 @@ const REGISTRY: &[(Section, Build)] = &[
     (Section::Capacity, curves::load_goodput),
     (Section::Capacity, pareto::per_gpu),
     (Section::Capacity, pareto::per_dollar),
+    (Section::Capacity, tornado::figure),
     (Section::Resources, timeline::waiting),
     (Section::Resources, timeline::running),
     (Section::Resources, timeline::kv),

@@ -18,6 +18,7 @@ mod systems;
 mod ticks;
 mod timeline;
 mod titles;
+mod tornado;
 
 pub use bars::{BarRow, Bars};
 pub use chart::{Axis, AxisUnit, Chart, Orientation, ReferenceLine, Scale, Series};

@@ -50,7 +50,7 @@ pub(super) fn capacity_curve(study: &Study, comparison: &Comparison) -> Option<F
     let curve: Vec<(f64, f64)> = curve.collect();
     let most = curve.last().map_or(0.0, |p| p.1);
     let lru = Stroke { dash: 1, ..Stroke::plain(Ink::Bound) };
-    let name = "one LRU list (bound)".to_owned();
+    let name = "LRU list (bound)".to_owned();
     let mut series = vec![Series { name, stroke: lru, points: curve, band: Vec::new() }];
     for caching in &systems {
         let memory = study.systems[caching.system].kv_tokens.max(1) as f64;
@@ -65,15 +65,15 @@ pub(super) fn capacity_curve(study: &Study, comparison: &Comparison) -> Option<F
     let title = format!(
         "{} takes {} of {} prompt tokens from its cache ({}); with unlimited memory it would be {}",
         study.systems[best.system].name,
-        format::digits(best.hits() as f64),
-        format::digits(best.tokens() as f64),
+        millions(best.hits()),
+        millions(best.tokens()),
         format::percent(best.share()),
         format::percent(most)
     );
     let chart = Chart {
         title,
         x: axis("KV memory of the deployment (tokens, log scale)", Scale::Log, AxisUnit::Plain, None),
-        y: axis("prompt tokens found in the cache", Scale::Linear, AxisUnit::Percent, Some((0.0, 1.0))),
+        y: axis("prompt tokens found in the cache", Scale::Linear, AxisUnit::Percent, None),
         series,
         lines: Vec::new(),
     };
@@ -133,6 +133,12 @@ pub(super) fn by_distance(study: &Study, comparison: &Comparison) -> Option<Figu
         point.name()
     );
     Some(Figure::new("prefix-distance.svg", caption, chart))
+}
+
+/// `0.845 M`, or the number itself when it is small.
+fn millions(tokens: u64) -> String {
+    let tokens = tokens as f64;
+    if tokens < 1e5 { format::digits(tokens) } else { format!("{} M", format::digits(tokens / 1e6)) }
 }
 
 fn axis(label: &str, scale: Scale, unit: AxisUnit, range: Option<(f64, f64)>) -> Axis {

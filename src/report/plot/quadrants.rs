@@ -51,7 +51,7 @@ fn panel(study: &Study, point: &PointComparison, system: usize) -> Panel {
     let counts = quadrants_of(study, point.point, system);
     let share = |count: u64, needed: bool| {
         let share = count as f64 / counts.arrived().max(1) as f64;
-        if needed || count > 0 { format::percent(share) } else { String::new() }
+        if needed || share >= 0.000_5 { format::percent(share) } else { String::new() }
     };
     let lost = if counts.lost > 0 { format!(" ({} lost)", share(counts.lost, true)) } else { String::new() };
     Panel {
@@ -83,6 +83,8 @@ fn axes(study: &Study, point: &PointComparison, lines: &[ReferenceLine]) -> (Axi
         range: Some(range),
         marks: Vec::new(),
     };
+    // Room at the bottom for the per cents.
+    let y = (y.0 / 2.0, y.1);
     (axis("TTFT at the client (log scale)", x), axis("TPOT (log scale)", y))
 }
 
@@ -102,7 +104,10 @@ fn title(study: &Study, point: &PointComparison) -> Option<String> {
 fn missed(counts: &Quadrants) -> String {
     let share = |n: u64| format::percent(n as f64 / counts.arrived().max(1) as f64);
     let named = [(counts.ttft, "TTFT"), (counts.tpot, "TPOT"), (counts.both, "both"), (counts.lost, "lost")];
-    let parts: Vec<String> =
-        named.iter().filter(|(n, _)| *n > 0).map(|(n, name)| format!("{name} {}", share(*n))).collect();
+    let parts: Vec<String> = named
+        .iter()
+        .filter(|(n, _)| *n * 2000 >= counts.arrived().max(1))
+        .map(|(n, name)| format!("{name} {}", share(*n)))
+        .collect();
     if parts.is_empty() { "nothing".to_owned() } else { parts.join(", ") }
 }
