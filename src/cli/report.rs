@@ -2,10 +2,10 @@
 
 use crate::diagnostic::InputError;
 use crate::report;
-use crate::results::{self, Comparison};
+use crate::results::{self, Comparison, FileSet, Study};
 
 use super::args::ReportArgs;
-use super::context::{Context, write_stderr};
+use super::context::{Context, Error, write_stderr};
 use super::run::print;
 use super::{Outcome, exit};
 
@@ -17,7 +17,7 @@ pub(super) fn report(args: &ReportArgs, context: &Context) -> Outcome {
     }
     let study = results::read_study(&args.folder)?;
     let comparison = Comparison::of(&study);
-    let files = report::pictures(&study, &comparison);
+    let files = pictures(args, &study, &comparison)?;
     results::redraw(&args.folder, &files)?;
     print(args.format, &study, &comparison, context)?;
     if !context.quiet {
@@ -25,4 +25,19 @@ pub(super) fn report(args: &ReportArgs, context: &Context) -> Outcome {
     }
     context.say(&format!("wrote {}", args.folder.join("index.html").display()));
     Ok(exit::DONE)
+}
+
+#[cfg(not(feature = "png"))]
+#[expect(clippy::unnecessary_wraps, reason = "with the feature `png` it can fail")]
+fn pictures(_: &ReportArgs, study: &Study, comparison: &Comparison) -> Result<FileSet<'static>, Error> {
+    Ok(report::pictures(study, comparison))
+}
+
+#[cfg(feature = "png")]
+fn pictures(args: &ReportArgs, study: &Study, comparison: &Comparison) -> Result<FileSet<'static>, Error> {
+    let mut files = report::pictures(study, comparison);
+    if args.png {
+        report::png::add(&mut files).map_err(Error::Bug)?;
+    }
+    Ok(files)
 }

@@ -5,6 +5,8 @@ pub mod format;
 pub mod headline;
 pub mod html;
 pub mod plot;
+#[cfg(feature = "png")]
+pub mod png;
 pub mod table;
 
 pub use files::{folder, pictures};

@@ -88,7 +88,7 @@ impl Constant {
             Constant::Ec => "GEMM share of the peak",
             Constant::Eb => "GEMM share of the bandwidth",
             Constant::T0 => "fixed time of a GEMM",
-            Constant::Ea => "decode attention, share of the bandwidth",
+            Constant::Ea => "decode attention share of the bandwidth",
             Constant::Ep => "prefill attention speed",
             Constant::O0 => "host time per step",
             Constant::O1 => "host time per sequence",

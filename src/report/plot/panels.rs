@@ -100,7 +100,7 @@ impl Panels {
         let heading = Label { bold: true, ..layout.label(&name, Anchor::Start, Ink::Foreground) };
         canvas.text((frame.left, frame.top - 11.0), &heading);
         let places: Vec<(f64, f64)> = panel.points.iter().map(|&(x, y)| frame.at(x, y)).collect();
-        canvas.dots(&places, panel.ink, if layout.narrow() { 2.6 } else { 3.4 }, 0.55);
+        canvas.dots(&places, panel.ink, if layout.narrow() { 2.6 } else { 3.4 }, 0.7);
         for line in &self.lines {
             frame.draw_reference(canvas, line);
         }

@@ -92,17 +92,15 @@ impl Picture for Tornado {
         let height = layout.title_height(&self.title) + self.rows.len() as f64 * step + 96.0;
         let mut canvas = Canvas::new((layout.width(), height), &self.title);
         let top = draw_title(&mut canvas, layout, &self.title);
-        for (i, (ink, text)) in
-            [(BELOW, "constant smaller"), (ABOVE, "constant larger")].into_iter().enumerate()
-        {
-            let x = layout.margin() + i as f64 * 170.0;
+        for (i, (ink, text)) in self.legend().into_iter().enumerate() {
+            let x = layout.margin() + i as f64 * if layout.narrow() { 120.0 } else { 150.0 };
             canvas.rect((x, top + 7.0), (x + 16.0, top + 21.0), ink);
-            canvas.text((x + 23.0, top + 14.0), &layout.label(text, Anchor::Start, Ink::Foreground));
+            canvas.text((x + 23.0, top + 14.0), &layout.label(&text, Anchor::Start, Ink::Foreground));
         }
         let (left, right) = if layout.narrow() {
             (layout.margin() + 56.0, layout.width() - 64.0)
         } else {
-            (390.0, layout.width() - 110.0)
+            (420.0, layout.width() - 84.0)
         };
         let all = self.rows.iter().flat_map(|r| r.below.map(|b| b.1).into_iter().chain([r.above.1]));
         let far = all.map(f64::abs).fold(0.005, f64::max);
@@ -112,7 +110,6 @@ impl Picture for Tornado {
         for (i, bar) in self.rows.iter().enumerate() {
             draw_bar(&mut canvas, layout, bar, rows_top + (i as f64 + 0.5) * step, &place);
         }
-        canvas.line(&[(place(0.0), rows_top), (place(0.0), bottom)], Ink::Foreground, 1.25, 0);
         let label = layout.label("0", Anchor::Middle, Ink::Foreground);
         canvas.text((place(0.0), bottom + 14.0), &label);
         let middle = if layout.narrow() { layout.width() / 2.0 } else { place(0.0) };
@@ -121,23 +118,32 @@ impl Picture for Tornado {
     }
 }
 
+impl Tornado {
+    /// What the colours stand for, with the factors of most constants and the exceptions.
+    fn legend(&self) -> [(Ink, String); 2] {
+        let with_both = self.rows.iter().find_map(|b| Some((b.below?.0, b.above.0)));
+        let (below, above) = with_both.unwrap_or((1.0, self.rows.first().map_or(1.0, |b| b.above.0)));
+        let whole = |factor: f64| signed(factor - 1.0).replace(".0 %", " %");
+        let others = self.rows.iter().filter(|b| (b.above.0 - above).abs() > 1e-9);
+        let others: Vec<String> = others.map(|b| format!("; {} {}", b.label, whole(b.above.0))).collect();
+        [
+            (BELOW, format!("constant {}", whole(below))),
+            (ABOVE, format!("constant {}{}", whole(above), others.concat())),
+        ]
+    }
+}
+
 fn draw_bar(canvas: &mut Canvas, layout: Layout, bar: &Bar, y: f64, place: &dyn Fn(f64) -> f64) {
-    let factors = match bar.below {
-        Some((below, _)) => format!("{} / {}", signed(below - 1.0), signed(bar.above.0 - 1.0)),
-        None => signed(bar.above.0 - 1.0),
-    };
-    let factors = factors.replace(".0 %", " %");
     let name = Label { bold: true, ..layout.label(&bar.label, Anchor::Start, Ink::Foreground) };
-    let explained = format!("{}, {factors}", bar.meaning);
+    let meaning = layout.label(&bar.meaning, Anchor::Start, Ink::Muted);
+    let after_name = layout.margin() + layout.text() * 0.62 * bar.label.chars().count() as f64 + 10.0;
     let (y, half) = if layout.narrow() {
         canvas.text((layout.margin(), y - 11.0), &name);
-        let at = layout.margin() + 8.0 * bar.label.chars().count() as f64 + 8.0;
-        canvas.text((at, y - 11.0), &layout.label(&explained, Anchor::Start, Ink::Muted));
+        canvas.text((after_name, y - 11.0), &meaning);
         (y + 7.0, 7.0)
     } else {
         canvas.text((layout.margin(), y), &name);
-        let at = layout.margin() + 8.6 * bar.label.chars().count() as f64 + 10.0;
-        canvas.text((at, y), &layout.label(&explained, Anchor::Start, Ink::Muted));
+        canvas.text((after_name, y), &meaning);
         (y, 9.0)
     };
     let changes = [bar.below.map(|b| (b.1, BELOW)), Some((bar.above.1, ABOVE))];
@@ -149,6 +155,7 @@ fn draw_bar(canvas: &mut Canvas, layout: Layout, bar: &Bar, y: f64, place: &dyn 
         }
         ends.push(change);
     }
+    canvas.line(&[(place(0.0), y - half - 3.0), (place(0.0), y + half + 3.0)], Ink::Foreground, 1.25, 0);
     let least = ends.iter().copied().fold(0.0, f64::min);
     let most = ends.iter().copied().fold(0.0, f64::max);
     if least < 0.0 {
