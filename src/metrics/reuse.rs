@@ -119,4 +119,34 @@ mod tests {
             list.insert(0, id);
         }
     }
+
+    #[test]
+    fn the_second_of_two_equal_prompts_reuses_all_of_it_and_hits_are_what_was_cached() {
+        let prefixes =
+            PrefixChains { tokens_per_id: 512, starts: vec![0, 3, 6, 7], ids: vec![1, 2, 3, 1, 2, 3, 9] };
+        let record = |id: u32, prompt: u32, cached: u32| RequestRecord {
+            id: crate::ids::RequestId(id),
+            class: crate::ids::ClassId(0),
+            replica: crate::ids::ReplicaId(0),
+            fate: crate::metrics::record::Fate::Finished,
+            prompt,
+            output: 1,
+            arrival: crate::units::SimTime::ZERO,
+            queued: crate::units::SimTime::ZERO,
+            scheduled: crate::units::SimTime::ZERO,
+            first_token: crate::units::SimTime::ZERO,
+            finish: crate::units::SimTime::ZERO,
+            gap_max: crate::units::SimDuration::ZERO,
+            preemptions: 0,
+            recomputed: 0,
+            cached,
+            on_time: 0,
+            alone: crate::units::SimDuration::ZERO,
+            ledger: crate::metrics::record::Ledger::default(),
+        };
+        // 1,100 tokens: the third block holds 76. Three blocks lie between: 1,536 tokens, rounded up to 2,048.
+        let bins = reuse(&[record(0, 1100, 0), record(1, 1100, 1024), record(2, 30, 0)], &prefixes);
+        let new = ReuseBin { distance: 0, tokens: 1130, hits: 0 };
+        assert_eq!(bins, [new, ReuseBin { distance: 2048, tokens: 1100, hits: 1024 }]);
+    }
 }

@@ -89,13 +89,16 @@ impl Picture for Tornado {
 
     fn draw(&self, layout: Layout) -> String {
         let step = if layout.narrow() { 42.0 } else { 30.0 };
-        let height = layout.title_height(&self.title) + self.rows.len() as f64 * step + 96.0;
+        let height = layout.title_height(&self.title)
+            + self.rows.len() as f64 * step
+            + if layout.narrow() { 112.0 } else { 96.0 };
         let mut canvas = Canvas::new((layout.width(), height), &self.title);
         let top = draw_title(&mut canvas, layout, &self.title);
         for (i, (ink, text)) in self.legend().into_iter().enumerate() {
-            let x = layout.margin() + i as f64 * if layout.narrow() { 120.0 } else { 150.0 };
-            canvas.rect((x, top + 7.0), (x + 16.0, top + 21.0), ink);
-            canvas.text((x + 23.0, top + 14.0), &layout.label(&text, Anchor::Start, Ink::Foreground));
+            let (right, down) = if layout.narrow() { (0.0, 20.0) } else { (160.0, 0.0) };
+            let (x, y) = (layout.margin() + i as f64 * right, top + 14.0 + i as f64 * down);
+            canvas.rect((x, y - 7.0), (x + 16.0, y + 7.0), ink);
+            canvas.text((x + 23.0, y), &layout.label(&text, Anchor::Start, Ink::Foreground));
         }
         let (left, right) = if layout.narrow() {
             (layout.margin() + 56.0, layout.width() - 64.0)
@@ -105,7 +108,7 @@ impl Picture for Tornado {
         let all = self.rows.iter().flat_map(|r| r.below.map(|b| b.1).into_iter().chain([r.above.1]));
         let far = all.map(f64::abs).fold(0.005, f64::max);
         let place = |change: f64| (left + right) / 2.0 + change / far * (right - left) / 2.0;
-        let rows_top = top + 34.0;
+        let rows_top = top + if layout.narrow() { 52.0 } else { 34.0 };
         let bottom = rows_top + self.rows.len() as f64 * step;
         for (i, bar) in self.rows.iter().enumerate() {
             draw_bar(&mut canvas, layout, bar, rows_top + (i as f64 + 0.5) * step, &place);
