@@ -302,7 +302,7 @@ fn the_table_reads_like_this() {
     let trimmed: Vec<&str> = text.lines().map(str::trim_end).collect();
     insta::assert_snapshot!(trimmed.join("\n"), @r"
     Which scheduler for a bursty day on one H100?
-    SLO: TTFT ≤ 1 s for 90 % of the requests; P99 of all gaps ≤ 100 ms.
+    SLO: TTFT ≤ 1 s and TPOT ≤ 60 ms, together, for 90 % of the requests; P99 of all gaps ≤ 100 ms.
 
     load 0.5 (3.25 req/s)
      system                           TTFT p99                gap p99   in SLO             goodput   SLO                 queue
