@@ -37,6 +37,8 @@ pub enum ColorChoice {
 pub enum Command {
     /// Run a study and write its results (no argument: the embedded quickstart)
     Run(RunArgs),
+    /// Draw the page, plots and table of a result folder again, without simulating
+    Report(ReportArgs),
     /// List what is there
     List(ListArgs),
     /// Show where a number comes from
@@ -86,7 +88,22 @@ pub struct RunArgs {
     pub requests: bool,
 }
 
-/// What `run` prints on stdout.
+/// `report`
+#[derive(Debug, Args)]
+pub struct ReportArgs {
+    /// A result folder that `run` wrote
+    #[arg(value_name = "DIR")]
+    pub folder: PathBuf,
+    /// What is printed on stdout
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub format: Format,
+    /// Also write each plot as PNG, twice its size in points
+    #[cfg(feature = "png")]
+    #[arg(long)]
+    pub png: bool,
+}
+
+/// What `run` and `report` print on stdout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Format {
     /// For people.

@@ -115,6 +115,21 @@ impl From<ResultsError> for Error {
                 )
                 .into(),
             ),
+            ResultsError::Malformed { path, message } => Error::Input(
+                InputError::named(path.display().to_string(), message, "run the scenario again").into(),
+            ),
+            ResultsError::Older { path, found, needed } => {
+                let message = format!("has schema {found}, and a report needs {needed} or later");
+                Error::Input(
+                    InputError::named(path.display().to_string(), message, "run the scenario again").into(),
+                )
+            }
+            ResultsError::Newer { path, found, known } => {
+                let message = format!("has schema {found}, and this version reads up to {known}");
+                Error::Input(
+                    InputError::named(path.display().to_string(), message, "update windtunnel").into(),
+                )
+            }
             other => Error::Environment(other.to_string()),
         }
     }

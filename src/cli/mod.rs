@@ -12,6 +12,7 @@ mod generate;
 mod list;
 mod list_parts;
 mod progress;
+mod report;
 mod run;
 
 use std::ffi::OsString;
@@ -30,6 +31,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     let context = Context::new(cli.color, cli.quiet);
     let result = match cli.command {
         Command::Run(args) => run::run(&args, &context),
+        Command::Report(args) => report::report(&args, &context),
         Command::List(args) => list::list(&args, &context),
         Command::Generate(args) => generate::generate(&args, &context),
         Command::Explain(args) => match args.what {

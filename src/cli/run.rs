@@ -66,7 +66,12 @@ fn timing([resolve, simulate, report]: [Duration; 3], threads: usize) -> String 
     )
 }
 
-fn print(format: Format, study: &Study, comparison: &Comparison, context: &Context) -> Result<(), Error> {
+pub(super) fn print(
+    format: Format,
+    study: &Study,
+    comparison: &Comparison,
+    context: &Context,
+) -> Result<(), Error> {
     match format {
         Format::Table => {
             let width = u16::try_from(context.width()).unwrap_or(u16::MAX);

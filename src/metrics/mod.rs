@@ -4,10 +4,13 @@
 
 pub mod column;
 pub mod estimate;
+pub mod extract;
 pub mod ledger;
 pub mod measure;
+pub mod pareto;
 pub mod quantile;
 pub mod record;
+pub mod reuse;
 pub mod saturation;
 pub mod series;
 pub mod slo;
@@ -16,8 +19,10 @@ mod verdict;
 
 pub use column::{Better, Column};
 pub use estimate::Estimate;
+pub use extract::{Extract, LengthBin, Quadrants, extract};
 pub use ledger::{LedgerGroup, LedgerRow};
 pub use measure::{MeasureContext, Window, curves, measure, timeline_of};
+pub use reuse::ReuseBin;
 pub use saturation::Saturation;
 pub use series::{CURVE_POINTS, Curves, TimelineRow, curve_probability};
 pub use slo::Slo;

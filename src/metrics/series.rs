@@ -28,10 +28,15 @@ pub struct Curves {
     pub gap_s: Vec<f64>,
 }
 
+/// The value to six significant digits: curves and samples are for plots, and short numbers keep their file small.
+pub fn six_digits(value: f64) -> f64 {
+    format!("{value:.5e}").parse().unwrap_or(value)
+}
+
 /// Quantile curve of a sample; empty for an empty one.
 pub fn curve(mut values: Vec<f64>) -> Vec<f64> {
     values.sort_unstable_by(f64::total_cmp);
-    (0..CURVE_POINTS).filter_map(|i| quantile_sorted(&values, curve_probability(i))).collect()
+    (0..CURVE_POINTS).filter_map(|i| quantile_sorted(&values, curve_probability(i))).map(six_digits).collect()
 }
 
 /// Quantile curve of a histogram of nanoseconds; empty for an empty one.
@@ -39,7 +44,7 @@ pub fn curve_of_histogram(gaps: &Histogram<u64>) -> Vec<f64> {
     if gaps.is_empty() {
         return Vec::new();
     }
-    (0..CURVE_POINTS).map(|i| gaps.value_at_quantile(curve_probability(i)) as f64 / 1e9).collect()
+    (0..CURVE_POINTS).map(|i| six_digits(gaps.value_at_quantile(curve_probability(i)) as f64 / 1e9)).collect()
 }
 
 /// Mean over seeds of quantile curves, point by point (Vincent averaging); empty curves are left out.

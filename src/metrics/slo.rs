@@ -137,6 +137,21 @@ impl Slo {
         }
     }
 
+    /// The place of one limit, to set it.
+    pub fn limit_mut(&mut self, limit: Limit) -> &mut Option<SimDuration> {
+        match limit {
+            Limit::Ttft => &mut self.ttft,
+            Limit::Tpot => &mut self.tpot,
+            Limit::E2e => &mut self.e2e,
+            Limit::GapMax => &mut self.gap_max,
+            Limit::GapP99 => &mut self.gap_p99,
+            Limit::TtftP99Worst => &mut self.ttft_p99_10min,
+            Limit::SchedulingDelayP50 => &mut self.scheduling_delay_p50,
+            Limit::NormalisedP50 => &mut self.normalised_p50,
+            Limit::NormalisedMean => &mut self.normalised_mean,
+        }
+    }
+
     /// Whether no limit is set.
     pub fn is_empty(&self) -> bool {
         Limit::PER_REQUEST.iter().chain(&Limit::PER_RUN).all(|&l| self.get(l).is_none())

@@ -5,8 +5,10 @@ pub mod format;
 pub mod headline;
 pub mod html;
 pub mod plot;
+#[cfg(feature = "png")]
+pub mod png;
 pub mod roofline;
 pub mod table;
 
-pub use files::folder;
+pub use files::{folder, pictures};
 pub use table::TableOptions;

@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::{format, headline};
 use crate::metrics::column;
 use crate::metrics::slo::Limit;
-use crate::metrics::{Saturation, Summary};
+use crate::metrics::{Estimate, Saturation, Summary};
 use crate::results::text::cell as safe_cell;
 use crate::results::{Comparison, ComparisonRow, PointComparison, Study, Warning, warnings};
 
@@ -37,7 +37,17 @@ const fn shown(key: &'static str, heading: &'static str, keep: u8, ratio: bool) 
     Shown { key, heading, keep, ratio }
 }
 
-const COLUMNS: [Shown; 10] = [
+/// Shown where systems have different numbers of GPUs.
+const PER_GPU: &str = "goodput_per_gpu_per_s";
+
+/// Whether a comparison of totals would compare different amounts of hardware.
+pub(in crate::report) fn gpus_differ(study: &Study) -> bool {
+    let mut gpus = study.systems.iter().filter(|s| !s.bound).map(|s| s.gpus);
+    let first = gpus.next();
+    gpus.any(|n| Some(n) != first)
+}
+
+const COLUMNS: [Shown; 11] = [
     shown("ttft_p50_s", "TTFT p50", 3, false),
     shown("ttft_p99_s", "TTFT p99", 0, true),
     shown("tpot_p50_s", "TPOT p50", 2, false),
@@ -46,6 +56,7 @@ const COLUMNS: [Shown; 10] = [
     shown("e2e_p99_s", "E2E p99", 2, true),
     shown("attainment", "in SLO", 0, false),
     shown("goodput_per_s", "goodput", 0, true),
+    shown(PER_GPU, "goodput/GPU", 1, true),
     shown("throughput_output_tok_per_s", "tok/s", 4, false),
     shown("run_preemptions", "preempt.", 5, false),
 ];
@@ -179,30 +190,38 @@ type Hidden = (usize, String);
 
 /// The table of a point, and the columns for which the terminal is too narrow.
 fn point_table(study: &Study, point: &PointComparison, options: &TableOptions) -> (String, Hidden) {
-    // Drop columns of least interest until the table fits: wrapped cells cannot be compared.
-    let make = |(keep, slo): (u8, bool), colour: bool| {
-        let columns: Vec<&Shown> = COLUMNS.iter().filter(|c| c.keep <= keep).collect();
-        build(study, point, &Form { columns, slo, tight: keep == 0, colour })
+    // Drop columns of least interest until the table fits: wrapped cells cannot be compared. What fails the SLO stays.
+    let all: Vec<&Shown> = COLUMNS.iter().filter(|c| c.key != PER_GPU || gpus_differ(study)).collect();
+    let make = |(keep, room): (u8, Room), colour: bool| {
+        let columns: Vec<&Shown> = all.iter().copied().filter(|c| c.keep <= keep).collect();
+        build(study, point, &Form { columns, room, colour })
     };
-    let levels = [(6, true), (5, true), (4, true), (3, true), (2, true), (1, true), (1, false), (0, false)];
+    let wide = [6, 5, 4, 3, 2, 1].map(|keep| (keep, Room::Wide));
+    let levels = wide.into_iter().chain([(1, Room::Tight), (0, Room::Tight), (0, Room::Tightest)]);
     let width = |table: &str| table.lines().map(|l| l.chars().count()).max().unwrap_or(0);
-    let fits = |level: &(u8, bool)| width(&make(*level, false).to_string()) <= usize::from(options.width);
-    let level = levels.into_iter().find(fits).unwrap_or((0, false));
+    let fits = |level: &(u8, Room)| width(&make(*level, false).to_string()) <= usize::from(options.width);
+    let level = levels.into_iter().find(fits).unwrap_or((0, Room::Tightest));
     let text = make(level, options.colour).to_string();
     let text = Paint::ALL.iter().fold(text, |text, paint| text.replace(paint.mark(), paint.escape()));
-    let hidden: Vec<&str> = COLUMNS.iter().filter(|c| c.keep > level.0).map(|c| c.heading).collect();
-    let slo = (!level.1).then_some("SLO");
-    let hidden: Vec<&str> = hidden.into_iter().chain(slo).collect();
+    let hidden: Vec<&str> = all.iter().filter(|c| c.keep > level.0).map(|c| c.heading).collect();
     (text, (hidden.len(), hidden.join(", ")))
+}
+
+/// How much a terminal has room for, besides columns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Room {
+    /// Everything.
+    Wide,
+    /// No ratio of goodput, and only the names of missed limits.
+    Tight,
+    /// No intervals either.
+    Tightest,
 }
 
 /// What a table shows.
 struct Form<'a> {
     columns: Vec<&'a Shown>,
-    /// Whether the column of limits is shown.
-    slo: bool,
-    /// Whether even the ratio of goodput is left out.
-    tight: bool,
+    room: Room,
     colour: bool,
 }
 
@@ -215,9 +234,7 @@ fn build(study: &Study, point: &PointComparison, form: &Form<'_>) -> Table {
     let bold = |text: &str| Cell::new(painted(text, Some(Paint::Bold), form.colour));
     let mut header = vec![bold("system")];
     header.extend(form.columns.iter().map(|c| bold(c.heading).set_alignment(CellAlignment::Right)));
-    if form.slo {
-        header.push(bold("SLO"));
-    }
+    header.push(bold(if form.room == Room::Wide { "SLO" } else { "misses" }));
     header.push(bold("queue"));
     table.set_header(header);
     for row in &point.rows {
@@ -231,12 +248,11 @@ fn cells(study: &Study, row: &ComparisonRow, form: &Form<'_>) -> Vec<Cell> {
     let mut cells = vec![Cell::new(painted(&system_name(row), grey, form.colour))];
     for column in &form.columns {
         let colour = grey.or_else(|| verdict(row, column.key));
-        let text = painted(&value(row, column, form.tight), colour, form.colour);
+        let text = painted(&value(row, column, form.room), colour, form.colour);
         cells.push(Cell::new(text).set_alignment(CellAlignment::Right));
     }
-    if form.slo {
-        cells.push(Cell::new(painted(&slo_text(study, row), grey, form.colour)));
-    }
+    let slo = if form.room == Room::Wide { slo_text(study, row) } else { missed_text(study, row) };
+    cells.push(Cell::new(painted(&slo, grey, form.colour)));
     let unsteady = (row.saturation != Saturation::Stable).then_some(Paint::Yellow);
     cells.push(Cell::new(painted(row.saturation.name(), unsteady, form.colour)));
     cells
@@ -270,6 +286,20 @@ pub(super) fn slo_text(study: &Study, row: &ComparisonRow) -> String {
     format!("no: {}", names.join(", "))
 }
 
+/// Names of the missed limits as short as they can be; empty when all are met.
+fn missed_text(study: &Study, row: &ComparisonRow) -> String {
+    if study.slo.is_empty() || row.slo_met {
+        return String::new();
+    }
+    let short = |limit: &Limit| match limit {
+        Limit::GapMax => "max gap",
+        Limit::GapP99 => "gap",
+        other => other.name(),
+    };
+    let names: Vec<&str> = row.slo_missed.iter().map(short).collect();
+    if names.is_empty() { "together".to_owned() } else { names.join(", ") }
+}
+
 /// Green where the interval says better than the reference, red where it says worse.
 fn verdict(row: &ComparisonRow, key: &str) -> Option<Paint> {
     let ratio = row.ratio(key).filter(|r| !row.reference && r.differs_from(1.0))?;
@@ -280,10 +310,14 @@ fn verdict(row: &ComparisonRow, key: &str) -> Option<Paint> {
     }
 }
 
-fn value(row: &ComparisonRow, column: &Shown, tight: bool) -> String {
+fn value(row: &ComparisonRow, column: &Shown, room: Room) -> String {
     let absolute = format::or_dash(row.value(column.key), |v| format::in_unit(column.key, v.mean));
-    match row.ratio(column.key).filter(|_| column.ratio && !(tight && column.key == "goodput_per_s")) {
+    let dropped = room != Room::Wide && column.key.starts_with("goodput");
+    match row.ratio(column.key).filter(|_| column.ratio && !dropped) {
         Some(_) if row.reference => format!("1.00  {absolute}"),
+        Some(ratio) if room == Room::Tightest => {
+            format!("{}  {absolute}", format::ratio(Estimate { half_width: None, ..ratio }))
+        }
         Some(ratio) => format!("{}  {absolute}", format::ratio(ratio)),
         None => absolute,
     }

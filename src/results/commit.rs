@@ -59,8 +59,9 @@ impl<'a> FileSet<'a> {
 }
 
 /// Top-level names that belong to us: replaced as a whole. Anything else in the folder is kept.
-const OWN: [&str; 11] = [
+const OWN: [&str; 12] = [
     "classes.csv",
+    "distributions.json",
     "index.html",
     "ledger.csv",
     "manifest.json",

@@ -22,12 +22,22 @@ pub enum ResultsError {
     #[error("`{}` is not empty and has no manifest.json of windtunnel (choose another folder, or empty it)", .0.display())]
     ForeignFolder(PathBuf),
     /// A file does not hold what its name says.
-    #[error("`{}` is not a summary of windtunnel: {message} (run the scenario again)", path.display())]
+    #[error("`{}` is not a result file of windtunnel: {message} (run the scenario again)", path.display())]
     Malformed {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
         message: String,
+    },
+    /// A file of an earlier version that lacks what is asked for.
+    #[error("`{}` has schema {found}, and {needed} is needed (run the scenario again)", path.display())]
+    Older {
+        /// The file.
+        path: PathBuf,
+        /// Schema of the file.
+        found: u32,
+        /// Earliest schema that will do.
+        needed: u32,
     },
     /// A file of a later version of the tool.
     #[error("`{}` has schema {found}, this version reads up to {known} (update windtunnel)", path.display())]

@@ -3,6 +3,8 @@
 mod commit;
 pub mod comparison;
 mod error;
+pub mod extracts;
+mod manifest;
 mod read;
 mod render;
 pub mod study;
@@ -12,10 +14,11 @@ mod warning;
 pub use commit::{Content, FileSet, commit, redraw, write_atomically};
 pub use comparison::{Comparison, ComparisonRow, PointComparison};
 pub use error::ResultsError;
-pub use read::{SummaryFile, SummaryRun, read_summary};
+pub use read::{SummaryFile, SummaryRun, read_study, read_summary};
 pub use render::{RunFiles, SCHEMA, files, summary_json};
 pub(crate) use render::{csv_bytes, json};
 pub use study::{
-    FailedRun, InputFile, PointInfo, Provenance, RunResult, Study, SweepAxis, SweepInfo, SystemInfo,
+    FailedRun, InputFile, PointInfo, Provenance, RunResult, Sensitivity, SensitivityRow, Study, SweepAxis,
+    SweepInfo, SystemInfo,
 };
 pub use warning::{Warning, warnings};

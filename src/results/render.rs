@@ -3,14 +3,17 @@
 use serde::Serialize;
 
 use super::commit::{Content, FileSet};
-use super::study::{FailedRun, PointInfo, Provenance, RunResult, Study, SweepInfo, SystemInfo};
+use super::manifest::SloFile;
+use super::study::{FailedRun, PointInfo, Provenance, RunResult, Sensitivity, Study, SweepInfo, SystemInfo};
 use super::text::{cell, distinct_file_names};
 use super::warning::{Warning, warnings};
 use crate::metrics::record::{Cause, Fate, Rejection, RequestRecord};
-use crate::metrics::{ClassSummary, RequestStats, Summary, TimelineRow, column};
+use crate::metrics::{ClassSummary, Curves, Extract, RequestStats, Summary, TimelineRow, column};
 
 /// Version of the layout of `manifest.json` and `summary.json`.
-pub const SCHEMA: u32 = 1;
+///
+/// 2: what `report` needs to draw a study again (limits, notes, GPUs and prices, positions of runs, `distributions.json`).
+pub const SCHEMA: u32 = 2;
 
 /// Which optional files are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +40,8 @@ struct Manifest<'a> {
     scenario_text: &'a str,
     resolved_plan: &'a str,
     reference: &'a str,
+    slo: SloFile,
+    attainment_target: f64,
     systems: &'a [SystemInfo],
     sweep: Option<&'a SweepInfo>,
     points: &'a [PointInfo],
@@ -44,6 +49,8 @@ struct Manifest<'a> {
     runs: usize,
     failed: &'a [FailedRun],
     warnings: Vec<Warning>,
+    notes: &'a [Warning],
+    sensitivity: Option<&'a Sensitivity>,
 }
 
 #[derive(Serialize)]
@@ -59,10 +66,26 @@ struct SummaryHead<'a> {
 #[derive(Serialize)]
 struct RunOut<'a> {
     system: &'a str,
+    system_index: usize,
     point: &'a str,
+    point_index: usize,
     load: Option<f64>,
     seed: u64,
     summary: &'a Summary,
+}
+
+#[derive(Serialize)]
+struct DistributionsHead {
+    schema: u32,
+}
+
+#[derive(Serialize)]
+struct DistributionsOut<'a> {
+    system_index: usize,
+    point_index: usize,
+    seed: u64,
+    curves: &'a Curves,
+    extract: &'a Extract,
 }
 
 /// All data files of `study`, by path relative to the result folder. The same study gives the same bytes.
@@ -78,6 +101,8 @@ pub fn files<'a>(study: &'a Study, options: &RunFiles) -> FileSet<'a> {
         scenario_text: &study.scenario_text,
         resolved_plan: &study.resolved_plan,
         reference: &study.reference,
+        slo: SloFile::of(&study.slo),
+        attainment_target: study.attainment_target,
         systems: &study.systems,
         sweep: study.sweep.as_ref(),
         points: &study.points,
@@ -85,14 +110,16 @@ pub fn files<'a>(study: &'a Study, options: &RunFiles) -> FileSet<'a> {
         runs: runs.len(),
         failed: &study.failed,
         warnings: warnings(study),
+        notes: &study.warnings,
+        sensitivity: study.sensitivity.as_ref(),
     };
     set.add("manifest.json", json(&manifest));
     set.add("summary.csv", summary_csv(study, &runs));
     set.add("summary.json", summary_json(study));
+    set.add("distributions.json", distributions_json(study));
     set.add("classes.csv", classes_csv(study, &runs));
     set.add("ledger.csv", ledger_csv(study, &runs));
-    let names: Vec<String> = runs.iter().map(|r| study.run_name(r)).collect();
-    let names = distinct_file_names(names.iter().map(String::as_str));
+    let names = run_file_names(study, &runs);
     for (run, name) in runs.iter().zip(&names) {
         if options.timeline && !run.timeline.is_empty() {
             set.add(&format!("timeline/{name}.csv"), timeline_csv(&run.timeline));
@@ -105,6 +132,12 @@ pub fn files<'a>(study: &'a Study, options: &RunFiles) -> FileSet<'a> {
     set
 }
 
+/// Names of the files of each run, without folder and ending.
+pub(super) fn run_file_names(study: &Study, runs: &[&RunResult]) -> Vec<String> {
+    let names: Vec<String> = runs.iter().map(|r| study.run_name(r)).collect();
+    distinct_file_names(names.iter().map(String::as_str))
+}
+
 /// The content of `summary.json`: one run per line, so that a sweep stays small and two files can be compared.
 pub fn summary_json(study: &Study) -> Vec<u8> {
     let head = json(&SummaryHead {
@@ -115,17 +148,36 @@ pub fn summary_json(study: &Study) -> Vec<u8> {
         systems: &study.systems,
         points: &study.points,
     });
+    let rows = study.sorted_runs().into_iter().map(|run| RunOut {
+        system: &study.systems[run.system].name,
+        system_index: run.system,
+        point: &study.points[run.point].label,
+        point_index: run.point,
+        load: study.points[run.point].load,
+        seed: run.seed,
+        summary: &run.summary,
+    });
+    with_runs(&head, rows)
+}
+
+/// The content of `distributions.json`: curves and extracts of each run, for plots.
+fn distributions_json(study: &Study) -> Vec<u8> {
+    let rows = study.sorted_runs().into_iter().map(|run| DistributionsOut {
+        system_index: run.system,
+        point_index: run.point,
+        seed: run.seed,
+        curves: &run.curves,
+        extract: &run.extract,
+    });
+    with_runs(&json(&DistributionsHead { schema: SCHEMA }), rows)
+}
+
+/// A document with the array `runs` as its last member, one run per line.
+fn with_runs<T: Serialize>(head: &[u8], rows: impl Iterator<Item = T>) -> Vec<u8> {
     let mut bytes = head.trim_ascii_end().strip_suffix(b"\n}").map_or_else(Vec::new, <[u8]>::to_vec);
     bytes.extend_from_slice(b",\n  \"runs\": [");
-    for (i, run) in study.sorted_runs().into_iter().enumerate() {
+    for (i, row) in rows.enumerate() {
         bytes.extend_from_slice(if i > 0 { b",\n    " } else { b"\n    " });
-        let row = RunOut {
-            system: &study.systems[run.system].name,
-            point: &study.points[run.point].label,
-            load: study.points[run.point].load,
-            seed: run.seed,
-            summary: &run.summary,
-        };
         serde_json::to_writer(&mut bytes, &row).expect("our own types serialise");
     }
     bytes.extend_from_slice(b"\n  ]\n}\n");

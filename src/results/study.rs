@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Warning;
 use crate::metrics::record::RequestRecord;
-use crate::metrics::{Curves, Slo, Summary, TimelineRow};
+use crate::metrics::{Curves, Extract, Slo, Summary, TimelineRow};
 
 /// A finished study: systems × points × seeds.
 #[derive(Clone, Debug, Default)]
@@ -35,12 +35,46 @@ pub struct Study {
     pub failed: Vec<FailedRun>,
     /// Warnings the caller adds to those found in the numbers.
     pub warnings: Vec<Warning>,
+    /// How the capacity of the reference depends on uncertain constants, when that was asked for.
+    pub sensitivity: Option<Sensitivity>,
     /// Where the numbers come from.
     pub provenance: Provenance,
 }
 
+/// How the capacity of one system depends on constants of the cost model, each changed alone.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Sensitivity {
+    /// Name of the system.
+    pub system: String,
+    /// Its capacity with all constants as they are, in requests per second.
+    pub capacity_per_s: f64,
+    /// One row per constant, the largest swing first.
+    pub rows: Vec<SensitivityRow>,
+}
+
+/// What one constant does to the capacity.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct SensitivityRow {
+    /// Name of the constant.
+    pub constant: String,
+    /// What it is, in a few words.
+    pub meaning: String,
+    /// A factor below 1 and the capacity with the constant multiplied by it; absent where only more is plausible.
+    pub below: Option<(f64, f64)>,
+    /// A factor above 1 and the capacity with it.
+    pub above: (f64, f64),
+}
+
+impl SensitivityRow {
+    /// The larger of both changes, as a share of the capacity `base`.
+    pub fn swing(&self, base: f64) -> f64 {
+        let change = |c: f64| (c / base - 1.0).abs();
+        self.below.map_or(0.0, |b| change(b.1)).max(change(self.above.1))
+    }
+}
+
 /// One system of a study.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SystemInfo {
     /// Name.
     pub name: String,
@@ -52,6 +86,18 @@ pub struct SystemInfo {
     pub oracle: bool,
     /// Anything a reader must know, as one line; empty when there is nothing.
     pub notes: String,
+    /// Accelerators of the whole deployment; 0 when not known.
+    #[serde(default)]
+    pub gpus: u32,
+    /// US dollars per hour for all of them; absent when there is no price.
+    #[serde(default)]
+    pub usd_per_hour: Option<f64>,
+    /// KV memory of the whole deployment that requests can use, in tokens; 0 when not known.
+    #[serde(default)]
+    pub kv_tokens: u64,
+    /// Grade of the accelerator's profile: `measured`, `fitted` or `derived`; empty when not known.
+    #[serde(default)]
+    pub hardware_grade: String,
 }
 
 /// A grid of values of some keys of one system.
@@ -100,6 +146,8 @@ pub struct RunResult {
     pub summary: Summary,
     /// Its quantile curves.
     pub curves: Curves,
+    /// Small extracts of its requests, for plots.
+    pub extract: Extract,
     /// Its timeline; may be empty.
     pub timeline: Vec<TimelineRow>,
     /// Its request records, when they shall be written.

@@ -34,6 +34,8 @@ pub struct Document {
     pub workload: Node,
     /// `[slo]`.
     pub slo: Node,
+    /// `[sensitivity]`.
+    pub sensitivity: Node,
     /// `[deployment]` as the scenario wrote it.
     deployment: Node,
     /// `[deployment]` of `defaults.toml`.
@@ -76,6 +78,7 @@ impl Document {
             None => from_tree::<Head>(&fallback, "", &sources)?,
         };
         let slo = section(&root, "slo", None, &sources, &mut errors);
+        let sensitivity = section(&root, "sensitivity", None, &sources, &mut errors);
         let deployment = section(&root, "deployment", None, &sources, &mut errors);
         let deployment = check_deployment(deployment, &sources, &mut errors);
         let help = "add `[workload]` with `recipe = \"burstgpt\"` or `trace = \"file.csv\"`";
@@ -100,6 +103,7 @@ impl Document {
             seeds_place,
             workload,
             slo,
+            sensitivity,
             deployment,
             defaults,
             systems,

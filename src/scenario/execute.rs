@@ -4,13 +4,14 @@ use rayon::prelude::*;
 
 use crate::cluster::{Outcome, RunOptions, Violation, simulate};
 use crate::diagnostic::{InputError, InputErrors};
-use crate::metrics::{MeasureContext, Window, curves, measure, timeline_of};
-use crate::results::{PointInfo, RunResult};
+use crate::metrics::{MeasureContext, Window, curves, extract, measure, timeline_of};
+use crate::results::{PointInfo, RunResult, Sensitivity};
 use crate::workload::{Prepared, RequestRate, Trace, declare};
 
 use super::load::{self, Capacity, NoCapacity};
 use super::plan::{Axis, RunPlan, StudyPlan, SystemPlan};
 use super::requests::at_rate;
+use super::sensitivity::sensitivity;
 
 /// How a study is carried out; none of it changes a number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -68,6 +69,8 @@ pub struct Executed {
     pub prepared: Vec<Prepared>,
     /// The capacity that loads refer to.
     pub capacity: Option<Capacity>,
+    /// How the capacity of the reference depends on constants, when the scenario asks for it.
+    pub sensitivity: Option<Sensitivity>,
 }
 
 impl Executed {
@@ -155,8 +158,25 @@ pub fn execute(plan: &StudyPlan, options: Options, progress: &dyn Progress) -> R
             result
         })
         .collect::<Result<Vec<RunResult>, Failure>>()?;
+    let sensitivity = sensitivity_of(plan, &prepared, capacity.as_ref(), progress)?;
     let natural = prepared[0].trace.mean_rate().map(RequestRate::as_per_second);
-    Ok(Executed { points: points(plan, &rates, natural), runs, prepared, capacity })
+    Ok(Executed { points: points(plan, &rates, natural), runs, prepared, capacity, sensitivity })
+}
+
+/// What `[sensitivity]` asks for, from the capacity that the loads needed anyway, else from one that is searched here.
+fn sensitivity_of(
+    plan: &StudyPlan,
+    prepared: &[Prepared],
+    capacity: Option<&Capacity>,
+    progress: &dyn Progress,
+) -> Result<Option<Sensitivity>, Failure> {
+    let Some(asked) = &plan.sensitivity else { return Ok(None) };
+    let start = match capacity {
+        Some(found) => Ok(found.rate),
+        None => load::capacity(plan, &plan.systems[plan.reference], prepared).map(|found| found.rate),
+    };
+    let found = start.and_then(|rate| sensitivity(plan, asked, prepared, rate, progress));
+    found.map(Some).map_err(|e| no_capacity(plan, e))
 }
 
 fn one_run(
@@ -187,6 +207,7 @@ fn one_run(
         seed: run.seed,
         summary: measure(&outcome, trace, &context),
         curves: curves(&outcome, &context),
+        extract: extract(&outcome, trace, &context.slo),
         timeline: timeline_of(&outcome, &context),
         requests: keep_requests.then_some(outcome.records),
     })

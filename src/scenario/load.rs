@@ -49,13 +49,64 @@ pub enum NoCapacity {
 
 /// Searches the capacity of one system of the study with the requests of each seed.
 pub fn capacity(plan: &StudyPlan, system: &SystemPlan, traces: &[Prepared]) -> Result<Capacity, NoCapacity> {
+    let slices = slices(traces);
+    search(|rate| passes(plan, system, &slices, rate))
+}
+
+/// Relative width at which [`capacity_near`] stops.
+const FINE: f64 = 0.002;
+/// Step of its bracket.
+const STEP: f64 = 1.05;
+
+/// The capacity to 0.2 %, searched from `start` on in steps of 5 %: for comparing capacities of systems that differ little,
+/// which try the same rates where they can.
+pub(super) fn capacity_near(
+    plan: &StudyPlan,
+    system: &SystemPlan,
+    traces: &[Prepared],
+    start: f64,
+) -> Result<RequestRate, NoCapacity> {
+    let slices = slices(traces);
+    let passes = |rate: f64| passes(plan, system, &slices, rate);
+    let (mut low, mut high) = (start, start);
+    if passes(start)? {
+        loop {
+            high = low * STEP;
+            if high > RATES.1 {
+                return Err(NoCapacity::AlwaysMet);
+            }
+            if !passes(high)? {
+                break;
+            }
+            low = high;
+        }
+    } else {
+        loop {
+            low = high / STEP;
+            if low < RATES.0 {
+                return Err(NoCapacity::NeverMet);
+            }
+            if passes(low)? {
+                break;
+            }
+            high = low;
+        }
+    }
+    while high / low > 1.0 + FINE {
+        let middle = (low * high).sqrt();
+        if passes(middle)? { low = middle } else { high = middle }
+    }
+    RequestRate::per_second(low).ok_or(NoCapacity::NeverMet)
+}
+
+/// What of each seed's requests the search uses.
+fn slices(traces: &[Prepared]) -> Vec<Trace> {
     let slice = |p: &Prepared| {
         let mut trace = p.trace.clone();
         trace.requests.truncate(SLICE);
         trace
     };
-    let slices: Vec<Trace> = traces.iter().map(slice).collect();
-    search(|rate| passes(plan, system, &slices, rate))
+    traces.iter().map(slice).collect()
 }
 
 /// Brackets from 1 req/s, then bisects.

@@ -15,6 +15,7 @@ mod raw;
 pub mod requests;
 mod resolve;
 pub mod schema;
+pub mod sensitivity;
 pub mod slo;
 mod study;
 mod study_results;

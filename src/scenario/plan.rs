@@ -13,6 +13,7 @@ use crate::workload::RequestRate;
 use super::capacity::CapacityPlan;
 use super::requests::Requests;
 use super::schema::{Paper, SystemOptions};
+use super::sensitivity::SensitivityPlan;
 
 /// One resolved value and its origin.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -104,6 +105,8 @@ pub struct StudyPlan {
     pub reference: usize,
     /// What `[capacity]` asks for.
     pub capacity: Option<CapacityPlan>,
+    /// Constants whose effect on the capacity is searched; none by default.
+    pub sensitivity: Option<SensitivityPlan>,
     /// Values of the study itself (not of a system) with their origin.
     pub settings: Vec<Setting>,
     /// All texts that were read.

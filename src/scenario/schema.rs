@@ -35,6 +35,8 @@ pub struct Head {
     _slo: Section,
     #[serde(default, rename = "deployment")]
     _deployment: Section,
+    #[serde(default, rename = "sensitivity")]
+    _sensitivity: Section,
     #[serde(default, rename = "systems")]
     _systems: Section,
     #[serde(default, rename = "sweep")]

@@ -54,6 +54,7 @@ impl StudyPlan {
         let axis = errors.note(read_axis(&mut workload_node, &doc.sources));
         let systems = read_systems(&mut doc, &mut errors);
         let reference = read_reference(&doc, &mut errors);
+        let sensitivity = errors.note(super::sensitivity::read(&doc)).flatten();
         let workload = if workload_node.entries().is_some() {
             errors.note(Requests::read(&workload_node, axis.as_ref(), &doc))
         } else {
@@ -82,6 +83,7 @@ impl StudyPlan {
                 sweep: doc.sweep.map(|s| s.info),
                 reference,
                 capacity: capacity.flatten(),
+                sensitivity,
                 settings,
                 sources: doc.sources,
                 warnings,
@@ -268,7 +270,12 @@ fn published_formats(systems: &[SystemPlan]) -> Vec<String> {
 /// Values of the study itself, for `explain`.
 fn study_settings(doc: &Document) -> Vec<Setting> {
     let mut settings = Vec::new();
-    for (section, node) in [("workload", &doc.workload), ("slo", &doc.slo), ("systems", &doc.systems_node)] {
+    for (section, node) in [
+        ("workload", &doc.workload),
+        ("slo", &doc.slo),
+        ("sensitivity", &doc.sensitivity),
+        ("systems", &doc.systems_node),
+    ] {
         for (path, leaf) in node.leaves() {
             let shown = section != "systems" || super::schema::RESERVED.contains(&path.as_str());
             if shown && !path.is_empty() {

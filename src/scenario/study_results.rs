@@ -29,6 +29,7 @@ impl Executed {
             runs: self.runs,
             failed: Vec::new(),
             warnings,
+            sensitivity: self.sensitivity,
             provenance,
         }
     }
@@ -39,7 +40,19 @@ fn info(system: &SystemPlan) -> SystemInfo {
         system.paper.as_ref().map_or_else(String::new, |p| format!("{} ({}), {}", p.title, p.venue, p.url));
     let bound = system.paper.as_ref().is_some_and(|p| p.row == "bound");
     let notes = system.options.note.clone().unwrap_or_default();
-    SystemInfo { name: system.name.clone(), paper, bound, oracle: system.oracle, notes }
+    let kv = system.cluster.replica.kv;
+    let price = system.spec.accelerator.usd_per_hour;
+    SystemInfo {
+        name: system.name.clone(),
+        paper,
+        bound,
+        oracle: system.oracle,
+        notes,
+        gpus: system.gpus,
+        usd_per_hour: (price > 0.0).then(|| price * f64::from(system.gpus)),
+        kv_tokens: u64::from(kv.blocks) * u64::from(kv.block) * u64::from(system.cluster.replicas),
+        hardware_grade: grade(&system.spec),
+    }
 }
 
 /// Every value with its origin, as text for the manifest.

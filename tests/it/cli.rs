@@ -75,11 +75,32 @@ fn the_number_of_threads_and_the_way_of_stepping_change_no_byte() {
 }
 
 #[test]
+fn report_draws_the_bytes_that_run_wrote() {
+    let (folder, mut command) = windtunnel();
+    let first = command.args(SMALL).args(["--seeds", "2"]).output().unwrap();
+    assert_eq!(first.status.code(), Some(0));
+    let results = folder.path().join("results/quickstart");
+    let written = files(&results);
+    fs::remove_dir_all(results.join("plots")).unwrap();
+    fs::write(results.join("index.html"), "damaged").unwrap();
+    let mut again = Command::cargo_bin("windtunnel").unwrap();
+    again.current_dir(folder.path()).env_clear().env("COLUMNS", "120");
+    let second = again.args(["report", "results/quickstart"]).output().unwrap();
+    assert_eq!(second.status.code(), Some(0), "{}", String::from_utf8_lossy(&second.stderr));
+    assert!(second.stdout == first.stdout, "the table differs");
+    let drawn = files(&results);
+    assert!(written.keys().eq(drawn.keys()));
+    for (name, bytes) in &written {
+        assert!(drawn[name] == *bytes, "{name} differs");
+    }
+}
+
+#[test]
 fn json_and_csv_are_data_alone() {
     let (_folder, mut command) = windtunnel();
     let output = command.args(SMALL).args(["--format", "json", "--seeds", "2"]).output().unwrap();
     let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!(json["schema"], 1);
+    assert_eq!(json["schema"], 2);
     assert_eq!(json["runs"].as_array().unwrap().len(), 7 * 2 * 2);
     let (_folder, mut command) = windtunnel();
     let output = command.args(SMALL).args(["--format", "csv", "--quiet"]).output().unwrap();

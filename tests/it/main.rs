@@ -31,6 +31,7 @@ mod prefix_run;
 mod readme;
 mod real_traces;
 mod report;
+mod report_figures;
 mod report_fixture;
 mod samplers;
 mod scenario_presets;

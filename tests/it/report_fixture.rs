@@ -4,8 +4,10 @@ use hdrhistogram::Histogram;
 use windtunnel::cluster::Outcome;
 use windtunnel::ids::{ClassId, ReplicaId, RequestId};
 use windtunnel::metrics::record::{Cause, Fate, Ledger, RequestRecord, RunCounters, Sample};
-use windtunnel::metrics::{MeasureContext, Slo, curves, measure, timeline_of};
-use windtunnel::results::{InputFile, PointInfo, Provenance, RunResult, Study, SystemInfo};
+use windtunnel::metrics::{MeasureContext, Slo, curves, extract, measure, timeline_of};
+use windtunnel::results::{
+    InputFile, PointInfo, Provenance, RunResult, Sensitivity, SensitivityRow, Study, SystemInfo,
+};
 use windtunnel::units::{SimDuration, SimTime};
 use windtunnel::workload::Trace;
 
@@ -164,10 +166,29 @@ pub fn trace(hostile: bool) -> Trace {
 pub fn context(rate: f64) -> MeasureContext {
     let slo = Slo {
         ttft: Some(SimDuration::from_secs(1)),
+        tpot: Some(SimDuration::from_ms(60)),
         gap_p99: Some(SimDuration::from_ms(100)),
         ..Slo::default()
     };
     MeasureContext { slo, kv_blocks: 1000, offered_rate: Some(rate), ..MeasureContext::default() }
+}
+
+fn sensitivity() -> Sensitivity {
+    let row = |constant: &str, below: Option<(f64, f64)>, above: (f64, f64)| SensitivityRow {
+        constant: constant.to_owned(),
+        meaning: "a made-up constant".to_owned(),
+        below,
+        above,
+    };
+    Sensitivity {
+        system: "vllm-v1".to_owned(),
+        capacity_per_s: CAPACITY,
+        rows: vec![
+            row("eb", Some((0.9, 6.1)), (1.1, 6.8)),
+            row("mixed-attention", None, (1.25, 6.4)),
+            row("link", Some((0.9, CAPACITY)), (1.1, CAPACITY)),
+        ],
+    }
 }
 
 /// The study.
@@ -188,6 +209,7 @@ pub fn study(shape: &Shape) -> Study {
                     seed,
                     summary: measure(&outcome, &trace, &context),
                     curves: curves(&outcome, &context),
+                    extract: extract(&outcome, &trace, &context.slo),
                     timeline: timeline_of(&outcome, &context),
                     requests: (shape.hostile && seed == 1).then(|| outcome.records.clone()),
                 });
@@ -210,6 +232,10 @@ pub fn study(shape: &Shape) -> Study {
                 bound: q.5,
                 oracle: q.0 == "clairvoyant",
                 notes: String::new(),
+                gpus: 1,
+                usd_per_hour: Some(2.5),
+                kv_tokens: 16_000,
+                hardware_grade: "fitted".to_owned(),
             })
             .collect(),
         points: shape
@@ -236,6 +262,7 @@ pub fn study(shape: &Shape) -> Study {
             rows_skipped: 0,
         },
         resolved_plan: String::new(),
+        sensitivity: Some(sensitivity()),
         failed: Vec::new(),
         warnings: Vec::new(),
     }

@@ -5,3 +5,5 @@ mod page;
 mod tables;
 
 pub use page::page;
+#[cfg(feature = "png")]
+pub(in crate::report) use page::without_style;

@@ -131,7 +131,7 @@ fn inline(figure: &Figure) -> Markup {
 }
 
 /// The picture without its style sheet: the page has it once.
-fn without_style(svg: &str) -> String {
+pub(in crate::report) fn without_style(svg: &str) -> String {
     let Some((head, rest)) = svg.split_once("<style>") else { return svg.to_owned() };
     let tail = rest.split_once("</style>").map_or("", |(_, tail)| tail);
     format!("{head}{tail}")

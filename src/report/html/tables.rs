@@ -19,7 +19,7 @@ const fn shown(key: &'static str, heading: &'static str, detail: &'static str, r
     Shown { key, heading, detail, ratio }
 }
 
-const COLUMNS: [Shown; 9] = [
+const COLUMNS: [Shown; 10] = [
     shown("ttft_p50_s", "TTFT p50", "client", false),
     shown("ttft_p99_s", "TTFT p99", "client", true),
     shown("tpot_p50_s", "TPOT p50", "mean below", false),
@@ -27,6 +27,7 @@ const COLUMNS: [Shown; 9] = [
     shown("e2e_p99_s", "E2E p99", "", true),
     shown("attainment", "in SLO", "of arrived", false),
     shown("goodput_per_s", "goodput", "req/s", true),
+    shown("goodput_per_gpu_per_s", "goodput/GPU", "req/s", true),
     shown("throughput_output_tok_per_s", "output", "tok/s", false),
     shown("run_preemptions", "preempted", "per run", false),
 ];
@@ -49,19 +50,26 @@ pub(super) fn by_point(study: &Study, comparison: &Comparison) -> Markup {
     }
 }
 
+/// Goodput per GPU says something new only where the numbers of GPUs differ.
+fn columns(study: &Study) -> Vec<&'static Shown> {
+    let differ = table::gpus_differ(study);
+    COLUMNS.iter().filter(|c| differ || c.key != "goodput_per_gpu_per_s").collect()
+}
+
 fn point_table(study: &Study, point: &PointComparison) -> Markup {
+    let columns = columns(study);
     html! {
         table {
             thead { tr {
                 th scope="col" { "system" }
-                @for c in &COLUMNS { th scope="col" { (c.heading) small { (c.detail) } } }
+                @for c in &columns { th scope="col" { (c.heading) small { (c.detail) } } }
                 th.l scope="col" { "SLO" small { "queue" } }
             } }
             tbody {
                 @for row in &point.rows {
                     tr.bound[row.bound] {
                         th scope="row" { (row.name) @if let Some(tag) = tag(row) { small { (tag) } } }
-                        @for c in &COLUMNS { (cell(row, c)) }
+                        @for c in &columns { (cell(row, c)) }
                         td.l.wrap {
                             (table::slo_text(study, row))
                             small.b[row.saturation != Saturation::Stable] { (row.saturation.name()) }

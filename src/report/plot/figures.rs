@@ -1,6 +1,6 @@
 //! The charts of a study: one line of [`REGISTRY`] per chart, in page order.
 
-use super::{Layout, curves, heat, ledger, timeline};
+use super::{Layout, curves, heat, ledger, lengths, pareto, prefix, quadrants, timeline, tornado};
 use crate::results::{Comparison, Study};
 
 /// Something that is drawn in any layout.
@@ -79,13 +79,21 @@ const REGISTRY: &[(Section, Build)] = &[
     (Section::Latency, curves::cdf_gap),
     (Section::Latency, curves::cdf_tpot),
     (Section::Latency, curves::cdf_e2e),
+    (Section::Latency, lengths::ttft_by_prompt),
+    (Section::Latency, lengths::e2e_by_output),
+    (Section::Why, quadrants::figure),
     (Section::Why, ledger::by_system),
     (Section::Why, ledger::by_load),
+    (Section::Why, prefix::capacity_curve),
+    (Section::Why, prefix::by_distance),
     (Section::Capacity, heat::goodput),
     (Section::Capacity, heat::ttft),
     (Section::Capacity, heat::gap),
     (Section::Capacity, curves::load_attainment),
     (Section::Capacity, curves::load_goodput),
+    (Section::Capacity, pareto::per_gpu),
+    (Section::Capacity, pareto::per_dollar),
+    (Section::Capacity, tornado::figure),
     (Section::Resources, timeline::waiting),
     (Section::Resources, timeline::running),
     (Section::Resources, timeline::kv),

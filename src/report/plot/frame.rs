@@ -50,8 +50,8 @@ impl Frame {
         for tick in &x_ticks {
             let (x, _) = self.at(tick.at, self.y.1);
             canvas.line(&[(x, self.top), (x, self.bottom)], Ink::Grid, 1.0, 0);
-            let half = tick.label.chars().count() as f64 * layout.text() * 0.276;
-            if x - half > last_end + 6.0 && x + half < canvas.width() && !tick.label.is_empty() {
+            let half = tick.label.chars().count() as f64 * layout.text() * 0.3;
+            if x - half > last_end + 8.0 && x + half < canvas.width() && !tick.label.is_empty() {
                 let label = layout.label(&tick.label, Anchor::Middle, Ink::Foreground);
                 canvas.text((x, self.bottom + 17.0), &label);
                 last_end = x + half;

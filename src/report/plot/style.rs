@@ -121,7 +121,8 @@ impl Stroke {
 
     /// The stroke of a design in the slot that its name has (see `systems::slots`).
     pub fn design(slot: usize, markers: bool, strong: bool) -> Stroke {
-        let dash = (slot + slot / 8) % DASHES.len();
+        // Eight colours: those who share one differ in their dash.
+        let dash = (slot % 8 + slot / 8) % DASHES.len();
         Stroke { dash, marker: markers.then_some(slot), strong, ..Stroke::plain(Ink::Series(slot)) }
     }
 

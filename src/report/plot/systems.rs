@@ -95,3 +95,43 @@ pub(super) fn left_out(study: &Study, off: &[usize]) -> String {
 pub(super) fn limit_seconds(study: &Study, limit: Option<Limit>) -> Option<f64> {
     limit.and_then(|l| study.slo.get(l)).map(crate::units::SimDuration::as_secs_f64)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::results::SystemInfo;
+
+    fn study(names: &[&str]) -> Study {
+        let info = |name: &&str| SystemInfo {
+            name: (*name).to_owned(),
+            bound: *name == "ideal",
+            ..SystemInfo::default()
+        };
+        Study { systems: names.iter().map(info).collect(), ..Study::default() }
+    }
+
+    #[test]
+    fn a_system_has_its_colour_in_every_study() {
+        let slot = |names: &[&str], name: &str| {
+            slots(&study(names))[names.iter().position(|n| *n == name).unwrap_or(0)]
+        };
+        for others in [&["vllm-v1"][..], &["orca", "ideal", "vllm-v1"], &["mine", "sarathi-serve", "vllm-v1"]]
+        {
+            assert_eq!(slot(others, "vllm-v1"), 0, "{others:?}");
+        }
+        assert_eq!(slot(&["mine"], "mine"), slot(&["ideal", "mine"], "mine"));
+    }
+
+    #[test]
+    fn no_two_designs_of_a_study_look_alike() {
+        let names: Vec<String> = (0..30).map(|i| format!("variant-{i}")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let study = study(&names);
+        let strokes: Vec<Stroke> = (0..names.len()).map(|i| stroke(&study, i, true)).collect();
+        for (i, a) in strokes.iter().enumerate() {
+            assert!(strokes[..i].iter().all(|b| (a.ink, a.dash) != (b.ink, b.dash)), "{}", names[i]);
+        }
+        let first: Vec<usize> = slots(&study)[..].iter().copied().filter(|s| *s < COLOURS).collect();
+        assert_eq!(first.len(), COLOURS);
+    }
+}

@@ -106,7 +106,7 @@ fn label(unit: AxisUnit, at: f64) -> String {
         rounded.trim_end_matches('0').trim_end_matches('.').to_owned()
     };
     match unit {
-        AxisUnit::Plain if at.abs() >= 10_000.0 => format::digits(at),
+        AxisUnit::Plain if at.abs() >= 1000.0 => format::digits(at),
         AxisUnit::Plain => plain(at),
         AxisUnit::Percent => format!("{} %", plain(at * 100.0)),
         AxisUnit::Seconds => match at.abs() {
