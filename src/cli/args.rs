@@ -41,6 +41,8 @@ pub enum Command {
     List(ListArgs),
     /// Show where a number comes from
     Explain(ExplainArgs),
+    /// Run the claims of a published paper again and say which hold
+    Reproduce(ReproduceArgs),
 }
 
 /// Flags that change a scenario.
@@ -84,6 +86,25 @@ pub struct RunArgs {
     pub requests: bool,
 }
 
+/// `reproduce`
+#[derive(Debug, Args)]
+pub struct ReproduceArgs {
+    /// A paper (see `list papers`), a paper file, or `all`
+    pub paper: String,
+    /// What to change in it; a page with changes is not judged
+    #[command(flatten)]
+    pub changes: ScenarioArgs,
+    /// Folder that gets `papers/NAME/` [default: results]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Threads [default: all cores]; never changes a result
+    #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub jobs: Option<u16>,
+    /// Exit code 1 if a claim that is recorded as reproduced no longer is
+    #[arg(long)]
+    pub gate: bool,
+}
+
 /// What `run` prints on stdout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Format {
@@ -122,6 +143,8 @@ pub enum Listed {
     Formats,
     /// Embedded scenarios.
     Scenarios,
+    /// Embedded papers.
+    Papers,
 }
 
 /// `explain`

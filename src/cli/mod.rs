@@ -8,6 +8,7 @@ mod explain_step;
 mod flags;
 mod list;
 mod progress;
+mod reproduce;
 mod run;
 
 use std::ffi::OsString;
@@ -27,6 +28,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     let result = match cli.command {
         Command::Run(args) => run::run(&args, &context),
         Command::List(args) => list::list(args.what, &context),
+        Command::Reproduce(args) => reproduce::reproduce(&args, &context),
         Command::Explain(args) => match args.what {
             Explained::Scenario(args) => explain::scenario(&args, &context),
             Explained::Step(args) => explain_step::step(&args, &context),

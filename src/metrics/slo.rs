@@ -123,6 +123,22 @@ impl Slo {
         }
     }
 
+    /// The same limits with one of them replaced.
+    pub fn with(mut self, limit: Limit, value: Option<SimDuration>) -> Slo {
+        let place = match limit {
+            Limit::Ttft => &mut self.ttft,
+            Limit::Tpot => &mut self.tpot,
+            Limit::E2e => &mut self.e2e,
+            Limit::GapMax => &mut self.gap_max,
+            Limit::GapP99 => &mut self.gap_p99,
+            Limit::SchedulingDelayP50 => &mut self.scheduling_delay_p50,
+            Limit::NormalisedP50 => &mut self.normalised_p50,
+            Limit::NormalisedMean => &mut self.normalised_mean,
+        };
+        *place = value;
+        self
+    }
+
     /// Whether no limit is set.
     pub fn is_empty(&self) -> bool {
         Limit::PER_REQUEST.iter().chain(&Limit::PER_RUN).all(|&l| self.get(l).is_none())

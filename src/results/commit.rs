@@ -59,11 +59,14 @@ impl<'a> FileSet<'a> {
 }
 
 /// Top-level names that belong to us: replaced as a whole. Anything else in the folder is kept.
-const OWN: [&str; 11] = [
+const OWN: [&str; 14] = [
+    "capacity.csv",
+    "claims.csv",
     "classes.csv",
     "index.html",
     "ledger.csv",
     "manifest.json",
+    "page.md",
     "plots",
     "requests",
     "summary.csv",

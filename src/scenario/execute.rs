@@ -193,7 +193,7 @@ fn one_run(
 }
 
 /// The one place where a run is simulated.
-pub(super) fn simulate_run(
+pub(crate) fn simulate_run(
     system: &SystemPlan,
     trace: &Trace,
     options: &RunOptions,
@@ -202,7 +202,7 @@ pub(super) fn simulate_run(
 }
 
 /// What the numbers of a run are judged against.
-pub(super) fn measure_context(
+pub(crate) fn measure_context(
     plan: &StudyPlan,
     system: &SystemPlan,
     rate: Option<RequestRate>,

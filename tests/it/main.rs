@@ -17,6 +17,7 @@ mod determinism;
 mod eut;
 mod metrics;
 mod oracle;
+mod papers;
 mod policy_hooks;
 mod prefix;
 mod prefix_run;

@@ -13,7 +13,7 @@ pub struct BarRow {
     pub label: String,
     /// Whether it stands for a bound.
     pub bound: bool,
-    /// One length per part, in seconds.
+    /// One length per part.
     pub parts: Vec<f64>,
 }
 
@@ -24,6 +24,8 @@ pub struct Bars {
     pub title: String,
     /// What the lengths are, with their unit.
     pub axis_label: String,
+    /// How lengths are printed.
+    pub unit: AxisUnit,
     /// Names of the parts, in the order they are stacked.
     pub parts: Vec<String>,
     /// Bars longer than this are cut, and say so.
@@ -63,7 +65,7 @@ impl Bars {
         let longest = self.cut_at.filter(|cut| *cut > 0.0).unwrap_or(f64::INFINITY);
         let (_, end) = range(Scale::Linear, totals.map(|t| t.min(longest)));
         let place = |value: f64| LEFT + (value / end).min(1.0) * (RIGHT - LEFT);
-        for tick in ticks(Scale::Linear, AxisUnit::Seconds, (0.0, end)) {
+        for tick in ticks(Scale::Linear, self.unit, (0.0, end)) {
             let x = place(tick.at);
             canvas.line(&[(x, top), (x, bottom)], Ink::Grid, 1.0, 0);
             let label = Label {
@@ -77,7 +79,7 @@ impl Bars {
         }
         let step = (bottom - top) / self.rows.len().max(1) as f64;
         for (i, row) in self.rows.iter().enumerate() {
-            draw_row(&mut canvas, row, top + (i as f64 + 0.5) * step, step.min(46.0) * 0.7, &place);
+            draw_row(&mut canvas, row, self.unit, (top + (i as f64 + 0.5) * step, step.min(46.0) * 0.7), &place);
         }
         let axis = Label {
             text: &self.axis_label,
@@ -104,7 +106,13 @@ impl Bars {
     }
 }
 
-fn draw_row(canvas: &mut Canvas, row: &BarRow, y: f64, thickness: f64, place: &dyn Fn(f64) -> f64) {
+fn draw_row(
+    canvas: &mut Canvas,
+    row: &BarRow,
+    unit: AxisUnit,
+    (y, thickness): (f64, f64),
+    place: &dyn Fn(f64) -> f64,
+) {
     let ink = if row.bound { Ink::Muted } else { Ink::Foreground };
     let text = format::shorten(&row.label, 34);
     let size = if thickness < 14.0 { 12.0 } else { 14.5 };
@@ -124,7 +132,11 @@ fn draw_row(canvas: &mut Canvas, row: &BarRow, y: f64, thickness: f64, place: &d
         let half = thickness / 2.0;
         canvas.polygon(&[(RIGHT, y - half), (RIGHT + 9.0, y), (RIGHT, y + half)], Ink::Muted, 1.0);
     }
-    let total = format::seconds(start);
+    let total = match unit {
+        AxisUnit::Seconds => format::seconds(start),
+        AxisUnit::Plain => format::digits(start),
+        AxisUnit::Percent => format::percent(start),
+    };
     let at = (place(start) + if cut { 15.0 } else { 8.0 }, y);
     canvas.text(at, &Label { text: &total, size, ink, anchor: Anchor::Start, bold: false });
 }

@@ -75,6 +75,7 @@ pub(super) fn ledger_figure(study: &Study, comparison: &Comparison) -> Option<Fi
     // Saturated systems would squeeze all others into a corner: their bars are cut, with their length written out.
     let reference = mean_ledger(study, point.point, study.reference_index(), LedgerGroup::E2eP99);
     let chart = Bars {
+        unit: AxisUnit::Seconds,
         title: title.clone(),
         cut_at: reference.map(|l| l.total_s() * 2.0),
         axis_label: "mean end-to-end latency, split by cause".to_owned(),
