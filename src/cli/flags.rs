@@ -36,7 +36,8 @@ fn problem(error: &clap::Error) -> InputError {
             .find_map(|kind| strings(error.get(kind)?).into_iter().next());
     let typed =
         error.get(ContextKind::InvalidSubcommand).map(strings).and_then(|list| list.into_iter().next());
-    let verb = typed.and_then(|typed| nearest(&typed, ["run", "list", "explain", "scenario", "step", "reproduce"]));
+    let verb =
+        typed.and_then(|typed| nearest(&typed, ["run", "list", "explain", "scenario", "step", "reproduce"]));
     let suggested = suggested.or_else(|| verb.map(str::to_owned));
     let known = error.get(ContextKind::ValidValue).or_else(|| error.get(ContextKind::ValidSubcommand));
     let known = known.map(strings).filter(|list| !list.is_empty());

@@ -41,7 +41,12 @@ pub(super) fn reproduce(args: &ReproduceArgs, context: &Context) -> Outcome {
 }
 
 /// Runs one paper, prints its page, writes its folder; the claims whose recorded verdict was lost.
-fn one(plan: &PaperPlan, parent: &Path, pool: &rayon::ThreadPool, context: &Context) -> Result<Vec<String>, Error> {
+fn one(
+    plan: &PaperPlan,
+    parent: &Path,
+    pool: &rayon::ThreadPool,
+    context: &Context,
+) -> Result<Vec<String>, Error> {
     let started = Instant::now();
     let bars = Bars::new(context.shows_progress());
     let result = pool.install(|| papers::reproduce(plan, &bars));

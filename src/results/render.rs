@@ -88,6 +88,9 @@ pub fn files<'a>(study: &'a Study, options: &RunFiles) -> FileSet<'a> {
     set.add("summary.csv", summary_csv(study, &runs));
     set.add("summary.json", summary_json(study));
     set.add("classes.csv", classes_csv(study, &runs));
+    if let Some(table) = &study.capacity {
+        set.add("capacity.csv", super::capacity::csv(study, table));
+    }
     set.add("ledger.csv", ledger_csv(study, &runs));
     let names: Vec<String> = runs.iter().map(|r| study.run_name(r)).collect();
     let names = distinct_file_names(names.iter().map(String::as_str));

@@ -5,7 +5,7 @@ use rayon::prelude::*;
 use crate::cluster::{Outcome, RunOptions, Violation, simulate};
 use crate::diagnostic::{InputError, InputErrors};
 use crate::metrics::{MeasureContext, Window, curves, measure, timeline_of};
-use crate::results::{PointInfo, RunResult};
+use crate::results::{CapacityTable, PointInfo, RunResult};
 use crate::workload::{Prepared, RequestRate, Trace};
 
 use super::load::{self, Capacity, NoCapacity};
@@ -68,6 +68,8 @@ pub struct Executed {
     pub prepared: Vec<Prepared>,
     /// The capacity that loads refer to.
     pub capacity: Option<Capacity>,
+    /// What `[capacity]` asked for.
+    pub capacities: Option<CapacityTable>,
 }
 
 impl Executed {
@@ -156,7 +158,8 @@ pub fn execute(plan: &StudyPlan, options: Options, progress: &dyn Progress) -> R
         })
         .collect::<Result<Vec<RunResult>, Failure>>()?;
     let natural = prepared[0].trace.mean_rate().map(RequestRate::as_per_second);
-    Ok(Executed { points: points(plan, &rates, natural), runs, prepared, capacity })
+    let capacities = super::capacity::of_study(plan, &prepared, progress)?;
+    Ok(Executed { points: points(plan, &rates, natural), runs, prepared, capacity, capacities })
 }
 
 fn one_run(

@@ -59,7 +59,9 @@ pub fn capacity(plan: &StudyPlan, system: &SystemPlan, traces: &[Prepared]) -> R
 }
 
 /// Brackets from 1 req/s, then bisects.
-pub(super) fn search(mut passes: impl FnMut(f64) -> Result<bool, NoCapacity>) -> Result<Capacity, NoCapacity> {
+pub(super) fn search(
+    mut passes: impl FnMut(f64) -> Result<bool, NoCapacity>,
+) -> Result<Capacity, NoCapacity> {
     let mut trials = Vec::new();
     let mut attempt = |rate: f64, trials: &mut Vec<(f64, bool)>| {
         let passed = passes(rate)?;

@@ -2,9 +2,9 @@
 
 use std::fmt;
 
+use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{self, Deserializer, IntoDeserializer, MapAccess, Visitor};
-use serde::Deserialize;
 
 use crate::cost::{DecodeShape, StepShape};
 use crate::diagnostic::{InputErrors, Sources, from_tree};
@@ -84,7 +84,9 @@ impl TokenLimit {
     /// What can be wrong with it, before any system is known.
     fn problem(self) -> Option<&'static str> {
         match self {
-            TokenLimit::Absolute(limit) if limit == SimDuration::ZERO => Some("no request can meet a limit of zero"),
+            TokenLimit::Absolute(limit) if limit == SimDuration::ZERO => {
+                Some("no request can meet a limit of zero")
+            }
             TokenLimit::Iterations(i) if !(i.times > 0.0 && i.times.is_finite()) => {
                 Some("`times` is not a number above 0")
             }

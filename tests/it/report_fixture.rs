@@ -235,6 +235,7 @@ pub fn study(shape: &Shape) -> Study {
             rows_skipped: 0,
         },
         resolved_plan: String::new(),
+        capacity: None,
         failed: Vec::new(),
         warnings: Vec::new(),
     }

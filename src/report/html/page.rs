@@ -29,6 +29,7 @@ pub fn page(study: &Study, comparison: &Comparison, figures: &[Figure]) -> Strin
                     (answer(comparison))
                     (warning_box(study))
                     (tables::by_point(study, comparison))
+                    (crate::report::capacity::section(study))
                     h2 { "Plots" }
                     @for figure in figures { (inline(figure)) }
                     (tables::by_class(study, comparison))

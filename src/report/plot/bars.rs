@@ -79,7 +79,13 @@ impl Bars {
         }
         let step = (bottom - top) / self.rows.len().max(1) as f64;
         for (i, row) in self.rows.iter().enumerate() {
-            draw_row(&mut canvas, row, self.unit, (top + (i as f64 + 0.5) * step, step.min(46.0) * 0.7), &place);
+            draw_row(
+                &mut canvas,
+                row,
+                self.unit,
+                (top + (i as f64 + 0.5) * step, step.min(46.0) * 0.7),
+                &place,
+            );
         }
         let axis = Label {
             text: &self.axis_label,
