@@ -87,7 +87,14 @@ impl Scenario {
     fn new(scheduler: &SchedulerConfig, seed: u64) -> Self {
         let mut d = Draws(seed);
         let block = d.pick(&[1, 4, 4, 8]);
-        let rules = [ReserveRule::MaxTokens, ReserveRule::MaxModelLen, ReserveRule::Pow2, ReserveRule::Exact];
+        let rules = [
+            ReserveRule::MaxTokens,
+            ReserveRule::MaxModelLen,
+            ReserveRule::Pow2,
+            ReserveRule::Exact,
+            ReserveRule::BuddyPow2,
+            ReserveRule::BuddyExact,
+        ];
         let allocation = if d.one_in(4) {
             Allocation::Reserve(d.pick(&rules))
         } else {
