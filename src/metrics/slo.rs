@@ -157,10 +157,9 @@ impl Slo {
                 }),
                 Limit::E2e => within(record.e2e()),
                 Limit::GapMax => within(record.gap_max),
-                Limit::GapP99
-                | Limit::SchedulingDelayP50
-                | Limit::NormalisedP50
-                | Limit::NormalisedMean => true,
+                Limit::GapP99 | Limit::SchedulingDelayP50 | Limit::NormalisedP50 | Limit::NormalisedMean => {
+                    true
+                }
             }
     }
 

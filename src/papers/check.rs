@@ -74,13 +74,21 @@ impl Check<'_> {
                 }
             }
             Test::Ratio(r) if r.of.is_empty() || r.to.is_empty() => {
-                errors.0.push(self.error("test", "a ratio has two sides", "name systems in `of` and in `to`"));
+                errors.0.push(self.error(
+                    "test",
+                    "a ratio has two sides",
+                    "name systems in `of` and in `to`",
+                ));
             }
             Test::Value(list) if list.is_empty() => {
                 errors.0.push(self.error("test", "a value is of some system", "name at least one"));
             }
             Test::Order(_) | Test::Spread(_) | Test::Chain(_) if self.claim.test.systems().len() < 2 => {
-                errors.0.push(self.error("test", "two systems at least are compared here", "name more systems"));
+                errors.0.push(self.error(
+                    "test",
+                    "two systems at least are compared here",
+                    "name more systems",
+                ));
             }
             _ => {}
         }
@@ -116,7 +124,10 @@ impl Check<'_> {
             Axis::Loads(_) => false,
         };
         if !fixed {
-            let message = format!("`{metric}` is measured at one rate, but experiment `{}` has others", experiment.name);
+            let message = format!(
+                "`{metric}` is measured at one rate, but experiment `{}` has others",
+                experiment.name
+            );
             errors.0.push(self.error("metric", message, "give the experiment `workload.rate` with one rate"));
         }
     }

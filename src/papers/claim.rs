@@ -84,7 +84,9 @@ pub(super) fn judge_all(plan: &PaperPlan, measured: &Measurements) -> Vec<ClaimR
         .zip(&numbers)
         .map(|((claim, _), own)| match &claim.test {
             Test::Larger(l) => match (named(&l.claim), named(&l.than)) {
-                (Some(a), Some(b)) => Mode::ALL.map(|m| larger(&numbers[a][m as usize], &numbers[b][m as usize])),
+                (Some(a), Some(b)) => {
+                    Mode::ALL.map(|m| larger(&numbers[a][m as usize], &numbers[b][m as usize]))
+                }
                 _ => own.clone(),
             },
             _ => own.clone(),
@@ -98,13 +100,15 @@ pub(super) fn judge_all(plan: &PaperPlan, measured: &Measurements) -> Vec<ClaimR
             let same_engines = numbers[0] == numbers[1];
             let judged = Judged { claim, ours: &numbers[0], theirs: (!same_engines).then_some(&numbers[1]) };
             let mut doubts = doubts.clone();
-            let systems = claim.test.systems().into_iter().filter_map(|n| plan.experiments[*experiment].system(n));
+            let systems =
+                claim.test.systems().into_iter().filter_map(|n| plan.experiments[*experiment].system(n));
             let keys = systems.map(|s| key(plan, Mode::Mechanism, *experiment, s, claim.metric.as_deref()));
             let short = judge::short_trials(keys.filter_map(|k| measured.get(&k)).flatten());
             if short > 0 {
                 doubts.push(format!("{short} trials needed more requests than `workload.requests`"));
             }
-            let verdict = if doubts.is_empty() { judged.verdict() } else { Verdict::NotJudged(doubts.join("; ")) };
+            let verdict =
+                if doubts.is_empty() { judged.verdict() } else { Verdict::NotJudged(doubts.join("; ")) };
             ClaimResult { claim: claim.clone(), experiment: *experiment, numbers, same_engines, verdict }
         })
         .collect()
@@ -118,7 +122,13 @@ fn larger(a: &Numbers, b: &Numbers) -> Numbers {
     Numbers { by_seed, value, holds, holds_on_average: mean(a) > mean(b), systems: Vec::new() }
 }
 
-fn numbers(plan: &PaperPlan, measured: &Measurements, claim: &ClaimOptions, experiment: usize, mode: Mode) -> Numbers {
+fn numbers(
+    plan: &PaperPlan,
+    measured: &Measurements,
+    claim: &ClaimOptions,
+    experiment: usize,
+    mode: Mode,
+) -> Numbers {
     let metric = claim.metric.as_deref().unwrap_or(CAPACITY);
     let systems: Vec<SystemNumbers> = claim
         .test
@@ -128,7 +138,12 @@ fn numbers(plan: &PaperPlan, measured: &Measurements, claim: &ClaimOptions, expe
         .collect();
     let seeds = systems.iter().map(|s| s.by_seed.len()).min().unwrap_or(0);
     let of = |name: &str, seed: usize| {
-        systems.iter().find(|s| s.system == name).and_then(|s| s.by_seed.get(seed)).copied().unwrap_or(f64::NAN)
+        systems
+            .iter()
+            .find(|s| s.system == name)
+            .and_then(|s| s.by_seed.get(seed))
+            .copied()
+            .unwrap_or(f64::NAN)
     };
     let best = |names: &[String], seed: usize| {
         let values = names.iter().map(|n| of(n, seed));
@@ -154,11 +169,15 @@ fn numbers(plan: &PaperPlan, measured: &Measurements, claim: &ClaimOptions, expe
     };
     if let Test::Order(order) = &claim.test {
         let rises = |values: &[f64]| {
-            values.windows(2).all(|w| if order.slack > 0.0 { w[1] >= w[0] * (1.0 - order.slack) } else { w[1] > w[0] })
+            values
+                .windows(2)
+                .all(|w| if order.slack > 0.0 { w[1] >= w[0] * (1.0 - order.slack) } else { w[1] > w[0] })
         };
         let at = |seed: usize| order.rising.iter().map(|n| of(n, seed)).collect::<Vec<f64>>();
         result.holds = (0..seeds).map(|s| rises(&at(s))).collect();
-        let mean = |n: &String| systems.iter().find(|s| s.system == *n).and_then(|s| s.mean).map_or(f64::NAN, |m| m.mean);
+        let mean = |n: &String| {
+            systems.iter().find(|s| s.system == *n).and_then(|s| s.mean).map_or(f64::NAN, |m| m.mean)
+        };
         result.holds_on_average = rises(&order.rising.iter().map(mean).collect::<Vec<f64>>());
     }
     result.systems = systems;

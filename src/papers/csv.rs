@@ -33,8 +33,20 @@ pub(super) fn claims(result: &PaperResult) -> Vec<u8> {
 /// One row per trial of every capacity.
 pub(super) fn trials(result: &PaperResult) -> Vec<u8> {
     let header = [
-        "run", "experiment", "system", "engine", "seed", "capacity_per_s", "trial_rate_per_s", "requests", "passed",
-        "saturation", "e2e_p99_s", "gap_p99_s", "normalised_p50_s_per_token", "normalised_mean_s_per_token",
+        "run",
+        "experiment",
+        "system",
+        "engine",
+        "seed",
+        "capacity_per_s",
+        "trial_rate_per_s",
+        "requests",
+        "passed",
+        "saturation",
+        "e2e_p99_s",
+        "gap_p99_s",
+        "normalised_p50_s_per_token",
+        "normalised_mean_s_per_token",
         "scheduling_delay_p50_s",
     ];
     let mut rows = Vec::new();

@@ -126,7 +126,8 @@ impl Judged<'_> {
         let Some(band) = self.claim.band else { return Verdict::Shown };
         let inside = |n: &Numbers| n.value.is_some_and(|v| band[0] <= v.mean && v.mean <= band[1]);
         let sign = self.sign(band);
-        let signed = |n: &Numbers| sign.is_none_or(|up| n.by_seed.iter().all(|&v| if up { v > 1.0 } else { v < 1.0 }));
+        let signed =
+            |n: &Numbers| sign.is_none_or(|up| n.by_seed.iter().all(|&v| if up { v > 1.0 } else { v < 1.0 }));
         if inside(self.ours) && signed(self.ours) {
             return Verdict::Reproduced;
         }
@@ -165,7 +166,9 @@ impl Judged<'_> {
         let failing = self.ours.holds.iter().filter(|h| !**h).count();
         let seeds = self.ours.holds.len();
         if self.ours.holds_on_average {
-            return Verdict::DirectionOnly(format!("on average; at {failing} of {seeds} seeds it does not hold"));
+            return Verdict::DirectionOnly(format!(
+                "on average; at {failing} of {seeds} seeds it does not hold"
+            ));
         }
         if self.theirs.is_some_and(every) {
             return Verdict::EraOnly("on one engine it does not hold".to_owned());
@@ -208,7 +211,7 @@ pub(super) fn shown(numbers: &Numbers) -> String {
 /// An estimate with its interval, three digits.
 pub(super) fn number(value: crate::metrics::Estimate) -> String {
     match value.half_width {
-        Some(half) if half > 0.0 => format!("{} ± {}", format::digits(value.mean), format::digits(half)),
+        Some(half) if half > value.mean.abs() * 5e-5 => format!("{} ± {}", format::digits(value.mean), format::digits(half)),
         _ => format::digits(value.mean),
     }
 }
@@ -220,5 +223,85 @@ pub(super) fn band_text(band: [f64; 2]) -> String {
         (true, true) => format!("{low} to {high}"),
         (false, true) => format!("at most {high}"),
         _ => format!("at least {low}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::Estimate;
+
+    fn claim(test: &str, more: &str) -> ClaimOptions {
+        let text = format!("name = \"x\"\nstatement = \"y\"\ntest.{test}\n{more}\n");
+        toml::from_str(&text).unwrap()
+    }
+
+    fn numbers(by_seed: &[f64]) -> Numbers {
+        let value = Estimate::of(by_seed.iter().copied());
+        Numbers { by_seed: by_seed.to_vec(), value, ..Numbers::default() }
+    }
+
+    fn relation(holds: &[bool], on_average: bool) -> Numbers {
+        Numbers { holds: holds.to_vec(), holds_on_average: on_average, ..Numbers::default() }
+    }
+
+    fn word(claim: &ClaimOptions, ours: &Numbers, theirs: Option<&Numbers>) -> &'static str {
+        Judged { claim, ours, theirs }.verdict().word()
+    }
+
+    const RATIO: &str = "ratio = { of = [\"a\"], to = [\"b\"] }";
+
+    #[test]
+    fn a_size_inside_the_band_with_the_sign_at_every_seed_is_reproduced() {
+        let claim = claim(RATIO, "published = 2.0\nband = [1.5, 3.0]");
+        assert_eq!(word(&claim, &numbers(&[1.8, 2.2]), None), "mechanism reproduced");
+        assert_eq!(word(&claim, &numbers(&[1.2, 1.3]), None), "direction only");
+        assert_eq!(word(&claim, &numbers(&[4.0, 5.0]), None), "direction only");
+        // Inside on average, but one seed says the opposite.
+        assert_eq!(word(&claim, &numbers(&[0.9, 3.0]), None), "not reproduced");
+        assert_eq!(word(&claim, &numbers(&[0.9, 0.8]), Some(&numbers(&[1.9, 2.1]))), "only with era engines");
+        assert_eq!(word(&claim, &numbers(&[0.9, 0.8]), Some(&numbers(&[0.9, 1.0]))), "not reproduced");
+    }
+
+    #[test]
+    fn a_published_loss_needs_a_loss_at_every_seed() {
+        let claim = claim(RATIO, "published = 0.5\nband = [0.4, 0.6]");
+        assert_eq!(word(&claim, &numbers(&[0.5, 0.45]), None), "mechanism reproduced");
+        assert_eq!(word(&claim, &numbers(&[0.9, 0.95]), None), "direction only");
+        assert_eq!(word(&claim, &numbers(&[1.1, 1.2]), None), "not reproduced");
+    }
+
+    #[test]
+    fn a_value_has_no_direction() {
+        let claim = claim("value = [\"a\"]", "published = 0.2\nband = [0.1, 0.4]");
+        assert_eq!(word(&claim, &numbers(&[0.3, 0.3]), None), "mechanism reproduced");
+        assert_eq!(word(&claim, &numbers(&[0.5, 0.5]), None), "not reproduced");
+        assert_eq!(word(&claim, &numbers(&[0.5, 0.5]), Some(&numbers(&[0.2, 0.2]))), "only with era engines");
+    }
+
+    #[test]
+    fn a_relation_holds_at_every_seed_or_on_average_or_not() {
+        let claim = claim("order = { rising = [\"a\", \"b\"] }", "");
+        assert_eq!(word(&claim, &relation(&[true, true], true), None), "mechanism reproduced");
+        assert_eq!(word(&claim, &relation(&[true, false], true), None), "direction only");
+        let broken = relation(&[true, false], false);
+        assert_eq!(word(&claim, &broken, Some(&relation(&[true, true], true))), "only with era engines");
+        assert_eq!(word(&claim, &broken, None), "not reproduced");
+    }
+
+    #[test]
+    fn controls_hold_or_not_and_a_number_without_a_band_is_shown() {
+        let control = claim(RATIO, "role = \"control\"\nband = [0.9, 1.1]");
+        assert_eq!(word(&control, &numbers(&[1.0, 1.05]), None), "holds");
+        assert_eq!(word(&control, &numbers(&[1.4, 1.5]), None), "does not hold");
+        assert_eq!(word(&claim(RATIO, "role = \"baseline\""), &numbers(&[7.0, 8.0]), None), "shown");
+    }
+
+    #[test]
+    fn a_baseline_that_meets_the_limit_nowhere_is_said_in_words() {
+        let claim = claim(RATIO, "published = 2.0\nband = [1.5, 3.0]");
+        let never = Numbers { by_seed: vec![f64::INFINITY; 2], ..Numbers::default() };
+        let verdict = Judged { claim: &claim, ours: &never, theirs: None }.verdict();
+        assert_eq!(verdict, Verdict::DirectionOnly("the other system meets the limit at no rate".to_owned()));
     }
 }

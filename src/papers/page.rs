@@ -45,8 +45,12 @@ pub fn markdown(result: &PaperResult) -> String {
     let (plan, mut out) = (&result.plan, String::new());
     let p = &plan.paper;
     let _ = writeln!(out, "# {} ({}): {}\n\n<{}>, row {}.\n", plan.name, p.venue, p.title, p.url, p.row);
-    let others: Vec<String> =
-        plan.engines.as_published.iter().map(|(system, engine)| format!("`{system}` on `{engine}`")).collect();
+    let others: Vec<String> = plan
+        .engines
+        .as_published
+        .iter()
+        .map(|(system, engine)| format!("`{system}` on `{engine}`"))
+        .collect();
     let _ = writeln!(
         out,
         "Two runs: *mechanism* has every system on engine `{}`; *as published* has {}. {}",
@@ -201,7 +205,8 @@ fn capacity_row(out: &mut String, system: &str, engine: &str, runs: &[Measured])
 
 fn limits(slo: &Slo) -> String {
     let all = Limit::PER_REQUEST.into_iter().chain(Limit::PER_RUN);
-    let set = all.filter_map(|l| Some(format!("{} ≤ {}", l.name(), format::limit(slo.get(l)?.as_secs_f64()))));
+    let set =
+        all.filter_map(|l| Some(format!("{} ≤ {}", l.name(), format::limit(slo.get(l)?.as_secs_f64()))));
     set.collect::<Vec<String>>().join(", ")
 }
 
@@ -219,7 +224,9 @@ fn runs_table(out: &mut String, result: &PaperResult, experiment: usize) {
     let columns: Vec<String> = metrics.iter().map(|m| format!("`{m}`")).collect();
     let _ = writeln!(out, "| system | engine | {} |", columns.join(" | "));
     let _ = writeln!(out, "| --- | --- |{}", " --- |".repeat(metrics.len()));
-    for (key, runs) in result.measured.iter().filter(|(k, _)| k.experiment == experiment && k.need == Need::Run) {
+    for (key, runs) in
+        result.measured.iter().filter(|(k, _)| k.experiment == experiment && k.need == Need::Run)
+    {
         let (system, engine) = csv::names(&result.plan, key);
         let values = metrics.iter().map(|metric| {
             let of = runs.iter().filter_map(|m| match m {

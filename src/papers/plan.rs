@@ -111,10 +111,12 @@ impl PaperPlan {
         }
         let mut claims = Vec::new();
         for (claim, node) in own.claims.iter().zip(&own.claim_nodes) {
-            let check = Check { claim, node, all: &own.claims, experiments: &experiments, sources: &raw.sources };
+            let check =
+                Check { claim, node, all: &own.claims, experiments: &experiments, sources: &raw.sources };
             claims.extend(errors.note(check.experiment()).map(|e| (claim.clone(), e)));
         }
-        let used = |i: usize| i == 0 || claims.iter().any(|(c, e)| *e == i && !matches!(c.test, Test::Larger(_)));
+        let used =
+            |i: usize| i == 0 || claims.iter().any(|(c, e)| *e == i && !matches!(c.test, Test::Larger(_)));
         for (i, (name, span)) in places.iter().enumerate() {
             if !used(i) && errors.0.is_empty() {
                 let message = format!("no claim is about experiment `{name}`");
@@ -189,7 +191,10 @@ impl Own {
         let claim_nodes = list(table("claim", Some(help), errors), "claim", &sources, errors);
         let mut claims = Vec::new();
         for node in &claim_nodes {
-            let path = node.get("name").and_then(Node::as_str).map_or("claim".to_owned(), |n| format!("claim `{n}`"));
+            let path = node
+                .get("name")
+                .and_then(Node::as_str)
+                .map_or("claim".to_owned(), |n| format!("claim `{n}`"));
             claims.extend(errors.note(from_tree::<ClaimOptions>(node, &path, &sources)));
         }
         let mut changes = Vec::new();
@@ -216,12 +221,18 @@ fn list(node: Option<Node>, key: &str, sources: &Sources, errors: &mut InputErro
 }
 
 impl Experiment {
-    fn read(name: &str, node: &Node, raw: &RawScenario, engines: &Engines) -> Result<Experiment, InputErrors> {
+    fn read(
+        name: &str,
+        node: &Node,
+        raw: &RawScenario,
+        engines: &Engines,
+    ) -> Result<Experiment, InputErrors> {
         let mut errors = InputErrors::default();
         let mut over = node.clone();
         let mut options = Node::table(node.span.clone());
         if let (Some(entries), Some(own)) = (over.entries_mut(), options.entries_mut()) {
-            let keys: Vec<String> = entries.keys().filter(|k| !SECTIONS.contains(&k.as_str())).cloned().collect();
+            let keys: Vec<String> =
+                entries.keys().filter(|k| !SECTIONS.contains(&k.as_str())).cloned().collect();
             for key in keys {
                 own.extend(entries.remove(&key).map(|value| (key, value)));
             }
@@ -229,7 +240,11 @@ impl Experiment {
         let path = format!("experiment.{name}");
         let is_scenario = name == "scenario";
         let options = if is_scenario {
-            Some(ExperimentOptions { title: "the scenario as it stands".to_owned(), low_load: None, without: Vec::new() })
+            Some(ExperimentOptions {
+                title: "the scenario as it stands".to_owned(),
+                low_load: None,
+                without: Vec::new(),
+            })
         } else {
             errors.note(from_tree::<ExperimentOptions>(&options, &path, &raw.sources))
         };

@@ -36,7 +36,9 @@ fn curves(result: &PaperResult, experiment: usize) -> Option<String> {
     let mut series = Vec::new();
     let mut line = None;
     let mut label = "";
-    for (key, runs) in result.measured.iter().filter(|(k, _)| k.experiment == experiment && k.mode == Mode::Mechanism) {
+    for (key, runs) in
+        result.measured.iter().filter(|(k, _)| k.experiment == experiment && k.mode == Mode::Mechanism)
+    {
         let Some(Measured::Capacity(capacity, slo)) = runs.first() else { continue };
         let Some((limit, column, value)) = subject(slo) else { continue };
         label = limit.name();
@@ -61,7 +63,13 @@ fn curves(result: &PaperResult, experiment: usize) -> Option<String> {
         at,
         label: format!("limit {}", format::limit(at)),
     });
-    let axis = |label: String, unit: AxisUnit| Axis { label, scale: Scale::Log, unit, range: None, marks: Vec::new() };
+    let axis = |label: String, unit: AxisUnit| Axis {
+        label,
+        scale: Scale::Log,
+        unit,
+        range: None,
+        marks: Vec::new(),
+    };
     let chart = Chart {
         title: format!("{}: rate against {label}, every trial of the search with seed 1", of.title),
         x: axis("offered rate (req/s)".to_owned(), AxisUnit::Plain),

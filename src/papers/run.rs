@@ -122,7 +122,9 @@ fn needed(plan: &PaperPlan) -> BTreeSet<Key> {
         for name in claim.test.systems() {
             for mode in Mode::ALL {
                 let system = plan.experiments[*experiment].system(name);
-                keys.extend(system.map(|system| key(plan, mode, *experiment, system, claim.metric.as_deref())));
+                keys.extend(
+                    system.map(|system| key(plan, mode, *experiment, system, claim.metric.as_deref())),
+                );
             }
         }
     }
