@@ -211,7 +211,9 @@ pub(super) fn shown(numbers: &Numbers) -> String {
 /// An estimate with its interval, three digits.
 pub(super) fn number(value: crate::metrics::Estimate) -> String {
     match value.half_width {
-        Some(half) if half > value.mean.abs() * 5e-5 => format!("{} ± {}", format::digits(value.mean), format::digits(half)),
+        Some(half) if half > value.mean.abs() * 5e-5 => {
+            format!("{} ± {}", format::digits(value.mean), format::digits(half))
+        }
         _ => format::digits(value.mean),
     }
 }

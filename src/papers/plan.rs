@@ -160,7 +160,8 @@ impl Own {
         let mut table = |key: &str, needed: Option<&str>, errors: &mut InputErrors| {
             let found = raw.root.take(key).map(|(_, node)| node);
             if let (None, Some(help)) = (&found, needed) {
-                let message = format!("the paper has no `[{key}]`");
+                let shown = if key == "claim" { "[[claim]]" } else { &format!("[{key}]") };
+                let message = format!("the paper has no `{shown}`");
                 errors.0.push(sources.error(top.clone(), message, help));
             }
             found
@@ -191,10 +192,8 @@ impl Own {
         let claim_nodes = list(table("claim", Some(help), errors), "claim", &sources, errors);
         let mut claims = Vec::new();
         for node in &claim_nodes {
-            let path = node
-                .get("name")
-                .and_then(Node::as_str)
-                .map_or("claim".to_owned(), |n| format!("claim `{n}`"));
+            let path =
+                node.get("name").and_then(Node::as_str).map_or("claim".to_owned(), |n| format!("claim.{n}"));
             claims.extend(errors.note(from_tree::<ClaimOptions>(node, &path, &sources)));
         }
         let mut changes = Vec::new();

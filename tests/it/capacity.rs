@@ -55,7 +55,8 @@ fn every_system_has_a_capacity_at_every_limit_and_looser_limits_never_lower_it()
     // Prompts that stall every decode have no place under 25 ms.
     let strict = |system: usize| table.cell(system, 0).and_then(|c| c.value).expect("a value").mean;
     assert!(strict(0) < strict(1), "{table:?}");
-    assert!(!table.best(&study, 0).contains(&0));
+    let best = table.best(&study, 0);
+    assert!(best.contains(&1) || best.contains(&2), "{best:?}");
 }
 
 #[test]

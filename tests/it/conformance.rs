@@ -229,7 +229,11 @@ fn known_at(r: &RequestRecord, t: SimTime) -> [SimTime; 3] {
 fn the_past_does_not_depend_on_answers_yet_to_come() {
     for_all(|s, name| {
         let reserve = s.config.replica.kv.allocation;
-        let rule_knows = matches!(reserve, Allocation::Reserve(ReserveRule::Pow2 | ReserveRule::Exact));
+        let rule_knows = match reserve {
+            Allocation::Reserve(ReserveRule::MaxTokens | ReserveRule::MaxModelLen) => false,
+            Allocation::Reserve(_) => true,
+            Allocation::Paged { .. } => false,
+        };
         if s.scheduler().knows_lengths() || rule_knows {
             return;
         }
