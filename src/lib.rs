@@ -15,6 +15,7 @@ pub mod kernel;
 pub mod kv;
 pub mod metrics;
 pub mod model;
+pub mod papers;
 pub mod policy;
 pub mod report;
 pub mod results;

@@ -43,6 +43,8 @@ pub enum Command {
     List(ListArgs),
     /// Show where a number comes from
     Explain(ExplainArgs),
+    /// Run the claims of a published paper again and say which hold
+    Reproduce(ReproduceArgs),
     /// Make what other programs read about this one
     Generate(GenerateArgs),
 }
@@ -103,6 +105,25 @@ pub struct ReportArgs {
     pub png: bool,
 }
 
+/// `reproduce`
+#[derive(Debug, Args)]
+pub struct ReproduceArgs {
+    /// A paper (see `list papers`), a paper file, or `all`
+    pub paper: String,
+    /// What to change in it; a page with changes is not judged
+    #[command(flatten)]
+    pub changes: ScenarioArgs,
+    /// Folder that gets `papers/NAME/` [default: results]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Threads [default: all cores]; never changes a result
+    #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub jobs: Option<u16>,
+    /// Exit code 1 if a claim that is recorded as reproduced no longer is
+    #[arg(long)]
+    pub gate: bool,
+}
+
 /// What `run` and `report` print on stdout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Format {
@@ -148,6 +169,8 @@ pub enum Listed {
     Formats,
     /// Embedded scenarios.
     Scenarios,
+    /// Embedded papers.
+    Papers,
 }
 
 /// `generate`

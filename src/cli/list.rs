@@ -27,6 +27,9 @@ pub(super) fn list(args: &ListArgs, context: &Context) -> Outcome {
         ),
         Listed::Workloads => (vec!["recipe", "what"], titled(Shelf::Recipes, &["title"])?),
         Listed::Scenarios => (vec!["scenario", "question"], titled(Shelf::Scenarios, &["title"])?),
+        Listed::Papers => {
+            (vec!["paper", "what", "venue"], titled(Shelf::Papers, &["paper.title", "paper.venue"])?)
+        }
         Listed::Metrics => (vec!["metric", "unit", "what"], metrics()),
         Listed::Formats => (vec!["format", "what"], formats()),
     };

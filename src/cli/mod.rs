@@ -13,6 +13,7 @@ mod list;
 mod list_parts;
 mod progress;
 mod report;
+mod reproduce;
 mod run;
 
 use std::ffi::OsString;
@@ -34,6 +35,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         Command::Report(args) => report::report(&args, &context),
         Command::List(args) => list::list(&args, &context),
         Command::Generate(args) => generate::generate(&args, &context),
+        Command::Reproduce(args) => reproduce::reproduce(&args, &context),
         Command::Explain(args) => match args.what {
             Explained::Roofline(args) => explain_roofline::roofline(&args, &context),
             Explained::Scenario(args) => explain::scenario(&args, &context),

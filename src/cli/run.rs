@@ -76,7 +76,8 @@ pub(super) fn print(
         Format::Table => {
             let width = u16::try_from(context.width()).unwrap_or(u16::MAX);
             let options = TableOptions { width, colour: context.color_out() };
-            emit(report::table::render(study, comparison, &options).as_bytes())
+            emit(report::table::render(study, comparison, &options).as_bytes())?;
+            emit(report::capacity::text(study).as_bytes())
         }
         Format::Json => emit(&report::table::json(study, comparison)),
         Format::Csv => emit(&report::table::csv(comparison)),

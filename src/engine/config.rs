@@ -16,6 +16,11 @@ pub enum ReserveRule {
     Pow2,
     /// Prompt plus the true output (Orca (Oracle)). Marked as an oracle in reports.
     Exact,
+    /// `Pow2` in one piece of a buddy allocator: the whole rounded up to a power of two, at most the longest context.
+    /// The holes between pieces (external fragmentation) are not modelled.
+    BuddyPow2,
+    /// `Exact` in one piece of a buddy allocator.
+    BuddyExact,
 }
 
 /// Where KV lives and how it is handed out.

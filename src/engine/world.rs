@@ -84,14 +84,16 @@ impl<'a> World<'a> {
     /// Tokens that reserving allocation sets aside for a request.
     pub fn reservation(&self, id: RequestId) -> u32 {
         let r = self.request(id);
+        let pow2 = |tokens: u32| tokens.checked_next_power_of_two().unwrap_or(u32::MAX);
+        let rounded = || r.prompt + pow2(r.output).min(self.limit - r.prompt);
         match self.config.kv.allocation {
             Allocation::Paged { .. } => 0,
             Allocation::Reserve(ReserveRule::MaxTokens) => r.prompt + r.max_tokens,
             Allocation::Reserve(ReserveRule::MaxModelLen) => self.limit,
-            Allocation::Reserve(ReserveRule::Pow2) => {
-                r.prompt + r.output.checked_next_power_of_two().unwrap_or(u32::MAX).min(self.limit - r.prompt)
-            }
+            Allocation::Reserve(ReserveRule::Pow2) => rounded(),
             Allocation::Reserve(ReserveRule::Exact) => r.prompt + r.output,
+            Allocation::Reserve(ReserveRule::BuddyPow2) => pow2(rounded()).min(self.limit),
+            Allocation::Reserve(ReserveRule::BuddyExact) => pow2(r.prompt + r.output).min(self.limit),
         }
     }
 

@@ -137,6 +137,12 @@ impl Slo {
         }
     }
 
+    /// The same limits with one of them replaced.
+    pub fn with(mut self, limit: Limit, value: Option<SimDuration>) -> Slo {
+        *self.limit_mut(limit) = value;
+        self
+    }
+
     /// The place of one limit, to set it.
     pub fn limit_mut(&mut self, limit: Limit) -> &mut Option<SimDuration> {
         match limit {

@@ -59,12 +59,15 @@ impl<'a> FileSet<'a> {
 }
 
 /// Top-level names that belong to us: replaced as a whole. Anything else in the folder is kept.
-const OWN: [&str; 12] = [
+const OWN: [&str; 15] = [
+    "capacity.csv",
+    "claims.csv",
     "classes.csv",
     "distributions.json",
     "index.html",
     "ledger.csv",
     "manifest.json",
+    "page.md",
     "plots",
     "requests",
     "summary.csv",

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::capacity::CapacityTable;
 use super::study::{FailedRun, PointInfo, Provenance, Sensitivity, SweepInfo, SystemInfo};
 use super::warning::Warning;
 use crate::metrics::Slo;
@@ -49,4 +50,6 @@ pub(super) struct ManifestFile {
     pub failed: Vec<FailedRun>,
     pub notes: Vec<Warning>,
     pub sensitivity: Option<Sensitivity>,
+    #[serde(default)]
+    pub capacity: Option<CapacityTable>,
 }

@@ -1,5 +1,6 @@
 //! Result folders: what a study is, the files it becomes, writing them all or not at all, reading them back.
 
+pub mod capacity;
 mod commit;
 pub mod comparison;
 mod error;
@@ -11,6 +12,7 @@ pub mod study;
 pub mod text;
 mod warning;
 
+pub use capacity::{CapacityCell, CapacityTable};
 pub use commit::{Content, FileSet, commit, redraw, write_atomically};
 pub use comparison::{Comparison, ComparisonRow, PointComparison};
 pub use error::ResultsError;

@@ -148,6 +148,7 @@ pub fn read_study(folder: &Path) -> Result<Study, ResultsError> {
         failed: manifest.failed,
         warnings: manifest.notes,
         sensitivity: manifest.sensitivity,
+        capacity: manifest.capacity,
         provenance: manifest.provenance,
     };
     let names = run_file_names(&study, &study.sorted_runs());

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::capacity::CapacityTable;
 use super::commit::{Content, FileSet};
 use super::manifest::SloFile;
 use super::study::{FailedRun, PointInfo, Provenance, RunResult, Sensitivity, Study, SweepInfo, SystemInfo};
@@ -51,6 +52,7 @@ struct Manifest<'a> {
     warnings: Vec<Warning>,
     notes: &'a [Warning],
     sensitivity: Option<&'a Sensitivity>,
+    capacity: Option<&'a CapacityTable>,
 }
 
 #[derive(Serialize)]
@@ -112,12 +114,16 @@ pub fn files<'a>(study: &'a Study, options: &RunFiles) -> FileSet<'a> {
         warnings: warnings(study),
         notes: &study.warnings,
         sensitivity: study.sensitivity.as_ref(),
+        capacity: study.capacity.as_ref(),
     };
     set.add("manifest.json", json(&manifest));
     set.add("summary.csv", summary_csv(study, &runs));
     set.add("summary.json", summary_json(study));
     set.add("distributions.json", distributions_json(study));
     set.add("classes.csv", classes_csv(study, &runs));
+    if let Some(table) = &study.capacity {
+        set.add("capacity.csv", super::capacity::csv(study, table));
+    }
     set.add("ledger.csv", ledger_csv(study, &runs));
     let names = run_file_names(study, &runs);
     for (run, name) in runs.iter().zip(&names) {

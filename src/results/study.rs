@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Warning;
+use super::capacity::CapacityTable;
 use crate::metrics::record::RequestRecord;
 use crate::metrics::{Curves, Extract, Slo, Summary, TimelineRow};
 
@@ -33,6 +34,8 @@ pub struct Study {
     pub runs: Vec<RunResult>,
     /// Runs that were skipped or failed.
     pub failed: Vec<FailedRun>,
+    /// Capacities of the systems, where the scenario asks for them.
+    pub capacity: Option<CapacityTable>,
     /// Warnings the caller adds to those found in the numbers.
     pub warnings: Vec<Warning>,
     /// How the capacity of the reference depends on uncertain constants, when that was asked for.

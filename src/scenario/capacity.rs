@@ -8,17 +8,20 @@
 //!
 //! It differs from the capacity behind `load` (all seeds at once, not overloaded), which only sets an axis.
 
+use rayon::prelude::*;
 use serde::Deserialize;
 
 use crate::cluster::{RunOptions, Violation};
-use crate::diagnostic::{InputErrors, from_tree};
+use crate::diagnostic::{InputError, InputErrors, from_tree};
 use crate::metrics::slo::{Limit, Slo};
-use crate::metrics::{MeasureContext, Saturation, Summary, measure, verdict};
+use crate::metrics::{Estimate, MeasureContext, Saturation, Summary, measure, verdict};
+use crate::policy::scheduler::SchedulerConfig;
+use crate::results::{CapacityCell, CapacityTable};
 use crate::units::SimDuration;
-use crate::workload::{RequestRate, Trace};
+use crate::workload::{Prepared, RequestRate, Trace};
 
 use super::document::Document;
-use super::execute::{measure_context, simulate_run};
+use super::execute::{Failure, Progress, measure_context, simulate_run};
 use super::load::{NoCapacity, search};
 use super::plan::{StudyPlan, SystemPlan};
 use super::requests::at_rate;
@@ -240,4 +243,58 @@ pub fn run_at(
     let outcome = simulate_run(system, &part, &RunOptions::default()).map_err(NoCapacity::Violation)?;
     let context = MeasureContext { slo: *slo, ..measure_context(plan, system, Some(rate)) };
     Ok(measure(&outcome, &part, &context))
+}
+
+/// Carries out `[capacity]`: every system (but `ideal`, which keeps up with everything) at every limit and seed.
+pub(super) fn of_study(
+    plan: &StudyPlan,
+    prepared: &[Prepared],
+    progress: &dyn Progress,
+) -> Result<Option<CapacityTable>, Failure> {
+    let Some(wanted) = &plan.capacity else { return Ok(None) };
+    let slos: Vec<Slo> = match &wanted.limits {
+        Some((limit, values)) => values.iter().map(|v| plan.slo.with(*limit, Some(*v))).collect(),
+        None => vec![plan.slo],
+    };
+    let real = |s: &usize| !matches!(plan.systems[*s].options.scheduler, SchedulerConfig::Ideal(_));
+    let cells: Vec<(usize, usize)> =
+        (0..plan.systems.len()).filter(real).flat_map(|s| (0..slos.len()).map(move |p| (s, p))).collect();
+    progress.phase("capacities", cells.len() * prepared.len());
+    let one = |&(system, point): &(usize, usize)| {
+        let system_plan = &plan.systems[system];
+        let of_seed = |p: &Prepared| {
+            let found = of_seed(plan, system_plan, &p.trace, &slos[point], wanted.rule);
+            progress.step();
+            found.map_err(|e| failure(plan, system_plan, e))
+        };
+        let found = prepared.par_iter().map(of_seed).collect::<Result<Vec<SeedCapacity>, Failure>>()?;
+        let by_seed: Vec<f64> = found.iter().map(|c| c.rate).collect();
+        let short = u32::try_from(found.iter().filter(|c| c.short).count()).unwrap_or(u32::MAX);
+        Ok(CapacityCell { system, point, value: Estimate::of(by_seed.iter().copied()), by_seed, short })
+    };
+    let cells = cells.par_iter().map(one).collect::<Result<Vec<CapacityCell>, Failure>>()?;
+    let (limit, values) = wanted.limits.clone().map_or((None, Vec::new()), |(l, v)| (Some(l), v));
+    Ok(Some(CapacityTable {
+        limit,
+        limits_s: values.into_iter().map(SimDuration::as_secs_f64).collect(),
+        requests: wanted.rule.requests,
+        spans: wanted.rule.spans,
+        cells,
+    }))
+}
+
+fn failure(plan: &StudyPlan, system: &SystemPlan, error: NoSeedCapacity) -> Failure {
+    match error {
+        NoSeedCapacity::Violation(violation) => {
+            let run = format!("scenario `{}`, capacity of `{}`", plan.name, system.name);
+            Failure::Violation { run, violation }
+        }
+        NoSeedCapacity::Input(errors) => Failure::Input(errors),
+        NoSeedCapacity::AlwaysMet => {
+            let place = format!("{}: [capacity]", plan.name);
+            let message =
+                format!("system `{}` meets the limits at every rate, so it has no capacity", system.name);
+            Failure::Input(InputError::named(place, message, "limit a latency, or use more requests").into())
+        }
+    }
 }

@@ -5,7 +5,7 @@ use rayon::prelude::*;
 use crate::cluster::{Outcome, RunOptions, Violation, simulate};
 use crate::diagnostic::{InputError, InputErrors};
 use crate::metrics::{MeasureContext, Window, curves, extract, measure, timeline_of};
-use crate::results::{PointInfo, RunResult, Sensitivity};
+use crate::results::{CapacityTable, PointInfo, RunResult, Sensitivity};
 use crate::workload::{Prepared, RequestRate, Trace, declare};
 
 use super::load::{self, Capacity, NoCapacity};
@@ -71,6 +71,8 @@ pub struct Executed {
     pub capacity: Option<Capacity>,
     /// How the capacity of the reference depends on constants, when the scenario asks for it.
     pub sensitivity: Option<Sensitivity>,
+    /// What `[capacity]` asked for.
+    pub capacities: Option<CapacityTable>,
 }
 
 impl Executed {
@@ -160,7 +162,8 @@ pub fn execute(plan: &StudyPlan, options: Options, progress: &dyn Progress) -> R
         .collect::<Result<Vec<RunResult>, Failure>>()?;
     let sensitivity = sensitivity_of(plan, &prepared, capacity.as_ref(), progress)?;
     let natural = prepared[0].trace.mean_rate().map(RequestRate::as_per_second);
-    Ok(Executed { points: points(plan, &rates, natural), runs, prepared, capacity, sensitivity })
+    let capacities = super::capacity::of_study(plan, &prepared, progress)?;
+    Ok(Executed { points: points(plan, &rates, natural), runs, prepared, capacity, sensitivity, capacities })
 }
 
 /// What `[sensitivity]` asks for, from the capacity that the loads needed anyway, else from one that is searched here.
@@ -214,7 +217,7 @@ fn one_run(
 }
 
 /// The one place where a run is simulated.
-pub(super) fn simulate_run(
+pub(crate) fn simulate_run(
     system: &SystemPlan,
     trace: &Trace,
     options: &RunOptions,
@@ -229,7 +232,7 @@ pub(super) fn simulate_run(
 }
 
 /// What the numbers of a run are judged against.
-pub(super) fn measure_context(
+pub(crate) fn measure_context(
     plan: &StudyPlan,
     system: &SystemPlan,
     rate: Option<RequestRate>,

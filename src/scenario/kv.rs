@@ -88,3 +88,13 @@ fn preemption(paged: &Paged, spec: &CostSpec) -> Preemption {
         }
     }
 }
+
+impl super::plan::SystemPlan {
+    /// Blocks that the scenario pins, those the memory model computes instead (none where nothing would be left), and
+    /// the tokens of a block; absent where nothing is pinned.
+    pub fn pinned_kv(&self) -> Option<(u32, Option<u32>, u32)> {
+        let pinned = self.options.kv_blocks?;
+        let options = SystemOptions { kv_blocks: None, ..self.options.clone() };
+        Some((pinned, computed(&self.spec, &options).ok().map(|c| c.blocks), self.cluster.replica.kv.block))
+    }
+}

@@ -27,3 +27,4 @@ pub use document::Document;
 pub use plan::{Axis, RunPlan, Setting, StudyPlan, SystemPlan};
 pub use raw::{RawScenario, Target};
 pub use study::Flags;
+pub(crate) use study::dedupe;

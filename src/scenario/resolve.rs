@@ -319,7 +319,6 @@ impl Builder<'_> {
 
 /// Whether a system uses what no real system knows.
 fn knows_lengths(scheduler: &SchedulerConfig, kv: &KvOptions) -> bool {
-    let reserve =
-        matches!(kv, KvOptions::Reserve(r) if matches!(r.rule, ReserveRule::Exact | ReserveRule::Pow2));
+    let reserve = matches!(kv, KvOptions::Reserve(r) if !matches!(r.rule, ReserveRule::MaxTokens | ReserveRule::MaxModelLen));
     scheduler.knows_lengths() || reserve
 }

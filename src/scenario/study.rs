@@ -219,7 +219,7 @@ fn check_points<T: PartialEq + std::fmt::Debug>(
 }
 
 /// One problem per place, because a wrong `[deployment]` is found again by every system; in the order of the file.
-fn dedupe(errors: &mut InputErrors) {
+pub(crate) fn dedupe(errors: &mut InputErrors) {
     let at = |e: &InputError| (e.source.as_ref().map(|s| s.name.clone()), e.span.as_ref().map(|s| s.start));
     errors.0.sort_by_key(at);
     let mut seen: Vec<(Option<Range<usize>>, String, String)> = Vec::new();

@@ -26,6 +26,7 @@ impl Executed {
             attainment_target: plan.attainment,
             systems: plan.systems.iter().map(info).collect(),
             points: self.points,
+            capacity: self.capacities,
             runs: self.runs,
             failed: Vec::new(),
             warnings,

@@ -129,9 +129,17 @@ fn a_folder_of_others_is_not_replaced() {
 
 #[test]
 fn every_list_has_rows_and_every_embedded_scenario_resolves() {
-    for what in
-        ["systems", "accelerators", "models", "engines", "workloads", "metrics", "formats", "scenarios"]
-    {
+    for what in [
+        "systems",
+        "accelerators",
+        "models",
+        "engines",
+        "workloads",
+        "metrics",
+        "formats",
+        "scenarios",
+        "papers",
+    ] {
         let (_folder, mut command) = windtunnel();
         let output = command.args(["list", what]).output().unwrap();
         assert_eq!(output.status.code(), Some(0), "{what}");

@@ -87,7 +87,14 @@ impl Scenario {
     fn new(scheduler: &SchedulerConfig, seed: u64) -> Self {
         let mut d = Draws(seed);
         let block = d.pick(&[1, 4, 4, 8]);
-        let rules = [ReserveRule::MaxTokens, ReserveRule::MaxModelLen, ReserveRule::Pow2, ReserveRule::Exact];
+        let rules = [
+            ReserveRule::MaxTokens,
+            ReserveRule::MaxModelLen,
+            ReserveRule::Pow2,
+            ReserveRule::Exact,
+            ReserveRule::BuddyPow2,
+            ReserveRule::BuddyExact,
+        ];
         let allocation = if d.one_in(4) {
             Allocation::Reserve(d.pick(&rules))
         } else {
@@ -222,7 +229,11 @@ fn known_at(r: &RequestRecord, t: SimTime) -> [SimTime; 3] {
 fn the_past_does_not_depend_on_answers_yet_to_come() {
     for_all(|s, name| {
         let reserve = s.config.replica.kv.allocation;
-        let rule_knows = matches!(reserve, Allocation::Reserve(ReserveRule::Pow2 | ReserveRule::Exact));
+        let rule_knows = match reserve {
+            Allocation::Reserve(ReserveRule::MaxTokens | ReserveRule::MaxModelLen) => false,
+            Allocation::Reserve(_) => true,
+            Allocation::Paged { .. } => false,
+        };
         if s.scheduler().knows_lengths() || rule_knows {
             return;
         }

@@ -25,6 +25,7 @@ mod metrics;
 mod model_import;
 mod model_table;
 mod oracle;
+mod papers;
 mod policy_hooks;
 mod prefix;
 mod prefix_run;

@@ -217,7 +217,6 @@ pub fn study(shape: &Shape) -> Study {
         }
     }
     Study {
-        sweep: None,
         title: hostile("Which scheduler for a bursty day on one H100?"),
         scenario_name: hostile("schedulers-burstgpt"),
         scenario_text: "title = \"made up\"\n".to_owned(),
@@ -261,9 +260,7 @@ pub fn study(shape: &Shape) -> Study {
             not_modelled: vec!["network between client and front end".to_owned()],
             rows_skipped: 0,
         },
-        resolved_plan: String::new(),
         sensitivity: Some(sensitivity()),
-        failed: Vec::new(),
-        warnings: Vec::new(),
+        ..Study::default()
     }
 }

@@ -128,3 +128,26 @@ fn a_request_alone_that_holds_every_block_starts_over() {
     );
     run.assert_record("a", |r| r.preemptions == 2);
 }
+
+#[test]
+fn without_hybrid_batches_chunks_and_decodes_take_turns() {
+    let chunked = Chunked { token_budget: 8, hybrid: false, ..Chunked::default() };
+    let run = Eut::new(SchedulerConfig::Chunked(chunked))
+        .kv(4, 16)
+        .arrive("a", at_us(0), prompt(4), output(4))
+        .arrive("b", at_us(500), prompt(20), output(2))
+        .run();
+    run.assert_steps(
+        "t=0.000 | P a:4 | D - | kv 1/16
+         t=1.004 | P - | D a | kv 2/16
+         t=2.004 | P b:8 | D - | kv 7/16
+         t=3.012 | P - | D a | kv 7/16
+         t=4.012 | P b:8 | D - | kv 7/16
+         t=5.020 | P - | D a | kv 7/16
+         t=6.020 | P b:4 | D - | kv 5/16
+         t=7.024 | P - | D b | kv 6/16",
+    );
+    // Two steps a token instead of one hybrid step: a's last three tokens wait for b's chunks.
+    run.assert_tokens("a", 1_004, 6_020);
+    run.assert_tokens("b", 7_024, 8_024);
+}

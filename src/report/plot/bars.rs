@@ -17,7 +17,7 @@ pub struct BarRow {
     pub bound: bool,
     /// Whether a new group begins with it.
     pub group: bool,
-    /// One length per part, in seconds.
+    /// One length per part, in the unit of the chart.
     pub parts: Vec<f64>,
 }
 
@@ -28,6 +28,8 @@ pub struct Bars {
     pub title: String,
     /// What the lengths are, with their unit.
     pub axis_label: String,
+    /// How lengths are printed.
+    pub unit: AxisUnit,
     /// Names of the parts, in the order they are stacked.
     pub parts: Vec<String>,
     /// Bars longer than this are cut, and say so.
@@ -121,7 +123,7 @@ impl Picture for Bars {
         let top = self.draw_legend(&mut canvas, layout, &visible, title_end + 6.0) + 8.0;
         let (bottom, span) = (top + rows, self.span(layout));
         let mut last_end = f64::NEG_INFINITY;
-        for tick in ticks(Scale::Linear, AxisUnit::Seconds, (0.0, span.end)) {
+        for tick in ticks(Scale::Linear, self.unit, (0.0, span.end)) {
             let x = span.place(tick.at);
             canvas.line(&[(x, top), (x, bottom)], Ink::Grid, 1.0, 0);
             let half = tick.label.chars().count() as f64 * layout.text() * 0.276;
@@ -132,7 +134,7 @@ impl Picture for Bars {
             }
         }
         for (row, y) in self.rows.iter().zip(places) {
-            draw_row(&mut canvas, layout, row, top + y, span);
+            draw_row(&mut canvas, layout, row, (top + y, self.unit), span);
         }
         let middle = (span.left + span.right) / 2.0;
         canvas.text((middle, height - 20.0), &layout.label(&self.axis_label, Anchor::Middle, Ink::Muted));
@@ -140,7 +142,7 @@ impl Picture for Bars {
     }
 }
 
-fn draw_row(canvas: &mut Canvas, layout: Layout, row: &BarRow, y: f64, span: Span) {
+fn draw_row(canvas: &mut Canvas, layout: Layout, row: &BarRow, (y, unit): (f64, AxisUnit), span: Span) {
     let ink = if row.bound { Ink::Muted } else { Ink::Foreground };
     let (y, thickness) = if layout.narrow() {
         let text = format::shorten(&row.label, layout.characters(layout.width() - 20.0));
@@ -167,7 +169,11 @@ fn draw_row(canvas: &mut Canvas, layout: Layout, row: &BarRow, y: f64, span: Spa
         let tip = [(span.right, y - half), (span.right + 9.0, y), (span.right, y + half)];
         canvas.polygon(&tip, Ink::Muted, 1.0);
     }
-    let total = format::seconds(start);
+    let total = match unit {
+        AxisUnit::Seconds => format::seconds(start),
+        AxisUnit::Plain => format::digits(start),
+        AxisUnit::Percent => format::percent(start),
+    };
     let at = (span.place(start) + if cut { 15.0 } else { 8.0 }, y);
     canvas.text(at, &layout.label(&total, Anchor::Start, ink));
 }

@@ -93,6 +93,7 @@ const REGISTRY: &[(Section, Build)] = &[
     (Section::Capacity, curves::load_goodput),
     (Section::Capacity, pareto::per_gpu),
     (Section::Capacity, pareto::per_dollar),
+    (Section::Capacity, crate::report::capacity::figure),
     (Section::Capacity, tornado::figure),
     (Section::Resources, timeline::waiting),
     (Section::Resources, timeline::running),

@@ -1,6 +1,7 @@
 //! The latency ledger: where the time of typical, slow and slowest requests went, per system and per load.
 
 use super::bars::{BarRow, Bars};
+use super::chart::AxisUnit;
 use super::figures::Figure;
 use super::titles::largest_cause;
 use crate::metrics::LedgerGroup;
@@ -24,6 +25,7 @@ pub(super) fn by_system(study: &Study, comparison: &Comparison) -> Option<Figure
         bars(study, point, system, info.bound, &info.name)
     });
     let chart = Bars {
+        unit: AxisUnit::Seconds,
         title: system_title(study, point),
         cut_at: cut(study, point),
         axis_label: "mean end-to-end latency of the band, split by cause".to_owned(),
@@ -50,6 +52,7 @@ pub(super) fn by_load(study: &Study, comparison: &Comparison) -> Option<Figure> 
         })
         .collect();
     let chart = Bars {
+        unit: AxisUnit::Seconds,
         title: format!(
             "What the slowest 1 % of {} wait for most: {}",
             comparison.reference,

@@ -139,5 +139,10 @@ pub fn reserved_tokens(allocation: Allocation, request: &Req, limit: u32) -> Opt
         ReserveRule::MaxModelLen => limit,
         ReserveRule::Pow2 => request.prompt + request.output.next_power_of_two().min(limit - request.prompt),
         ReserveRule::Exact => request.prompt + request.output,
+        ReserveRule::BuddyExact => (request.prompt + request.output).next_power_of_two().min(limit),
+        ReserveRule::BuddyPow2 => {
+            let pow2 = reserved_tokens(Allocation::Reserve(ReserveRule::Pow2), request, limit);
+            pow2.unwrap_or(0).next_power_of_two().min(limit)
+        }
     })
 }

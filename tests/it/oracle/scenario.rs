@@ -119,7 +119,14 @@ fn replica(rng: &mut Rng, kind: usize, scheduler: SchedulerConfig, stages: usize
     let mut preemption = Preemption::Recompute;
     let mut prefix_cache = false;
     let allocation = if reserves {
-        let rules = [ReserveRule::MaxTokens, ReserveRule::MaxModelLen, ReserveRule::Pow2, ReserveRule::Exact];
+        let rules = [
+            ReserveRule::MaxTokens,
+            ReserveRule::MaxModelLen,
+            ReserveRule::Pow2,
+            ReserveRule::Exact,
+            ReserveRule::BuddyPow2,
+            ReserveRule::BuddyExact,
+        ];
         Allocation::Reserve(rng.pick(&rules))
     } else {
         let may_swap = matches!(KINDS[kind], "chunked" | "prefill-first");
