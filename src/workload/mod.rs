@@ -10,6 +10,7 @@ mod formats;
 mod input;
 mod lengths;
 mod limits;
+mod lines;
 mod mixture;
 mod prepare;
 mod rate;
