@@ -24,6 +24,10 @@ pub(super) fn report(error: &clap::Error, context: &Context) -> u8 {
     }
 }
 
+/// Verbs of all levels, for suggestions.
+const VERBS: [&str; 9] =
+    ["run", "list", "explain", "scenario", "step", "trace", "stats", "convert", "generate"];
+
 fn problem(error: &clap::Error) -> InputError {
     let text = error.render().to_string();
     let first = text.lines().next().unwrap_or("bad command line").trim_start_matches("error: ");
@@ -36,7 +40,7 @@ fn problem(error: &clap::Error) -> InputError {
             .find_map(|kind| strings(error.get(kind)?).into_iter().next());
     let typed =
         error.get(ContextKind::InvalidSubcommand).map(strings).and_then(|list| list.into_iter().next());
-    let verb = typed.and_then(|typed| nearest(&typed, ["run", "list", "explain", "scenario", "step"]));
+    let verb = typed.and_then(|typed| nearest(&typed, VERBS));
     let suggested = suggested.or_else(|| verb.map(str::to_owned));
     let known = error.get(ContextKind::ValidValue).or_else(|| error.get(ContextKind::ValidSubcommand));
     let known = known.map(strings).filter(|list| !list.is_empty());

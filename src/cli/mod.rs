@@ -7,8 +7,11 @@ mod explain;
 mod explain_step;
 mod flags;
 mod list;
+mod output;
 mod progress;
 mod run;
+mod trace;
+mod trace_stats;
 
 use std::ffi::OsString;
 
@@ -31,6 +34,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
             Explained::Scenario(args) => explain::scenario(&args, &context),
             Explained::Step(args) => explain_step::step(&args, &context),
         },
+        Command::Trace(args) => trace::trace(&args.verb, &context),
     };
     finish(result, &context)
 }

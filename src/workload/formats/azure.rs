@@ -14,7 +14,7 @@ pub(super) static FORMAT: Format = Format {
         clock: Clock::Detect,
         ..Table::BARE
     }),
-    write: Some(Writer { begin, times: true, classes: false, sessions: false, ids: false }),
+    write: Some(Writer { begin, times: true, classes: false, sessions: false, ids: None }),
 };
 
 /// 2023-11-01 0:00 in seconds since 1970.
@@ -26,6 +26,8 @@ fn begin(_: Carries, out: &mut Vec<u8>) -> Put {
     Box::new(|row, out| {
         let ticks = row.arrival / 100_000;
         put_datetime(out, START + ticks / 10_000_000);
-        out.extend_from_slice(format!(".{:07},{},{}\n", ticks % 10_000_000, row.prompt, row.output).as_bytes());
+        out.extend_from_slice(
+            format!(".{:07},{},{}\n", ticks % 10_000_000, row.prompt, row.output).as_bytes(),
+        );
     })
 }

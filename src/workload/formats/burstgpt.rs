@@ -17,7 +17,7 @@ pub(super) static FORMAT: Format = Format {
         zero_output_is_failure: true,
         clock: Clock::Declared(1_000_000_000_000),
     }),
-    write: Some(Writer { begin, times: true, classes: true, sessions: true, ids: false }),
+    write: Some(Writer { begin, times: true, classes: true, sessions: true, ids: None }),
 };
 
 /// Eight columns if there are sessions; the elapsed time is not known and left empty.

@@ -11,7 +11,7 @@ pub(super) static FORMAT: Format = Format {
         zero_output_is_failure: true,
         ..Table::BARE
     }),
-    write: Some(Writer { begin, times: false, classes: false, sessions: false, ids: false }),
+    write: Some(Writer { begin, times: false, classes: false, sessions: false, ids: None }),
 };
 
 fn begin(_: Carries, out: &mut Vec<u8>) -> Put {

@@ -54,7 +54,7 @@ fn detect_json(input: &mut Stream) -> Result<Named, InputError> {
     let Some((keys, true)) = json::keys_of(&line) else {
         // An object of several lines: a document, or a row that was cut.
         let text = input.lines.peek_all();
-        let keys = text.map(|t| json::keys_of(t)).map_err(|e| input.broken(&e))?;
+        let keys = text.map(json::keys_of).map_err(|e| input.broken(&e))?;
         let document = keys.filter(|(_, whole)| *whole).and_then(|(keys, _)| document(&keys));
         return document.ok_or_else(|| {
             let error = serde_json::from_slice::<IgnoredAny>(&line).err();

@@ -10,7 +10,7 @@ use crate::diagnostic::InputError;
 pub(super) static FORMAT: Format = Format {
     about: "any CSV with a header; `columns = { arrival, unit, prompt, output, class, session }` names the columns",
     layout: Layout::Mapped,
-    write: Some(Writer { begin, times: true, classes: true, sessions: true, ids: false }),
+    write: Some(Writer { begin, times: true, classes: true, sessions: true, ids: None }),
 };
 
 /// The columns that every generic table of ours has.

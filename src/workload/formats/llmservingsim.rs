@@ -20,13 +20,20 @@ pub(super) static FORMAT: Format = Format {
         needs: &["arrival_time_ns"],
         not: &[],
         parts: false,
-        keys: &["arrival_time_ns", "input_toks", "output_toks", "input_tok_ids", "session_id", "sub_requests"],
+        keys: &[
+            "arrival_time_ns",
+            "input_toks",
+            "output_toks",
+            "input_tok_ids",
+            "session_id",
+            "sub_requests",
+        ],
         sessions: true,
         tokens_per_id: Some(BLOCK),
         clock: Clock::Detect,
         read,
     }),
-    write: Some(Writer { begin, times: true, classes: false, sessions: true, ids: false }),
+    write: Some(Writer { begin, times: true, classes: false, sessions: true, ids: None }),
 };
 
 /// Tokens of one prefix id; the usual block of vLLM.
@@ -34,7 +41,8 @@ const BLOCK: u32 = 16;
 
 fn read(row: &Object<'_>, feed: &mut Feed<'_>) -> Result<Parsed, Problem> {
     if let Some(calls) = row.get(5) {
-        let message = "the row is a session of calls that wait for one another (`sub_requests`), without arrival times";
+        let message =
+            "the row is a session of calls that wait for one another (`sub_requests`), without arrival times";
         return Err(Problem { column: row.column(calls), message: message.to_owned() });
     }
     let time = row.time(0, TimeUnit::Ns)?;

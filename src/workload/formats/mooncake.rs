@@ -21,7 +21,7 @@ pub(super) static FORMAT: Format = Format {
         clock: Clock::Jittered,
         read,
     }),
-    write: Some(Writer { begin, times: true, classes: false, sessions: false, ids: true }),
+    write: Some(Writer { begin, times: true, classes: false, sessions: false, ids: Some(BLOCK) }),
 };
 
 /// Tokens that one hash stands for.
@@ -35,8 +35,9 @@ fn read(row: &Object<'_>, feed: &mut Feed<'_>) -> Result<Parsed, Problem> {
     let blocks = prompt.div_ceil(BLOCK) as usize;
     if prompt > 0 && feed.ids.len() != blocks {
         let found = feed.ids.len();
-        let message =
-            format!("the row has {found} hash ids, but {prompt} prompt tokens are {blocks} blocks of {BLOCK}");
+        let message = format!(
+            "the row has {found} hash ids, but {prompt} prompt tokens are {blocks} blocks of {BLOCK}"
+        );
         return Err(Problem { column: row.get(3).map_or(1, |v| row.column(v)), message });
     }
     let session = feed.names.session(row.name(4).as_bytes());
@@ -46,7 +47,6 @@ fn read(row: &Object<'_>, feed: &mut Feed<'_>) -> Result<Parsed, Problem> {
 
 /// Milliseconds; rows without ids of 512 tokens get ones that nobody shares.
 fn begin(carries: Carries, _: &mut Vec<u8>) -> Put {
-    let kept = carries.tokens_per_id == Some(BLOCK);
     let mut fresh = 0u64;
     Box::new(move |row, out| {
         out.extend_from_slice(b"{\"timestamp\": ");
@@ -54,7 +54,7 @@ fn begin(carries: Carries, _: &mut Vec<u8>) -> Put {
         let lengths = format!(", \"input_length\": {}, \"output_length\": {}, ", row.prompt, row.output);
         out.extend_from_slice(lengths.as_bytes());
         out.extend_from_slice(b"\"hash_ids\": ");
-        put_list(out, ids_or_private(row, kept, BLOCK, &mut fresh).into_iter());
+        put_list(out, ids_or_private(row, carries, BLOCK, &mut fresh).into_iter());
         out.extend_from_slice(b"}\n");
     })
 }

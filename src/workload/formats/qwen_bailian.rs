@@ -32,7 +32,7 @@ pub(super) static FORMAT: Format = Format {
         clock: Clock::Detect,
         read,
     }),
-    write: Some(Writer { begin, times: true, classes: true, sessions: true, ids: true }),
+    write: Some(Writer { begin, times: true, classes: true, sessions: true, ids: Some(BLOCK) }),
 };
 
 /// Tokens that one hash stands for.
@@ -70,7 +70,6 @@ fn session_of(chat: &str, parent: &str, sessions: &mut Intern) -> u32 {
 
 /// A chat for each row; rows of a session follow one another.
 fn begin(carries: Carries, _: &mut Vec<u8>) -> Put {
-    let kept = carries.tokens_per_id == Some(BLOCK);
     let (mut fresh, mut chat) = (0u64, 0u64);
     let mut latest: LookupMap<u32, (u64, u32)> = LookupMap::default();
     Box::new(move |row, out| {
@@ -88,7 +87,7 @@ fn begin(carries: Carries, _: &mut Vec<u8>) -> Put {
             )
             .as_bytes(),
         );
-        put_list(out, ids_or_private(row, kept, BLOCK, &mut fresh).into_iter());
+        put_list(out, ids_or_private(row, carries, BLOCK, &mut fresh).into_iter());
         out.extend_from_slice(b"}\n");
         latest.insert(row.session, (chat, turn));
         chat += 1;

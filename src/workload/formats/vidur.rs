@@ -12,7 +12,7 @@ pub(super) static FORMAT: Format = Format {
         output: "num_decode_tokens",
         ..Table::BARE
     }),
-    write: Some(Writer { begin, times: true, classes: false, sessions: false, ids: false }),
+    write: Some(Writer { begin, times: true, classes: false, sessions: false, ids: None }),
 };
 
 fn begin(_: Carries, out: &mut Vec<u8>) -> Put {

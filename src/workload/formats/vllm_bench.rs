@@ -48,7 +48,8 @@ fn scan(input: &mut Stream, options: &ReadOptions, sink: &mut dyn Sink) -> Resul
         let parsed = lists.row(i, &place);
         feed.row(line, &[], parsed)?;
     }
-    let (report, classes) = feed.finish()?;
+    let (mut report, classes) = feed.finish()?;
+    report.content_hash = Some(whole.hash.clone()).filter(|h| !h.is_empty());
     Ok(Scanned { report, classes, shape })
 }
 
@@ -73,7 +74,11 @@ impl<'a> Lists<'a> {
                 Ok(()) => Ok(Some(all)),
                 Err(_) => {
                     let message = format!("`{}` is not a list", KEYS[i]);
-                    Err(place.error(place.offset(value) + 1, message, "this is no result of a generation benchmark"))
+                    Err(place.error(
+                        place.offset(value) + 1,
+                        message,
+                        "this is no result of a generation benchmark",
+                    ))
                 }
             }
         };

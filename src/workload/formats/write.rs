@@ -9,7 +9,6 @@ use crate::ids::RequestId;
 /// What is known of the rows before the first one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::workload) struct Carries {
-    pub timed: bool,
     pub sessions: bool,
     /// Tokens of each prefix id; 0: segments of unknown size.
     pub tokens_per_id: Option<u32>,
@@ -40,7 +39,15 @@ pub(in crate::workload) struct Writer {
     pub times: bool,
     pub classes: bool,
     pub sessions: bool,
-    pub ids: bool,
+    /// Tokens of each prefix id that it writes.
+    pub ids: Option<u32>,
+}
+
+impl Writer {
+    /// Whether prefix ids of so many tokens are kept: as they are, or each as several of fewer tokens.
+    pub fn keeps_ids(&self, tokens_per_id: Option<u32>) -> bool {
+        matches!((tokens_per_id, self.ids), (Some(from), Some(to)) if from > 0 && from % to == 0)
+    }
 }
 
 /// A time as exact decimal seconds: `0.1`, `27`.
@@ -86,18 +93,21 @@ pub(super) fn session_text(session: u32) -> String {
     if session == NO_SESSION { String::new() } else { format!("session-{session}") }
 }
 
-/// Prefix ids for formats that have one for every `per_id` tokens: those of the row, or else ones that no other row has.
-pub(super) fn ids_or_private(
-    row: &OutRow<'_>,
-    kept: bool,
-    per_id: u32,
-    fresh: &mut u64,
-) -> Vec<u64> {
-    if kept && !row.ids.is_empty() {
-        return row.ids.to_vec();
+/// Prefix ids for formats that have one for every `per_id` tokens: those of the row (each as several, where it stands
+/// for more tokens), or else ones that no other row has.
+pub(super) fn ids_or_private(row: &OutRow<'_>, carries: Carries, per_id: u32, fresh: &mut u64) -> Vec<u64> {
+    let wanted = row.prompt.div_ceil(per_id);
+    let from = carries.tokens_per_id.unwrap_or(0);
+    if from > 0 && from.is_multiple_of(per_id) && !row.ids.is_empty() {
+        let parts = u64::from(from / per_id);
+        let several = |id: &u64| {
+            let id = *id;
+            (0..parts).map(move |part| id.wrapping_mul(parts).wrapping_add(part))
+        };
+        return row.ids.iter().flat_map(several).take(wanted as usize).collect();
     }
     let first = *fresh;
-    *fresh += u64::from(row.prompt.div_ceil(per_id));
+    *fresh += u64::from(wanted);
     (first..*fresh).collect()
 }
 
@@ -131,7 +141,6 @@ impl RowWriter {
 /// Writes a whole trace.
 pub(super) fn write_all(writer: Writer, trace: &Trace, out: &mut dyn io::Write) -> io::Result<()> {
     let carries = Carries {
-        timed: true,
         sessions: trace.sessions.is_some(),
         tokens_per_id: trace.prefixes.as_ref().map(|p| p.tokens_per_id),
     };
