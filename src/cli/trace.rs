@@ -135,6 +135,21 @@ fn workload(source: &str, context: &Context) -> Result<(WorkloadSpec, Option<Pat
 
 /// How files are read.
 fn options(args: &ReadArgs) -> Result<ReadOptions, InputError> {
+    if let Some(name) = &args.input_format {
+        let readable: Vec<&str> = formats().filter(|f| f.readable).map(|f| f.name).collect();
+        if !readable.contains(&name.as_str()) {
+            let message = format!("`{name}` is no format that can be read");
+            return Err(InputError::named(
+                "--input-format",
+                message,
+                format!("known: {}", readable.join(", ")),
+            ));
+        }
+        if args.columns.is_some() && name != "generic" {
+            let message = format!("columns are for the format `generic`, but the format is `{name}`");
+            return Err(InputError::named("--columns", message, "remove one of the two flags"));
+        }
+    }
     Ok(ReadOptions {
         format: args.input_format.clone(),
         columns: args.columns.as_deref().map(column_map).transpose()?,

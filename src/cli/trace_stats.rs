@@ -95,12 +95,12 @@ fn one(s: &TraceStats, width: usize) -> String {
 
 /// Tokens and gaps as one table.
 fn lengths(s: &TraceStats, width: usize) -> String {
-    let tokens = |name: &str, d: &Distribution| {
-        let cells = [d.mean, d.cv, d.min, d.p50, d.p90, d.p99, d.max].map(digits);
-        std::iter::once(name.to_owned()).chain(cells).chain([digits(d.sum as f64)]).collect()
+    let row = |name: &str, d: &Distribution| {
+        let cells = [d.min, d.p50, d.p90, d.p99, d.max, d.sum as f64].map(tokens);
+        [name.to_owned(), digits(d.mean), digits(d.cv)].into_iter().chain(cells).collect()
     };
     let mut rows: Vec<Vec<String>> =
-        vec![tokens("prompt", &s.prompt), tokens("output", &s.output), tokens("total", &s.total)];
+        vec![row("prompt", &s.prompt), row("output", &s.output), row("total", &s.total)];
     if let Some(g) = &s.gaps {
         let [mean, p50, p90, p99, max] = [g.mean_s, g.p50_s, g.p90_s, g.p99_s, g.max_s].map(seconds);
         rows.push(
@@ -167,7 +167,7 @@ fn side(s: &TraceStats) -> Vec<String> {
 
 fn classes(classes: &[ClassStats], width: usize) -> String {
     let cells = |d: Option<&Distribution>| {
-        d.map_or_else(|| vec!["–".to_owned(); 3], |d| [d.mean, d.p50, d.p99].map(digits).to_vec())
+        d.map_or_else(|| vec!["–".to_owned(); 3], |d| vec![digits(d.mean), tokens(d.p50), tokens(d.p99)])
     };
     let row = |c: &ClassStats| {
         let mut row = vec![c.class.clone(), count(c.requests), percent(c.share)];
@@ -200,7 +200,13 @@ fn distances(distances: &[Distance], width: usize) -> String {
 
 /// A whole number with separators.
 fn count(n: u64) -> String {
-    digits(n as f64)
+    tokens(n as f64)
+}
+
+/// A number that is often whole: then without decimals.
+fn tokens(value: f64) -> String {
+    let text = digits(value);
+    if value.fract() == 0.0 { text.split('.').next().unwrap_or_default().to_owned() } else { text }
 }
 
 /// A time of any length.
