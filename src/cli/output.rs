@@ -74,20 +74,18 @@ fn fill<T>(
 
 /// A hidden name beside `target` that no other process uses.
 fn fresh_name(target: &Path) -> Result<PathBuf, InputError> {
-    let place = || format!("-o {}", target.display());
+    let shown = target.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
+    let wrong =
+        |message: &str, help: &str| Err(InputError::named("-o", format!("`{shown}` {message}"), help));
     if target.is_dir() {
-        return Err(InputError::named(place(), "is a folder", "name a file in it"));
+        return wrong("is a folder", "name a file in it");
     }
     if target.extension().is_some_and(|e| e == "zst") {
-        let message = "zstd can be read, but not written";
-        return Err(InputError::named(
-            place(),
-            message,
-            "let the name end in `.gz`, or write `-` and pack it",
-        ));
+        let help = "let the name end in `.gz`, or write `-` and pack it";
+        return wrong("ends in `.zst`: zstd is read, but not written", help);
     }
-    let Some(name) = target.file_name() else {
-        return Err(InputError::named(place(), "is no name of a file", "name a file, or `-`"));
-    };
-    Ok(target.with_file_name(format!(".{}.new-{}", name.to_string_lossy(), std::process::id())))
+    if shown.is_empty() {
+        return wrong("is no name of a file", "name a file, or `-`");
+    }
+    Ok(target.with_file_name(format!(".{shown}.new-{}", std::process::id())))
 }

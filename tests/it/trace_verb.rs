@@ -117,12 +117,12 @@ fn a_slice_is_lines_of_the_file() {
     let (code, out, err) = trace(&["slice", path(&file), "--rows", "10..20", "-o", "-"]);
     assert_eq!((code, out), (0, [&lines[..1], &lines[11..21]].concat().join("\n") + "\n"));
     assert!(err.contains("10 of 60 rows to standard output (50 outside the slice)"), "{err}");
-    let class = "Conversation log / ChatGPT";
+    let class = "API log / ChatGPT";
     let (code, out, _) = trace(&["slice", path(&file), "--class", class, "--from", "1 s", "-o", "-"]);
     let first: f64 = lines[1].split(',').next().unwrap().parse().unwrap();
     let wanted = |l: &&&str| {
         let f: Vec<&str> = l.split(',').collect();
-        f[5] == "Conversation log" && f[1] == "ChatGPT" && f[0].parse::<f64>().unwrap() >= first + 1.0
+        f[5] == "API log" && f[1] == "ChatGPT" && f[0].parse::<f64>().unwrap() >= first + 1.0
     };
     let expected: Vec<&str> = lines[1..].iter().filter(wanted).copied().collect();
     assert!(expected.len() > 5);

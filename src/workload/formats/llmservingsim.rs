@@ -28,7 +28,7 @@ pub(super) static FORMAT: Format = Format {
             "session_id",
             "sub_requests",
         ],
-        sessions: true,
+        sessions: false,
         tokens_per_id: Some(BLOCK),
         clock: Clock::Detect,
         read,

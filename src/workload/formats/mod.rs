@@ -190,6 +190,7 @@ struct JsonLines {
     parts: bool,
     /// Keys that are read, in the order that `read` knows.
     keys: &'static [&'static str],
+    /// Whether rows name their session; a `session_id` in the first row says so too.
     sessions: bool,
     tokens_per_id: Option<u32>,
     clock: Clock,
@@ -263,16 +264,20 @@ fn scan_lines(
     options: &ReadOptions,
     sink: &mut dyn Sink,
 ) -> Result<Scanned, InputErrors> {
+    let file = input.name.clone();
+    let first = match input.lines.peek() {
+        Ok(line) => line.and_then(json::keys_of).unwrap_or_default().0,
+        Err(e) => return Err(InputErrors::from(input.broken(&e))),
+    };
     let shape = Shape {
         format,
         timed: true,
-        sessions: layout.sessions || layout.keys.contains(&"session_id"),
+        sessions: layout.sessions || first.iter().any(|key| key == "session_id"),
         tokens_per_id: layout.tokens_per_id,
         header: None,
         lines: true,
         clock: layout.clock,
     };
-    let file = input.name.clone();
     let single = format != "qwen-bailian";
     let mut feed = Feed::new(&file, options, &shape, Names::new(single), sink)?;
     loop {

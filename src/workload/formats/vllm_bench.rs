@@ -45,8 +45,10 @@ fn scan(input: &mut Stream, options: &ReadOptions, sink: &mut dyn Sink) -> Resul
         let at = place.offset(prompt);
         line += text[passed..at].iter().filter(|b| **b == b'\n').count() as u64;
         passed = at;
-        let parsed = lists.row(i, &place);
-        feed.row(line, &[], parsed)?;
+        match lists.row(i, &place) {
+            Ok(parsed) => feed.row(line, &[], Ok(parsed))?,
+            Err((line, problem)) => feed.row(line, &[], Err(problem))?,
+        }
     }
     let (mut report, classes) = feed.finish()?;
     report.content_hash = Some(whole.hash.clone()).filter(|h| !h.is_empty());
@@ -103,10 +105,11 @@ impl<'a> Lists<'a> {
         Ok(Lists { prompts, outputs, times, errors })
     }
 
-    fn row(&self, i: usize, place: &Place<'_>) -> Result<Parsed, Problem> {
-        let wrong = |text: &str, name: &str, what: &str| Problem {
-            column: place.line_column(place.offset(text)).1,
-            message: format!("the {name} `{text}` {what}"),
+    /// Row `i`, or what is wrong with it and in which line.
+    fn row(&self, i: usize, place: &Place<'_>) -> Result<Parsed, (u64, Problem)> {
+        let wrong = |text: &str, name: &str, what: &str| {
+            let (line, column) = place.line_column(place.offset(text));
+            (line as u64, Problem { column, message: format!("the {name} `{text}` {what}") })
         };
         let count = |text: &str, name: &str| tokens(text.as_bytes()).map_err(|what| wrong(text, name, what));
         let time = match &self.times {
