@@ -5,6 +5,7 @@
 
 mod arrivals;
 mod clock;
+mod distance;
 mod formats;
 mod input;
 mod lengths;
@@ -23,6 +24,7 @@ pub mod twin;
 
 pub use arrivals::{ArrivalsSpec, GammaArrivals, SteadyRate};
 pub use clock::TimeUnit;
+pub use distance::{Sample, kolmogorov_smirnov, wasserstein};
 pub use formats::{
     ColumnMap, Failures, FormatInfo, OnBadRow, ReadOptions, formats, read_trace, read_trace_bytes,
     write_trace,
@@ -38,5 +40,5 @@ pub use recipe::Recipe;
 pub use report::LoadReport;
 pub use rows::Rows;
 pub use spec::{ClosedSpec, Loads, WorkloadSpec};
-pub use trace::{Closed, PrefixChains, Request, Trace};
+pub use trace::{Closed, NO_SESSION, PrefixChains, Request, Trace};
 pub use transform::{Dequantise, Filter, Slice};

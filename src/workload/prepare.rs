@@ -236,7 +236,8 @@ impl OpenWorkload<'_> {
         }
         let report = LoadReport { rows_read: rows.len() as u64, ..LoadReport::default() };
         let classes = vec!["all".to_owned()];
-        let mut rows = Rows { rows, classes, chains: None, timed: true, clock: Clock::Detect, report };
+        let mut rows =
+            Rows { rows, classes, chains: None, sessions: None, timed: true, clock: Clock::Detect, report };
         self.label(&mut rows);
         Ok(rows)
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::clock::AbsolutePs;
 use super::report::LoadReport;
-use super::trace::{PrefixChains, Request, Trace};
+use super::trace::{NO_SESSION, PrefixChains, Request, Trace};
 use crate::diagnostic::{InputError, InputErrors};
 use crate::ids::ClassId;
 use crate::units::SimTime;
@@ -16,7 +16,8 @@ pub(super) struct Row {
     pub time: AbsolutePs,
     pub prompt: u32,
     pub output: u32,
-    /// Data row in the file, from 0 (copies of a row keep its number): the identity that draws are keyed by.
+    /// Data row in the file, from 0: the identity that draws are keyed by. In copy `c` that `rate-scale` added it is
+    /// raised by `c` times the number of rows read.
     pub number: u32,
     pub class: ClassId,
 }
@@ -52,6 +53,8 @@ pub struct Rows {
     pub(super) classes: Vec<String>,
     /// Prefix identities, indexed by `Row::number`.
     pub(super) chains: Option<PrefixChains>,
+    /// Session of a row, indexed by `Row::number`; [`NO_SESSION`]: none.
+    pub(super) sessions: Option<Vec<u32>>,
     /// Whether the file has arrival times; lengths-only files have none.
     pub(super) timed: bool,
     pub(super) clock: Clock,
@@ -149,7 +152,8 @@ impl Rows {
         self.drop_unused_classes();
         let requests = self.rows.iter().map(|r| request(r, origin)).collect();
         let prefixes = self.chains.as_ref().map(|all| Arc::new(gather(all, &self.rows)));
-        let trace = Trace { requests, classes: self.classes, closed: None, prefixes };
+        let sessions = self.sessions.as_ref().map(|all| dense(all, &self.rows));
+        let trace = Trace { requests, classes: self.classes, closed: None, prefixes, sessions };
         Ok((trace, self.report))
     }
 
@@ -188,6 +192,23 @@ fn gather(all: &PrefixChains, rows: &[Row]) -> PrefixChains {
         chains.starts.push(u32::try_from(chains.ids.len()).unwrap_or(u32::MAX));
     }
     chains
+}
+
+/// The sessions of `rows`, numbered anew from 0 in order of first appearance.
+fn dense(all: &[u32], rows: &[Row]) -> Vec<u32> {
+    let most = all.iter().filter(|s| **s != NO_SESSION).max().map_or(0, |s| *s as usize + 1);
+    let mut renamed = vec![NO_SESSION; most];
+    let mut next = 0;
+    let mut rename = |row: &Row| {
+        let session = all[row.number as usize];
+        let Some(slot) = renamed.get_mut(session as usize) else { return NO_SESSION };
+        if *slot == NO_SESSION {
+            *slot = next;
+            next += 1;
+        }
+        *slot
+    };
+    rows.iter().map(&mut rename).collect()
 }
 
 fn gcd(mut a: u128, mut b: u128) -> u128 {

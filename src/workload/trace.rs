@@ -59,12 +59,24 @@ pub struct Trace {
     pub closed: Option<Closed>,
     /// Prefix identities, where the trace has them.
     pub prefixes: Option<Arc<PrefixChains>>,
+    /// The session (conversation, chat) of each request, where the trace has them: dense numbers from 0 in order of
+    /// first arrival, [`NO_SESSION`] for a request of none. As long as `requests`.
+    pub sessions: Option<Vec<u32>>,
 }
+
+/// The session number of a request that belongs to no session.
+pub const NO_SESSION: u32 = u32::MAX;
 
 impl Trace {
     /// The request with this id.
     pub fn request(&self, id: RequestId) -> &Request {
         &self.requests[id.index()]
+    }
+
+    /// The session of a request; none where the trace or the request has none.
+    pub fn session(&self, id: RequestId) -> Option<u32> {
+        let sessions = self.sessions.as_ref()?;
+        sessions.get(id.index()).copied().filter(|&s| s != NO_SESSION)
     }
 
     /// Number of requests.

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::clock::AbsolutePs;
 use super::rows::{Row, Rows};
 use super::text::{duration, positive};
+use super::trace::NO_SESSION;
 use crate::diagnostic::{InputError, nearest};
 use crate::rng::{Component, stream};
 use crate::units::SimDuration;
@@ -132,6 +133,8 @@ impl Rows {
                 "use `time-scale` or `rate`",
             ));
         }
+        self.copy_sessions(factor)?;
+        let rows_read = u32::try_from(self.report.rows_read).unwrap_or(u32::MAX);
         let originals = std::mem::take(&mut self.rows);
         let mut copy = 0u64;
         while (copy as f64) < factor {
@@ -139,7 +142,16 @@ impl Rows {
             let around = u64::try_from(span).unwrap_or(u64::MAX);
             let shift = if copy == 0 { 0 } else { stream(seed, SHIFT, copy, 0).below(around) };
             let stays = |r: &&Row| stream(seed, THIN, u64::from(r.number), copy).uniform() < share;
-            let moved = |r: &Row| Row { time: origin + (r.time - origin + u128::from(shift)) % span, ..*r };
+            #[expect(
+                clippy::cast_possible_truncation,
+                reason = "the numbers of all copies were checked to fit"
+            )]
+            let raise = rows_read * copy as u32;
+            let moved = |r: &Row| Row {
+                time: origin + (r.time - origin + u128::from(shift)) % span,
+                number: r.number + raise,
+                ..*r
+            };
             self.rows.extend(originals.iter().filter(stays).map(moved));
             copy += 1;
         }
@@ -147,6 +159,34 @@ impl Rows {
         let (before, after) = (originals.len() as u64, self.rows.len() as u64);
         self.report.rows_thinned += before.saturating_sub(after);
         self.report.rows_copied += after.saturating_sub(before);
+        Ok(())
+    }
+
+    /// Makes room for `factor` copies of the rows' numbers; each copy has sessions of its own, because it stands for
+    /// other users.
+    fn copy_sessions(&mut self, factor: f64) -> Result<(), InputError> {
+        let copies = factor.ceil();
+        let too_many = || {
+            InputError::named(
+                "workload.rate-scale",
+                format!("`{factor}` gives more than 4294967295 rows"),
+                "use a smaller factor, or `time-scale`",
+            )
+        };
+        if copies * self.report.rows_read as f64 > f64::from(u32::MAX) {
+            return Err(too_many());
+        }
+        let Some(originals) = self.sessions.clone() else { return Ok(()) };
+        let most = originals.iter().filter(|s| **s != NO_SESSION).max().map_or(0, |s| u64::from(*s) + 1);
+        let mut copy = 1;
+        while (copy as f64) < copies {
+            let raise = u32::try_from(copy * most).map_err(|_| too_many())?;
+            let raised = |s: &u32| s.checked_add(raise).unwrap_or(NO_SESSION);
+            if let Some(sessions) = &mut self.sessions {
+                sessions.extend(originals.iter().map(raised));
+            }
+            copy += 1;
+        }
         Ok(())
     }
 

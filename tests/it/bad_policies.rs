@@ -52,8 +52,8 @@ fn run(stages: u8, plan: Plan) -> Result<Outcome, Violation> {
     let trace = Trace {
         requests: vec![request; 4],
         classes: vec!["all".to_owned()],
-        closed: None,
         prefixes: Some(Arc::new(prefixes)),
+        ..Trace::default()
     };
     let cost = TestCost { stages, per_context: SimDuration::from_ps(3) };
     let build = |_| Box::new(Bad(plan)) as Box<dyn Scheduler>;

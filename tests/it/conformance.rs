@@ -140,7 +140,7 @@ impl Scenario {
         }
         prefixes.starts.push(prefixes.ids.len() as u32);
         let prefixes = prefix_block.map(|_| Arc::new(prefixes));
-        Trace { requests, classes: vec!["all".to_owned()], closed: None, prefixes }
+        Trace { requests, classes: vec!["all".to_owned()], prefixes, ..Trace::default() }
     }
 
     #[track_caller]

@@ -147,8 +147,7 @@ impl Eut {
     /// Runs to the end, one event per step, audited; then once more with leaps, which must not change a record.
     #[track_caller]
     pub fn run(self) -> Run {
-        let trace =
-            Trace { requests: self.requests, classes: vec!["all".to_owned()], closed: None, prefixes: None };
+        let trace = Trace { requests: self.requests, classes: vec!["all".to_owned()], ..Trace::default() };
         let cost = TestCost { stages: 1, per_context: SimDuration::ZERO };
         let mut log = StepLog::new(&self.names, &trace);
         let options = RunOptions { stepwise: true, audit: true, samples: 0, deadlines: None };

@@ -68,6 +68,7 @@ fn read(input: &Input, options: &ReadOptions) -> Result<Rows, InputErrors> {
         rows,
         classes: vec!["all".to_owned()],
         chains: Some(chains),
+        sessions: None,
         timed: true,
         clock: Clock::Jittered,
         report,

@@ -90,6 +90,7 @@ pub(super) fn read(input: &Input, columns: &Columns<'_>, options: &ReadOptions) 
         rows: collect.rows,
         classes: collect.classes.names,
         chains: None,
+        sessions: None,
         timed,
         clock: columns.clock,
         report,

@@ -84,7 +84,7 @@ pub(super) fn generate(
         row.time -= u128::from(lead_in);
     }
     let report = LoadReport { rows_read: ready.len() as u64, ..LoadReport::default() };
-    Ok(Rows { rows: ready, classes, chains: None, timed: true, clock: Clock::Detect, report })
+    Ok(Rows { rows: ready, classes, chains: None, sessions: None, timed: true, clock: Clock::Detect, report })
 }
 
 /// Moves what arrives before `end` from `pending` to `ready`, in time order (ties: in the order of generation).

@@ -55,7 +55,7 @@ fn rows(count: usize) -> Option<Trace> {
     for r in &mut requests {
         r.arrival = SimTime::from_ps((r.arrival - start).as_ps());
     }
-    Some(Trace { requests, classes: vec!["all".to_owned()], closed: None, prefixes: None })
+    Some(Trace { requests, classes: vec!["all".to_owned()], ..Trace::default() })
 }
 
 /// A step of 8 ms and up, with a host that sometimes hides and sometimes shows.

@@ -50,12 +50,7 @@ pub fn rows(rows: &[(u64, u32, u32)]) -> Trace {
         max_tokens: output,
         class: ClassId(0),
     };
-    Trace {
-        requests: rows.iter().map(row).collect(),
-        classes: vec!["all".to_owned()],
-        closed: None,
-        prefixes: None,
-    }
+    Trace { requests: rows.iter().map(row).collect(), classes: vec!["all".to_owned()], ..Trace::default() }
 }
 
 /// 100 + 10·m + S.

@@ -191,7 +191,7 @@ fn trace(rng: &mut Rng, block: u32) -> Trace {
         think: SimDuration::from_ps(rng.pick(&[0, 0, 100, 700])),
     });
     let prefixes = rng.chance(75).then(|| Arc::new(prefixes(rng, &requests, block)));
-    Trace { requests, classes: vec!["a".to_owned(), "b".to_owned()], closed, prefixes }
+    Trace { requests, classes: vec!["a".to_owned(), "b".to_owned()], closed, prefixes, ..Trace::default() }
 }
 
 /// Ids that name a path in a small tree, so that an id stands for all ids before it too.
