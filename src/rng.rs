@@ -86,6 +86,11 @@ pub fn content_hash(bytes: &[u8]) -> u64 {
     fnv1a(OFFSET, bytes)
 }
 
+/// The hash of a content that goes on with `bytes`; [`content_hash`] of nothing starts one.
+pub fn content_hash_more(hash: u64, bytes: &[u8]) -> u64 {
+    fnv1a(hash, bytes)
+}
+
 /// The finaliser of SplitMix64 (Steele et al. 2014): a bijection that spreads every bit.
 const fn mix(value: u64) -> u64 {
     let mut z = value.wrapping_add(GOLDEN);

@@ -2,8 +2,8 @@
 
 use crate::scenario::{Axis, Setting, StudyPlan, Target};
 
-use super::args::ExplainScenarioArgs;
 use super::context::{Context, emit};
+use super::explain_args::ExplainScenarioArgs;
 use super::list::table;
 use super::run::flags;
 use super::{Outcome, exit};

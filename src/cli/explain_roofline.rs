@@ -10,8 +10,8 @@ use crate::model::Model;
 use crate::report::plot::{Layout, Picture};
 use crate::report::roofline::{self, Operator, Step};
 
-use super::args::ExplainRooflineArgs;
 use super::context::{Context, emit};
+use super::explain_args::ExplainRooflineArgs;
 use super::explain_step::{Choice, as_flags, build, engine_line, load};
 use super::list::table;
 use super::{Outcome, exit};

@@ -11,8 +11,8 @@ use crate::model::Model;
 use crate::scenario::topology;
 use crate::units::Seconds;
 
-use super::args::ExplainStepArgs;
 use super::context::{Context, emit};
+use super::explain_args::ExplainStepArgs;
 use super::list::table;
 use super::{Outcome, exit};
 

@@ -3,8 +3,8 @@
 use crate::diagnostic::{InputError, InputErrors};
 use crate::scenario::{Flags, StudyPlan, SystemPlan, Target, choices};
 
-use super::args::ExplainSystemArgs;
 use super::context::{Context, emit};
+use super::explain_args::ExplainSystemArgs;
 use super::list::table;
 use super::{Outcome, exit};
 

@@ -31,7 +31,7 @@ pub(super) fn list(args: &ListArgs, context: &Context) -> Outcome {
             (vec!["paper", "what", "venue"], titled(Shelf::Papers, &["paper.title", "paper.venue"])?)
         }
         Listed::Metrics => (vec!["metric", "unit", "what"], metrics()),
-        Listed::Formats => (vec!["format", "what"], formats()),
+        Listed::Formats => (vec!["format", "read", "written", "what"], formats()),
     };
     emit(table(&header, rows, context.width()).as_bytes())?;
     Ok(exit::DONE)
@@ -79,7 +79,11 @@ fn metrics() -> Vec<Vec<String>> {
 }
 
 fn formats() -> Vec<Vec<String>> {
-    workload::formats().map(|f| vec![f.name.to_owned(), f.about.to_owned()]).collect()
+    let yes = |is: bool| if is { "yes" } else { "no" }.to_owned();
+    let row = |f: workload::FormatInfo| {
+        vec![f.name.to_owned(), yes(f.readable), yes(f.writable), f.about.to_owned()]
+    };
+    workload::formats().map(row).collect()
 }
 
 /// The embedded files of a shelf, parsed.

@@ -4,6 +4,7 @@ mod args;
 mod context;
 pub mod exit;
 mod explain;
+mod explain_args;
 mod explain_roofline;
 mod explain_step;
 mod explain_system;
@@ -11,17 +12,22 @@ mod flags;
 mod generate;
 mod list;
 mod list_parts;
+mod output;
 mod progress;
 mod report;
 mod reproduce;
 mod run;
+mod trace;
+mod trace_args;
+mod trace_stats;
 
 use std::ffi::OsString;
 
 use clap::Parser;
 
-use args::{Cli, Command, Explained};
+use args::{Cli, Command};
 use context::{Context, Error, finish};
+use explain_args::Explained;
 
 /// Runs a command line; returns the exit code.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
@@ -42,6 +48,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
             Explained::Step(args) => explain_step::step(&args, &context),
             Explained::System(args) => explain_system::system(&args, &context),
         },
+        Command::Trace(args) => trace::trace(&args.verb, &context),
     };
     finish(result, &context)
 }

@@ -43,7 +43,9 @@ pub(crate) struct World<'a> {
 impl<'a> World<'a> {
     pub fn new(config: &'a ReplicaConfig, cost: &'a dyn StepCost, trace: &'a Trace, stepwise: bool) -> Self {
         let limit = config.effective_limit();
-        let prefixes = trace.prefixes.as_deref().filter(|p| p.tokens_per_id % config.kv.block == 0);
+        let sized =
+            |p: &&PrefixChains| p.tokens_per_id > 0 && p.tokens_per_id.is_multiple_of(config.kv.block);
+        let prefixes = trace.prefixes.as_deref().filter(sized);
         World {
             config,
             cost,

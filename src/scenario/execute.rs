@@ -301,7 +301,10 @@ fn check_trace(plan: &StudyPlan, trace: &Trace) -> Result<(), InputErrors> {
     }
     for system in &plan.systems {
         let kv = system.cluster.replica.kv;
-        let Some(prefixes) = trace.prefixes.as_ref().filter(|_| kv.prefix_cache) else { continue };
+        let Some(prefixes) = trace.prefixes.as_ref().filter(|p| kv.prefix_cache && p.tokens_per_id > 0)
+        else {
+            continue;
+        };
         if !prefixes.tokens_per_id.is_multiple_of(kv.block) {
             errors.0.push(InputError::named(
                 format!("systems.{}.kv.paged.block", system.name),

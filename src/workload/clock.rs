@@ -41,28 +41,85 @@ impl TimeUnit {
     }
 }
 
-/// A non-negative decimal number times 10^`shift`, digits beyond that cut off.
+/// A non-negative decimal number times 10^`shift`, digits beyond that cut off; `1.5e-3` is exact too.
 pub(super) fn decimal(text: &[u8], shift: usize) -> Result<u128, &'static str> {
+    const WRONG: &str = "is not a decimal number";
+    let (mut value, mut digits, mut point) = (0u64, 0usize, None);
+    for (at, &byte) in text.iter().enumerate() {
+        match byte {
+            b'0'..=b'9' if digits < 19 => {
+                value = value * 10 + u64::from(byte - b'0');
+                digits += usize::from(value > 0);
+            }
+            b'.' if point.is_none() => point = Some(at),
+            _ => return long_decimal(text, shift),
+        }
+    }
+    let fraction = point.map_or(0, |at| text.len() - at - 1);
+    if text.is_empty() || text.len() == usize::from(point.is_some()) {
+        return Err(WRONG);
+    }
+    match shift.checked_sub(fraction) {
+        Some(more) => Ok(u128::from(value) * power(more)),
+        None => {
+            let cut = u32::try_from(fraction - shift).ok().and_then(|n| 10u64.checked_pow(n));
+            Ok(cut.map_or(0, |cut| u128::from(value / cut)))
+        }
+    }
+}
+
+/// 10^`n`; `n` is at most 12, the digits from seconds to picoseconds.
+fn power(n: usize) -> u128 {
+    const POWERS: [u64; 13] = {
+        let mut powers = [1; 13];
+        let mut i = 1;
+        while i < 13 {
+            powers[i] = powers[i - 1] * 10;
+            i += 1;
+        }
+        powers
+    };
+    u128::from(POWERS[n.min(12)])
+}
+
+/// The same for a number with many digits, an exponent, or a mistake.
+fn long_decimal(text: &[u8], shift: usize) -> Result<u128, &'static str> {
+    const WRONG: &str = "is not a decimal number";
+    const LARGE: &str = "is too large for a time";
     if text.first() == Some(&b'-') {
         return Err("is negative");
     }
-    let dot = text.iter().position(|&b| b == b'.');
+    let exponent_at = text.iter().position(|b| matches!(b, b'e' | b'E'));
+    let (mantissa, exponent) = match exponent_at {
+        Some(at) => {
+            let digits = std::str::from_utf8(&text[at + 1..]).map_err(|_| WRONG)?;
+            (&text[..at], digits.parse::<i32>().map_err(|_| WRONG)?)
+        }
+        None => (text, 0),
+    };
+    let dot = mantissa.iter().position(|&b| b == b'.');
     let (whole, fraction) = match dot {
-        Some(at) => (&text[..at], &text[at + 1..]),
-        None => (text, &b""[..]),
+        Some(at) => (&mantissa[..at], &mantissa[at + 1..]),
+        None => (mantissa, &b""[..]),
     };
     let digits = |part: &[u8]| part.iter().all(u8::is_ascii_digit);
     if (whole.is_empty() && fraction.is_empty()) || !digits(whole) || !digits(fraction) {
-        return Err("is not a decimal number");
+        return Err(WRONG);
     }
-    let padding = std::iter::repeat_n(&b'0', shift.saturating_sub(fraction.len()));
+    // Digits before the point of the number times 10^shift.
+    let places = i64::try_from(whole.len()).map_err(|_| LARGE)? + i64::try_from(shift).unwrap_or(0);
+    let places = usize::try_from(places + i64::from(exponent)).unwrap_or(0);
+    let padding = std::iter::repeat(&b'0');
     let mut value: u128 = 0;
-    for &digit in whole.iter().chain(fraction.iter().take(shift)).chain(padding) {
+    for &digit in whole.iter().chain(fraction).chain(padding).take(places) {
         // 10^30 ps is 3 * 10^10 years: enough for any clock, and far from the limit of u128.
         if value > 1_000_000_000_000_000_000_000_000_000_000 {
-            return Err("is too large for a time");
+            return Err(LARGE);
         }
         value = value * 10 + u128::from(digit - b'0');
+        if value == 0 && places > text.len() + 64 {
+            return if whole.iter().chain(fraction).all(|d| *d == b'0') { Ok(0) } else { Err(LARGE) };
+        }
     }
     Ok(value)
 }
@@ -97,6 +154,26 @@ fn datetime(text: &[u8]) -> Result<AbsolutePs, &'static str> {
     let local_s = i128::from(days_since_1970(year, month, day) * 86_400 + hour * 3_600 + minute * 60);
     let utc_s = u128::try_from(local_s - i128::from(offset_s)).map_err(|_| "lies before 1970")?;
     Ok(utc_s * PS_PER_S + seconds)
+}
+
+/// `2023-11-16 18:17:03` of seconds since 1970.
+pub(super) fn put_datetime(out: &mut Vec<u8>, seconds: u128) {
+    let (days, second) = (seconds / 86_400, seconds % 86_400);
+    let days = u64::try_from(days).unwrap_or(u64::MAX).min(2_900_000);
+    // At most one year too late, because no year is shorter than 365 days.
+    let mut year = 1970 + days / 365;
+    while days_since_1970(year, 1, 1) > days {
+        year -= 1;
+    }
+    let mut day = days - days_since_1970(year, 1, 1);
+    let mut month = 1;
+    while day >= days_in_month(year, month) {
+        day -= days_in_month(year, month);
+        month += 1;
+    }
+    let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
+    let text = format!("{year}-{month:02}-{:02} {hour:02}:{minute:02}:{second:02}", day + 1);
+    out.extend_from_slice(text.as_bytes());
 }
 
 /// Splits a trailing `Z` or `±HH:MM` off; the offset is in seconds east of UTC.
@@ -155,9 +232,29 @@ mod tests {
         assert_eq!(s("0.0000000000019"), Ok(1), "digits below a picosecond are cut off");
         assert_eq!(TimeUnit::Ms.parse(b"27000"), Ok(27 * PS_PER_S));
         assert_eq!(s("-1"), Err("is negative"));
-        assert_eq!(s("1e3"), Err("is not a decimal number"));
+        assert_eq!(s("1e3"), Ok(1_000 * PS_PER_S));
+        assert_eq!(s("1.5e-05"), Ok(15_000_000));
+        assert_eq!(s("9e-13"), Ok(0));
+        assert_eq!(s("0e999999999"), Ok(0));
+        assert_eq!(s("1e999999999"), Err("is too large for a time"));
+        assert_eq!(s("1e"), Err("is not a decimal number"));
+        assert_eq!(s("1.2.3"), Err("is not a decimal number"));
+        assert_eq!(s(""), Err("is not a decimal number"));
+        assert_eq!(s("1700158623.979960123456"), Ok(1_700_158_623_979_960_123_456));
+        assert_eq!(s("0.30000000000000004"), Ok(300_000_000_000));
         assert_eq!(s("."), Err("is not a decimal number"));
         assert_eq!(s("99999999999999999999999999999999999999"), Err("is too large for a time"));
+    }
+
+    #[test]
+    fn dates_are_written_as_they_are_read() {
+        for day in [0, 58, 59, 60, 364, 365, 789, 1_154, 11_015, 11_016, 19_677, 19_782, 19_852, 40_000] {
+            let seconds = day * 86_400 + 5_025;
+            let mut text = Vec::new();
+            put_datetime(&mut text, seconds);
+            let read = TimeUnit::Datetime.parse(&text);
+            assert_eq!(read, Ok(seconds * PS_PER_S), "{}", text.escape_ascii());
+        }
     }
 
     #[test]

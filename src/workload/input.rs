@@ -1,13 +1,19 @@
-//! The bytes of an input file: read whole, `.gz` unpacked, hashed.
+//! Where the bytes of a trace come from: a file, standard input or memory; `.gz` and `.zst` unpacked while they are
+//! read, recognised by their first bytes and not by the name.
 
-use std::fs;
-use std::io::{ErrorKind, Read};
+use std::cell::Cell;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Cursor, ErrorKind, Read};
 use std::path::Path;
+use std::rc::Rc;
 
-use flate2::read::MultiGzDecoder;
+use flate2::bufread::MultiGzDecoder;
+use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
+use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 
-use super::report::hash_text;
+use super::lines::Lines;
 use crate::diagnostic::InputError;
+use crate::rng::{content_hash, content_hash_more};
 
 /// A file in memory.
 pub(super) struct Input {
@@ -15,63 +21,206 @@ pub(super) struct Input {
     pub name: String,
     /// The content, unpacked.
     pub bytes: Vec<u8>,
-    /// Hash of the file as stored.
+    /// Hash of the file as stored; empty if it was not asked for.
     pub hash: String,
+}
+
+/// A file that is being read.
+pub(super) struct Stream {
+    /// The path as the user wrote it; the `path` of every `path:line:column`.
+    pub name: String,
+    /// The text, unpacked.
+    pub lines: Lines,
+    packing: Packing,
+    hash: Option<Rc<Cell<u64>>>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Packing {
+    None,
+    Gzip,
+    Zstd,
 }
 
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
-const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+/// Bytes read from a file at a time.
+const CHUNK: usize = 1 << 17;
 
-/// Reads `path`; gzip is recognised by its first bytes, not by the name.
-pub(super) fn open(path: &Path) -> Result<Input, InputError> {
+/// Opens `path`; `-` is standard input.
+pub(super) fn stream(path: &Path, hashed: bool) -> Result<Stream, InputError> {
+    if path.as_os_str() == "-" {
+        return start("standard input".to_owned(), Box::new(io::stdin()), hashed);
+    }
     let name = path.display().to_string();
-    let stored = fs::read(path).map_err(|e| cannot_read(&name, &e))?;
-    from_bytes(name, stored)
+    let file = File::open(path).and_then(|f| if f.metadata()?.is_dir() { Err(is_folder()) } else { Ok(f) });
+    match file {
+        Ok(file) => start(name, Box::new(file), hashed),
+        Err(e) => Err(cannot_read(&name, &e)),
+    }
+}
+
+fn is_folder() -> io::Error {
+    io::Error::new(ErrorKind::IsADirectory, "it is a folder")
 }
 
 /// The same for bytes that are already in memory.
-pub(super) fn from_bytes(name: String, stored: Vec<u8>) -> Result<Input, InputError> {
-    let hash = hash_text(&stored);
-    let mut bytes = if stored.starts_with(&GZIP_MAGIC) { unpack(&name, &stored)? } else { stored };
-    if bytes.starts_with(&ZSTD_MAGIC) {
-        return Err(InputError::named(
-            name,
-            "is packed with zstd, which this build cannot read",
-            "unpack it first (`zstd -d`), or pack it with gzip",
-        ));
-    }
-    if bytes.starts_with(BYTE_ORDER_MARK) {
-        bytes.drain(..BYTE_ORDER_MARK.len());
-    }
-    if bytes.iter().all(u8::is_ascii_whitespace) {
-        return Err(InputError::named(name, "the file is empty", "a trace needs at least one row"));
-    }
-    Ok(Input { name, bytes, hash })
+pub(super) fn from_bytes(name: String, stored: Vec<u8>) -> Result<Stream, InputError> {
+    start(name, Box::new(Cursor::new(stored)), true)
 }
 
-fn unpack(name: &str, stored: &[u8]) -> Result<Vec<u8>, InputError> {
-    let mut bytes = Vec::with_capacity(stored.len().saturating_mul(4));
-    match MultiGzDecoder::new(stored).read_to_end(&mut bytes) {
-        Ok(_) => Ok(bytes),
-        Err(e) if e.kind() == ErrorKind::UnexpectedEof => Err(InputError::named(
-            name,
-            format!("the gzip data end early, after {} bytes of text", bytes.len()),
-            "the file was cut off: copy or download it again",
-        )),
-        Err(e) => Err(InputError::named(
-            name,
-            format!("the gzip data are damaged after {} bytes of text: {e}", bytes.len()),
-            "copy or download the file again",
-        )),
+fn start(name: String, source: Box<dyn Read>, hashed: bool) -> Result<Stream, InputError> {
+    let hash = hashed.then(|| Rc::new(Cell::new(content_hash(b""))));
+    let source: Box<dyn Read> = match &hash {
+        Some(hash) => Box::new(Hashing { source, hash: Rc::clone(hash) }),
+        None => source,
+    };
+    let mut stored = BufReader::with_capacity(CHUNK, source);
+    let head = stored.fill_buf().map_err(|e| cannot_read(&name, &e))?;
+    let packing = if head.starts_with(&GZIP_MAGIC) {
+        Packing::Gzip
+    } else if head.starts_with(&ZSTD_MAGIC) {
+        Packing::Zstd
+    } else {
+        Packing::None
+    };
+    let text: Box<dyn Read> = match packing {
+        Packing::None => Box::new(stored),
+        Packing::Gzip => Box::new(MultiGzDecoder::new(stored)),
+        Packing::Zstd => Box::new(Zstd { source: stored, frame: FrameDecoder::new(), started: false }),
+    };
+    Ok(Stream { name, lines: Lines::new(text), packing, hash })
+}
+
+impl Stream {
+    /// FNV-1a (64 bit, hexadecimal) of the file as stored, once all of it is read; none if it was not asked for.
+    pub fn hash(&self) -> Option<String> {
+        self.hash.as_ref().map(|h| format!("{:016x}", h.get()))
+    }
+
+    /// All that is left, in memory.
+    pub fn whole(&mut self) -> Result<Input, InputError> {
+        let bytes = self.lines.rest().map_err(|e| self.broken(&e))?;
+        Ok(Input { name: self.name.clone(), bytes, hash: self.hash().unwrap_or_default() })
+    }
+
+    /// What a failed read means to the user.
+    pub fn broken(&self, error: &io::Error) -> InputError {
+        let (kind, after) = (error.kind(), self.lines.bytes_read());
+        match self.packing {
+            Packing::None => cannot_read(&self.name, error),
+            _ if kind == ErrorKind::UnexpectedEof => InputError::named(
+                &*self.name,
+                format!("the {} data end early, after {after} bytes of text", self.packed_with()),
+                "the file was cut off: copy or download it again",
+            ),
+            _ => InputError::named(
+                &*self.name,
+                format!("the {} data are damaged after {after} bytes of text: {error}", self.packed_with()),
+                "copy or download the file again",
+            ),
+        }
+    }
+
+    fn packed_with(&self) -> &'static str {
+        if self.packing == Packing::Zstd { "zstd" } else { "gzip" }
     }
 }
 
-fn cannot_read(name: &str, error: &std::io::Error) -> InputError {
+fn cannot_read(name: &str, error: &io::Error) -> InputError {
     let help = match error.kind() {
         ErrorKind::NotFound => "correct the path; a relative path starts at the folder of the scenario",
         ErrorKind::IsADirectory => "name a file in this folder",
+        ErrorKind::InvalidData => "correct the file; is it a trace?",
         _ => "make the file readable",
     };
     InputError::named(name, format!("the trace cannot be read: {error}"), help)
+}
+
+/// Hashes what passes.
+struct Hashing {
+    source: Box<dyn Read>,
+    hash: Rc<Cell<u64>>,
+}
+
+impl Read for Hashing {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.source.read(buffer)?;
+        self.hash.set(content_hash_more(self.hash.get(), &buffer[..count]));
+        Ok(count)
+    }
+}
+
+/// All frames of a zstd file, one after the other; checksums are compared.
+struct Zstd<R> {
+    source: R,
+    frame: FrameDecoder,
+    started: bool,
+}
+
+impl<R: BufRead> Read for Zstd<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            if self.started {
+                let count = self.frame.read(buffer)?;
+                if count > 0 || buffer.is_empty() {
+                    return Ok(count);
+                }
+                if !self.frame.is_finished() {
+                    let one = BlockDecodingStrategy::UptoBlocks(1);
+                    self.frame.decode_blocks(&mut self.source, one).map_err(as_io)?;
+                    continue;
+                }
+                if self.frame.can_collect() > 0 {
+                    continue;
+                }
+                self.compare_checksums()?;
+            }
+            if self.source.fill_buf()?.is_empty() {
+                return Ok(0);
+            }
+            self.next_frame()?;
+        }
+    }
+}
+
+impl<R: BufRead> Zstd<R> {
+    /// Starts the next frame; skippable ones are skipped.
+    fn next_frame(&mut self) -> io::Result<()> {
+        self.started = false;
+        match self.frame.init(&mut self.source) {
+            Ok(()) => self.started = true,
+            Err(FrameDecoderError::ReadFrameHeaderError(ReadFrameHeaderError::SkipFrame {
+                length, ..
+            })) => {
+                let skipped = io::copy(&mut (&mut self.source).take(u64::from(length)), &mut io::sink())?;
+                if skipped < u64::from(length) {
+                    return Err(ErrorKind::UnexpectedEof.into());
+                }
+            }
+            Err(error) => return Err(as_io(error)),
+        }
+        Ok(())
+    }
+
+    fn compare_checksums(&self) -> io::Result<()> {
+        let (stored, found) = (self.frame.get_checksum_from_data(), self.frame.get_calculated_checksum());
+        if stored.is_some() && stored != found {
+            return Err(io::Error::other("the checksum is wrong"));
+        }
+        Ok(())
+    }
+}
+
+/// The decoder's error; one that an early end of the data caused is an early end.
+fn as_io(error: FrameDecoderError) -> io::Error {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&error);
+    while let Some(inner) = cause {
+        let early = inner.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == ErrorKind::UnexpectedEof);
+        if early || inner.to_string().contains("failed to fill whole buffer") {
+            return io::Error::new(ErrorKind::UnexpectedEof, "early end");
+        }
+        cause = inner.source();
+    }
+    io::Error::other(error.to_string())
 }

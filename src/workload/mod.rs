@@ -10,6 +10,7 @@ mod formats;
 mod input;
 mod lengths;
 mod limits;
+mod lines;
 mod mixture;
 mod prepare;
 mod rate;
@@ -17,6 +18,8 @@ mod recipe;
 mod report;
 mod rows;
 mod spec;
+mod stats;
+mod stream;
 mod text;
 mod trace;
 mod transform;
@@ -26,8 +29,8 @@ pub use arrivals::{ArrivalsSpec, GammaArrivals, SteadyRate};
 pub use clock::TimeUnit;
 pub use distance::{Sample, kolmogorov_smirnov, wasserstein};
 pub use formats::{
-    ColumnMap, Failures, FormatInfo, OnBadRow, ReadOptions, formats, read_trace, read_trace_bytes,
-    write_trace,
+    ColumnMap, Failures, FormatInfo, Item, OnBadRow, ReadOptions, Shape, Sink, formats, read_trace,
+    read_trace_bytes, write_trace,
 };
 pub use lengths::{
     EmpiricalLengths, FixedLengths, LengthsSpec, Lognormal, LognormalLengths, UniformLengths, ZipfLengths,
@@ -40,5 +43,10 @@ pub use recipe::Recipe;
 pub use report::LoadReport;
 pub use rows::Rows;
 pub use spec::{ClosedSpec, Loads, WorkloadSpec};
+pub use stats::{
+    Burstiness, ClassStats, Counts, Dispersion, Distance, Distribution, GapStats, PrefixStats, SessionStats,
+    TracePass, TraceStats,
+};
+pub use stream::{Converted, StreamError, convert_trace, slice_trace};
 pub use trace::{Closed, NO_SESSION, PrefixChains, Request, Trace};
 pub use transform::{Dequantise, Filter, Slice};

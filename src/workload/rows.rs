@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::clock::AbsolutePs;
 use super::report::LoadReport;
 use super::trace::{NO_SESSION, PrefixChains, Request, Trace};
+use crate::collections::LookupMap;
 use crate::diagnostic::{InputError, InputErrors};
 use crate::ids::ClassId;
 use crate::units::SimTime;
@@ -35,11 +36,12 @@ pub(super) fn too_many_requests() -> InputError {
 }
 
 /// How finely the clock of a format ticks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Clock {
     /// Coarse by definition of the format, wherever all times are multiples of this (picoseconds).
     Declared(u64),
     /// Coarse if times tie and their gaps have a common divisor of at least a second.
+    #[default]
     Detect,
     /// As `Detect`; also if most times tie and most other gaps are near multiples of the median one: Mooncake's clock
     /// ticks every 3 s, give or take a few milliseconds.
@@ -196,17 +198,14 @@ fn gather(all: &PrefixChains, rows: &[Row]) -> PrefixChains {
 
 /// The sessions of `rows`, numbered anew from 0 in order of first appearance.
 fn dense(all: &[u32], rows: &[Row]) -> Vec<u32> {
-    let most = all.iter().filter(|s| **s != NO_SESSION).max().map_or(0, |s| *s as usize + 1);
-    let mut renamed = vec![NO_SESSION; most];
-    let mut next = 0;
+    let mut renamed: LookupMap<u32, u32> = LookupMap::default();
     let mut rename = |row: &Row| {
-        let session = all[row.number as usize];
-        let Some(slot) = renamed.get_mut(session as usize) else { return NO_SESSION };
-        if *slot == NO_SESSION {
-            *slot = next;
-            next += 1;
+        let session = all.get(row.number as usize).copied().unwrap_or(NO_SESSION);
+        if session == NO_SESSION {
+            return NO_SESSION;
         }
-        *slot
+        let next = u32::try_from(renamed.len()).unwrap_or(NO_SESSION);
+        *renamed.or_insert_with(session, || next)
     };
     rows.iter().map(&mut rename).collect()
 }

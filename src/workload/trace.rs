@@ -32,7 +32,8 @@ pub struct Closed {
 /// Prefix identities of prompts: equal leading ids mean equal leading tokens (cold side table).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PrefixChains {
-    /// Tokens per id (512 in Mooncake's files); the last id of a request may cover fewer tokens.
+    /// Tokens per id (512 in Mooncake's files); the last id of a request may cover fewer tokens. 0: an id stands for a
+    /// segment of unknown size (RAGPulse), so that equal ids tell what is alike, but not how much: no block is shared.
     pub tokens_per_id: u32,
     /// `ids[starts[r] .. starts[r + 1]]` are the ids of request `r`; length is requests + 1.
     pub starts: Vec<u32>,

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::clock::AbsolutePs;
-use super::rows::{Row, Rows};
+use super::rows::{MOST_REQUESTS, Row, Rows};
 use super::text::{duration, positive};
 use super::trace::NO_SESSION;
 use crate::diagnostic::{InputError, nearest};
@@ -85,7 +85,7 @@ impl Rows {
             ("log-type", &filter.log_type, &log_types),
         ];
         for (key, names, there) in wanted {
-            known(&self.report.source, key, names, there)?;
+            known(&self.report.source, &format!("workload.filter.{key}"), key, names, there)?;
         }
         let keep: Vec<bool> = (0..self.classes.len())
             .map(|i| wanted.iter().all(|(_, names, there)| names.is_empty() || names.contains(&there[i])))
@@ -116,10 +116,12 @@ impl Rows {
         self.report.dequantised_grain_ps = Some(grain);
     }
 
-    /// More or fewer users. Below 1 each row stays with probability `factor`; above 1 copies are added, each shifted by
-    /// its own draw around the span.
+    /// More or fewer users. Below 1 each session (a row without one: the row) stays with probability `factor`; above 1
+    /// copies are added, each shifted by its own draw around the span. A copy stands for other users: its sessions are
+    /// its own, and one that the end of the span cuts goes on at the start as another.
     pub fn scale_rate(&mut self, factor: f64, seed: u64) -> Result<(), InputError> {
         const THIN: Component = Component::named("workload/thin");
+        const THIN_SESSIONS: Component = Component::named("workload/thin/sessions");
         const SHIFT: Component = Component::named("workload/superpose");
         positive("workload.rate-scale", factor)?;
         let (Some(first), Some(last)) = (self.rows.first(), self.rows.last()) else { return Ok(()) };
@@ -133,28 +135,33 @@ impl Rows {
                 "use `time-scale` or `rate`",
             ));
         }
-        self.copy_sessions(factor)?;
-        let rows_read = u32::try_from(self.report.rows_read).unwrap_or(u32::MAX);
+        let rows_read = self.room_for_copies(factor)?;
         let originals = std::mem::take(&mut self.rows);
-        let mut copy = 0u64;
-        while (copy as f64) < factor {
-            let share = (factor - copy as f64).min(1.0);
+        let mut sessions = self.sessions.take().map(Sessions::new);
+        let mut copy = 0u32;
+        while f64::from(copy) < factor {
+            let share = (factor - f64::from(copy)).min(1.0);
             let around = u64::try_from(span).unwrap_or(u64::MAX);
-            let shift = if copy == 0 { 0 } else { stream(seed, SHIFT, copy, 0).below(around) };
-            let stays = |r: &&Row| stream(seed, THIN, u64::from(r.number), copy).uniform() < share;
-            #[expect(
-                clippy::cast_possible_truncation,
-                reason = "the numbers of all copies were checked to fit"
-            )]
-            let raise = rows_read * copy as u32;
-            let moved = |r: &Row| Row {
-                time: origin + (r.time - origin + u128::from(shift)) % span,
-                number: r.number + raise,
-                ..*r
-            };
-            self.rows.extend(originals.iter().filter(stays).map(moved));
+            let shift = if copy == 0 { 0 } else { stream(seed, SHIFT, u64::from(copy), 0).below(around) };
+            for row in &originals {
+                let session = sessions.as_ref().and_then(|s| s.of(row.number));
+                let draw = match session {
+                    Some(session) => stream(seed, THIN_SESSIONS, u64::from(session), u64::from(copy)),
+                    None => stream(seed, THIN, u64::from(row.number), u64::from(copy)),
+                };
+                if !draw.clone().uniform().lt(&share) {
+                    continue;
+                }
+                let turned = row.time - origin + u128::from(shift);
+                let number = row.number + rows_read * copy;
+                if let (Some(all), Some(session)) = (&mut sessions, session) {
+                    all.note(number, session, 2 * copy + u32::from(turned >= span));
+                }
+                self.rows.push(Row { time: origin + turned % span, number, ..*row });
+            }
             copy += 1;
         }
+        self.sessions = sessions.map(|s| s.all);
         self.rows.sort_by_key(|r| r.time);
         let (before, after) = (originals.len() as u64, self.rows.len() as u64);
         self.report.rows_thinned += before.saturating_sub(after);
@@ -162,32 +169,19 @@ impl Rows {
         Ok(())
     }
 
-    /// Makes room for `factor` copies of the rows' numbers; each copy has sessions of its own, because it stands for
-    /// other users.
-    fn copy_sessions(&mut self, factor: f64) -> Result<(), InputError> {
-        let copies = factor.ceil();
-        let too_many = || {
-            InputError::named(
+    /// The number of rows read, if the numbers of all copies fit.
+    fn room_for_copies(&self, factor: f64) -> Result<u32, InputError> {
+        let rows_read = self.report.rows_read.max(1);
+        if factor.ceil() * rows_read as f64 > f64::from(u32::MAX)
+            || factor * self.rows.len() as f64 > MOST_REQUESTS as f64
+        {
+            return Err(InputError::named(
                 "workload.rate-scale",
-                format!("`{factor}` gives more than 4294967295 rows"),
+                format!("`{factor}` gives more than {MOST_REQUESTS} requests"),
                 "use a smaller factor, or `time-scale`",
-            )
-        };
-        if copies * self.report.rows_read as f64 > f64::from(u32::MAX) {
-            return Err(too_many());
+            ));
         }
-        let Some(originals) = self.sessions.clone() else { return Ok(()) };
-        let most = originals.iter().filter(|s| **s != NO_SESSION).max().map_or(0, |s| u64::from(*s) + 1);
-        let mut copy = 1;
-        while (copy as f64) < copies {
-            let raise = u32::try_from(copy * most).map_err(|_| too_many())?;
-            let raised = |s: &u32| s.checked_add(raise).unwrap_or(NO_SESSION);
-            if let Some(sessions) = &mut self.sessions {
-                sessions.extend(originals.iter().map(raised));
-            }
-            copy += 1;
-        }
-        Ok(())
+        Ok(u32::try_from(rows_read).unwrap_or(u32::MAX))
     }
 
     /// Divides all times by `factor` (2: twice as fast), counted from the first row; to a billionth of the factor.
@@ -219,8 +213,45 @@ impl Rows {
     }
 }
 
+/// The sessions of rows while copies are added.
+struct Sessions {
+    /// By `Row::number`.
+    all: Vec<u32>,
+    /// More than the greatest number of a session in the file.
+    most: u32,
+}
+
+impl Sessions {
+    fn new(all: Vec<u32>) -> Self {
+        let most = all.iter().filter(|s| **s != NO_SESSION).max().map_or(0, |s| s + 1);
+        Sessions { all, most }
+    }
+
+    /// The session of a row of the file.
+    fn of(&self, number: u32) -> Option<u32> {
+        self.all.get(number as usize).copied().filter(|s| *s != NO_SESSION)
+    }
+
+    /// Row `number` belongs to `session` of group `group`: half a copy.
+    fn note(&mut self, number: u32, session: u32, group: u32) {
+        let raised = u64::from(self.most) * u64::from(group) + u64::from(session);
+        let at = number as usize;
+        if at >= self.all.len() {
+            self.all.resize(at + 1, NO_SESSION);
+        }
+        // Numbers are dense again when the trace is made; more than 2^32 sessions do not fit into memory.
+        self.all[at] = u32::try_from(raised).unwrap_or(NO_SESSION);
+    }
+}
+
 /// Every wanted name must be there.
-fn known(source: &str, key: &str, wanted: &[String], there: &[String]) -> Result<(), InputError> {
+pub(super) fn known(
+    source: &str,
+    place: &str,
+    key: &str,
+    wanted: &[String],
+    there: &[String],
+) -> Result<(), InputError> {
     let Some(missing) = wanted.iter().find(|w| !there.contains(w)) else { return Ok(()) };
     let help = match nearest(missing, there.iter().map(String::as_str)) {
         Some(best) => format!("did you mean `{best}`?"),
@@ -231,9 +262,5 @@ fn known(source: &str, key: &str, wanted: &[String], there: &[String]) -> Result
             format!("in this file: {}", names.join(", "))
         }
     };
-    Err(InputError::named(
-        format!("workload.filter.{key}"),
-        format!("`{source}` has no {key} `{missing}`"),
-        help,
-    ))
+    Err(InputError::named(place, format!("`{source}` has no {key} `{missing}`"), help))
 }

@@ -34,7 +34,7 @@ impl<'a> BadRows<'a> {
             self.errors.push(InputError::named(
                 format!("{}:{line}:{}", self.file, problem.column),
                 problem.message,
-                "correct the row, or set `on-bad-row = \"skip\"` to leave such rows out and count them",
+                "correct the row, or set `on-bad-row = \"skip\"` (`--skip-bad-rows`) to leave such rows out and count them",
             ));
         }
     }

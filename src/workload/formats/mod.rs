@@ -2,22 +2,33 @@
 //! the file's name; tables are read by column name, never by position.
 
 mod bad_rows;
+mod collect;
+mod detect;
+mod json;
 mod registry;
+mod scan;
 mod table;
+mod write;
 
-use std::io;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use self::bad_rows::Problem;
+use self::json::Object;
+use self::scan::{Feed, Names, Parsed};
 use self::table::Columns;
+use self::write::Writer;
 use super::clock::TimeUnit;
-use super::input::{self, Input};
+use super::input::{self, Stream};
+use super::report::LoadReport;
 use super::rows::{Clock, Rows};
-use super::trace::Trace;
-use crate::diagnostic::InputErrors;
+use crate::diagnostic::{InputError, InputErrors};
 
+pub(super) use self::registry::writer;
 pub use self::registry::{FormatInfo, formats, write_trace};
+pub use self::scan::{Item, Shape, Sink};
+pub(super) use self::write::{Carries, OutRow, RowWriter};
 
 macro_rules! formats {
     ($($module:ident = $name:literal),+ $(,)?) => {
@@ -31,11 +42,16 @@ formats! {
     burstgpt = "burstgpt",
     azure = "azure",
     mooncake = "mooncake",
+    ragpulse = "ragpulse",
+    qwen_bailian = "qwen-bailian",
+    llmservingsim = "llmservingsim",
+    vllm_bench = "vllm-bench",
     vidur = "vidur",
     splitwise = "splitwise",
     lengths = "lengths",
     burstgpt_lengths = "burstgpt-lengths",
     generic = "generic",
+    servegen = "servegen",
 }
 
 /// How to read a trace file.
@@ -92,26 +108,30 @@ pub struct ColumnMap {
     /// Column of the class, for tables apart.
     #[serde(default)]
     pub class: Option<String>,
+    /// Column of the session; an empty field is a request of none.
+    #[serde(default)]
+    pub session: Option<String>,
 }
-
-/// Writes a trace as text of one format.
-type Write = fn(&Trace, &mut dyn io::Write) -> io::Result<()>;
 
 /// One trace format.
 pub(super) struct Format {
     /// One line for `list formats`.
     about: &'static str,
     layout: Layout,
-    write: Option<Write>,
+    write: Option<Writer>,
 }
 
 enum Layout {
     /// Separated values with a header.
     Table(Table),
-    /// One JSON object a line, with at least these keys.
-    Lines { keys: &'static [&'static str], read: fn(&Input, &ReadOptions) -> Result<Rows, InputErrors> },
+    /// One JSON object a line.
+    Lines(JsonLines),
+    /// One JSON object for the whole file.
+    Document(Document),
     /// Separated values with a header, columns named by the user.
     Mapped,
+    /// Known, but no trace.
+    Elsewhere(Elsewhere),
 }
 
 /// A table with fixed column names.
@@ -119,20 +139,36 @@ struct Table {
     arrival: Option<(&'static str, TimeUnit)>,
     prompt: &'static str,
     output: &'static str,
-    /// Columns whose values, joined by ` / `, name the class; the last ones may be missing in a file.
+    /// Columns whose values, joined by ` / `, name the class.
     class: &'static [&'static str],
+    /// A column of sessions that a file may have.
+    session: Option<&'static str>,
     /// Whether a row without output tokens records a failed request (else it is a bad row).
     zero_output_is_failure: bool,
     clock: Clock,
 }
 
 impl Table {
-    fn columns(&self) -> Columns<'_> {
+    /// A table of nothing: what most formats do not have.
+    const BARE: Table = Table {
+        arrival: None,
+        prompt: "",
+        output: "",
+        class: &[],
+        session: None,
+        zero_output_is_failure: false,
+        clock: Clock::Detect,
+    };
+
+    fn columns(&self, format: &'static str) -> Columns<'_> {
         Columns {
+            format,
             arrival: self.arrival,
             prompt: self.prompt,
             output: self.output,
             class: self.class.to_vec(),
+            session: self.session,
+            session_optional: true,
             zero_output_is_failure: self.zero_output_is_failure,
             clock: self.clock,
         }
@@ -145,26 +181,120 @@ impl Table {
     }
 }
 
+/// JSON lines of one kind of object.
+struct JsonLines {
+    /// Keys by which a file is known, and one that it must not have.
+    needs: &'static [&'static str],
+    not: &'static [&'static str],
+    /// Whether `hash_ids` is an object of lists instead of a list.
+    parts: bool,
+    /// Keys that are read, in the order that `read` knows.
+    keys: &'static [&'static str],
+    /// Whether rows name their session; a `session_id` in the first row says so too.
+    sessions: bool,
+    tokens_per_id: Option<u32>,
+    clock: Clock,
+    read: fn(&Object<'_>, &mut Feed<'_>) -> Result<Parsed, Problem>,
+}
+
+/// A JSON document known by any of these keys.
+struct Document {
+    any: &'static [&'static str],
+    scan: fn(&mut Stream, &ReadOptions, &mut dyn Sink) -> Result<Scanned, InputErrors>,
+}
+
+/// A file of something else, known by its columns or its keys.
+struct Elsewhere {
+    columns: &'static [&'static str],
+    keys: &'static [&'static str],
+    message: &'static str,
+    help: &'static str,
+}
+
+/// What a pass over a file found besides its rows.
+#[derive(Clone, Debug)]
+pub(super) struct Scanned {
+    pub report: LoadReport,
+    /// Names of the classes.
+    pub classes: Vec<String>,
+    pub shape: Shape,
+}
+
 /// Reads the file at `path`: rows in time order with absolute times, and the counts of what was left out.
 pub fn read_trace(path: &Path, options: &ReadOptions) -> Result<Rows, InputErrors> {
-    read_input(&input::open(path)?, options)
+    collect::read(input::stream(path, true)?, options)
 }
 
 /// Reads a trace that is already in memory; `name` is printed in messages.
 pub fn read_trace_bytes(name: &str, bytes: Vec<u8>, options: &ReadOptions) -> Result<Rows, InputErrors> {
-    read_input(&input::from_bytes(name.to_owned(), bytes)?, options)
+    collect::read(input::from_bytes(name.to_owned(), bytes)?, options)
 }
 
-fn read_input(input: &Input, options: &ReadOptions) -> Result<Rows, InputErrors> {
-    let (name, format) = registry::choose(input, options)?;
-    let mut rows = match (&format.layout, &options.columns) {
-        (Layout::Mapped, Some(map)) => table::read(input, &generic::columns(map), options)?,
-        (Layout::Mapped, None) => return Err(generic::no_columns(input).into()),
-        (Layout::Table(table), _) => table::read(input, &table.columns(), options)?,
-        (Layout::Lines { read, .. }, _) => read(input, options)?,
+/// One pass over a file, row by row; memory does not grow with its length. Rows out of order are an error unless
+/// `options.sort` says that `sink` can have them so.
+pub(super) fn scan(
+    input: &mut Stream,
+    options: &ReadOptions,
+    sink: &mut dyn Sink,
+) -> Result<Scanned, InputErrors> {
+    let (name, format) = detect::choose(input, options)?;
+    let mut scanned = match &format.layout {
+        Layout::Mapped => {
+            let own = match &options.columns {
+                None => generic::own_map(&detect::header(input)?),
+                Some(_) => None,
+            };
+            let map = options.columns.as_ref().or(own.as_ref());
+            let map = map.ok_or_else(|| generic::no_columns(&input.name))?;
+            table::scan(input, &generic::columns(map), options, sink)?
+        }
+        Layout::Table(table) => table::scan(input, &table.columns(name), options, sink)?,
+        Layout::Lines(lines) => scan_lines(input, name, lines, options, sink)?,
+        Layout::Document(document) => (document.scan)(input, options, sink)?,
+        Layout::Elsewhere(other) => return Err(detect::elsewhere(&input.name, other).into()),
     };
-    rows.report.source.clone_from(&input.name);
-    rows.report.format = Some(name);
-    rows.report.content_hash = Some(input.hash.clone());
-    Ok(rows)
+    scanned.report.content_hash = input.hash();
+    Ok(scanned)
+}
+
+fn scan_lines(
+    input: &mut Stream,
+    format: &'static str,
+    layout: &JsonLines,
+    options: &ReadOptions,
+    sink: &mut dyn Sink,
+) -> Result<Scanned, InputErrors> {
+    let file = input.name.clone();
+    let first = match input.lines.peek() {
+        Ok(line) => line.and_then(json::keys_of).unwrap_or_default().0,
+        Err(e) => return Err(InputErrors::from(input.broken(&e))),
+    };
+    let shape = Shape {
+        format,
+        timed: true,
+        sessions: layout.sessions || first.iter().any(|key| key == "session_id"),
+        tokens_per_id: layout.tokens_per_id,
+        header: None,
+        lines: true,
+        clock: layout.clock,
+    };
+    let single = format != "qwen-bailian";
+    let mut feed = Feed::new(&file, options, &shape, Names::new(single), sink)?;
+    loop {
+        match input.lines.next() {
+            Ok(None) => break,
+            Ok(Some((number, line))) => {
+                let parsed = Object::parse(line, layout.keys).and_then(|o| (layout.read)(&o, &mut feed));
+                feed.row(number, line, parsed)?;
+            }
+            Err(e) => return Err(InputErrors::from(input.broken(&e))),
+        }
+    }
+    let (report, classes) = feed.finish()?;
+    Ok(Scanned { report, classes, shape })
+}
+
+/// The error for a file without any text.
+fn empty(file: &str) -> InputError {
+    InputError::named(file, "the file is empty", "a trace needs at least one row")
 }

@@ -1,11 +1,7 @@
 //! splitwise-sim (Patel et al., ISCA'24) trace CSV: arrival in seconds, prompt and token sizes.
 
-use std::io;
-
 use super::super::clock::TimeUnit;
-use super::super::rows::Clock;
-use super::super::trace::Trace;
-use super::registry::seconds;
+use super::write::{Carries, Put, Writer, put_seconds};
 use super::{Format, Layout, Table};
 
 pub(super) static FORMAT: Format = Format {
@@ -14,20 +10,20 @@ pub(super) static FORMAT: Format = Format {
         arrival: Some(("arrival_timestamp", TimeUnit::S)),
         prompt: "prompt_size",
         output: "token_size",
-        class: &[],
-        zero_output_is_failure: false,
-        clock: Clock::Detect,
+        ..Table::BARE
     }),
-    write: Some(write),
+    write: Some(Writer { begin, times: true, classes: false, sessions: false, ids: None }),
 };
 
-fn write(trace: &Trace, out: &mut dyn io::Write) -> io::Result<()> {
-    writeln!(
-        out,
-        "request_id,request_type,application_id,arrival_timestamp,batch_size,prompt_size,token_size"
-    )?;
-    for (i, r) in trace.requests.iter().enumerate() {
-        writeln!(out, "{i},2,0,{},1,{},{}", seconds(r.arrival), r.prompt, r.output)?;
-    }
-    Ok(())
+fn begin(_: Carries, out: &mut Vec<u8>) -> Put {
+    out.extend_from_slice(
+        b"request_id,request_type,application_id,arrival_timestamp,batch_size,prompt_size,token_size\n",
+    );
+    let mut number = 0u64;
+    Box::new(move |row, out| {
+        out.extend_from_slice(format!("{number},2,0,").as_bytes());
+        put_seconds(out, row.arrival);
+        out.extend_from_slice(format!(",1,{},{}\n", row.prompt, row.output).as_bytes());
+        number += 1;
+    })
 }

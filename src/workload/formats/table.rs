@@ -1,24 +1,27 @@
-//! Separated values with a header: one reader for every table format.
+//! Separated values with a header: one reader for every table format. Plain lines are split at their commas; a line
+//! with double quotes takes the slow path of RFC 4180.
 
-use std::collections::BTreeMap;
-
-use csv::ByteRecord;
-
-use super::super::clock::{AbsolutePs, TimeUnit};
-use super::super::input::Input;
-use super::super::report::LoadReport;
-use super::super::rows::{Clock, Row, Rows};
-use super::bad_rows::{BadRows, Problem, tokens};
-use super::{Failures, ReadOptions};
+use super::super::clock::TimeUnit;
+use super::super::input::Stream;
+use super::super::lines::Lines;
+use super::super::rows::Clock;
+use super::super::trace::NO_SESSION;
+use super::bad_rows::{Problem, tokens};
+use super::scan::{Feed, Names, Parsed, Shape, Sink};
+use super::{ReadOptions, Scanned};
 use crate::diagnostic::{InputError, InputErrors, nearest};
 use crate::ids::ClassId;
 
 /// Which columns mean what.
 pub(super) struct Columns<'a> {
+    pub format: &'static str,
     pub arrival: Option<(&'a str, TimeUnit)>,
     pub prompt: &'a str,
     pub output: &'a str,
     pub class: Vec<&'a str>,
+    pub session: Option<&'a str>,
+    /// Whether the session's column may be missing.
+    pub session_optional: bool,
     pub zero_output_is_failure: bool,
     pub clock: Clock,
 }
@@ -29,81 +32,190 @@ struct Positions {
     prompt: usize,
     output: usize,
     class: Vec<usize>,
+    session: Option<usize>,
     fields: usize,
 }
 
-fn reader(input: &Input) -> csv::Reader<&[u8]> {
-    csv::ReaderBuilder::new().flexible(true).trim(csv::Trim::Headers).from_reader(input.bytes.as_slice())
+/// The fields of one record.
+#[derive(Default)]
+pub(super) struct Record {
+    /// End of each field in the line; fields are one byte (the comma) apart.
+    ends: Vec<usize>,
+    /// Fields of a record with quotes, without them.
+    unquoted: Option<Vec<Vec<u8>>>,
 }
 
-/// The names of the columns.
-pub(super) fn header(input: &Input) -> Result<Vec<String>, InputError> {
-    let mut reader = reader(input);
-    let header = reader.byte_headers().map_err(|e| unreadable(input, &e))?;
-    Ok(header.iter().map(|h| String::from_utf8_lossy(h).into_owned()).collect())
-}
-
-fn unreadable(input: &Input, error: &csv::Error) -> InputError {
-    InputError::named(
-        &*input.name,
-        format!("the table cannot be read: {error}"),
-        "write plain CSV with a header",
-    )
-}
-
-/// Reads all rows; bad and failed rows follow the options.
-pub(super) fn read(input: &Input, columns: &Columns<'_>, options: &ReadOptions) -> Result<Rows, InputErrors> {
-    let names = header(input)?;
-    let positions = locate(input, &names, columns)?;
-    let mut reader = reader(input);
-    let mut collect = Collect {
-        positions,
-        zero_output_is_failure: columns.zero_output_is_failure,
-        failures: options.failures,
-        rows: Vec::with_capacity(input.bytes.len() / 32),
-        classes: Classes::new(columns.class.is_empty()),
-        report: LoadReport::default(),
-    };
-    let mut bad = BadRows::new(&input.name, options);
-    let mut order = Order::new(&input.name, options.sort);
-    let mut record = ByteRecord::new();
-    while reader.read_byte_record(&mut record).map_err(|e| unreadable(input, &e))? {
-        let line = record.position().map_or(0, csv::Position::line);
-        match collect.row(&record) {
-            Ok(Some(row)) => {
-                order.next(line, row.time);
-                collect.rows.push(row);
+impl Record {
+    fn split(&mut self, line: &[u8]) {
+        self.ends.clear();
+        self.unquoted = None;
+        let mut quotes = false;
+        for (at, &byte) in line.iter().enumerate() {
+            if byte == b',' {
+                self.ends.push(at);
             }
-            Ok(None) => {}
-            Err(problem) => bad.add(line, problem),
+            quotes |= byte == b'"';
         }
-        collect.report.rows_read += 1;
+        self.ends.push(line.len());
+        if quotes {
+            self.unquoted = Some(unquote(line));
+        }
     }
-    let (rows_bad, first_bad) = bad.finish()?;
-    let mut report = LoadReport { rows_bad, first_bad, ..collect.report };
-    order.finish(&mut collect.rows, &mut report)?;
-    if report.rows_read == 0 {
-        return Err(InputError::named(&*input.name, "there is a header, but no row", "add rows").into());
+
+    fn len(&self) -> usize {
+        self.unquoted.as_ref().map_or(self.ends.len(), Vec::len)
     }
-    let timed = columns.arrival.is_some();
-    Ok(Rows {
-        rows: collect.rows,
-        classes: collect.classes.names,
-        chains: None,
-        sessions: None,
-        timed,
+
+    /// Field `i`, without blanks around it; empty if there is none.
+    fn field<'l>(&'l self, line: &'l [u8], i: usize) -> &'l [u8] {
+        match &self.unquoted {
+            Some(fields) => fields.get(i).map_or(&[][..], |f| f.trim_ascii()),
+            None => {
+                let start = self.start(i);
+                self.ends.get(i).and_then(|&end| line.get(start..end)).unwrap_or_default().trim_ascii()
+            }
+        }
+    }
+
+    fn start(&self, i: usize) -> usize {
+        i.checked_sub(1).and_then(|before| self.ends.get(before)).map_or(0, |end| end + 1)
+    }
+
+    /// Column where field `i` starts, from 1.
+    fn column(&self, i: usize) -> usize {
+        match &self.unquoted {
+            Some(fields) => 1 + fields.iter().take(i).map(|f| f.len() + 1).sum::<usize>(),
+            None => 1 + self.start(i),
+        }
+    }
+
+    fn problem(&self, line: &[u8], i: usize, name: &str, what: &str) -> Problem {
+        let text = self.field(line, i).escape_ascii();
+        Problem { column: self.column(i), message: format!("the {name} `{text}` {what}") }
+    }
+}
+
+/// The fields of a record in which quotes stand.
+fn unquote(line: &[u8]) -> Vec<Vec<u8>> {
+    let mut fields = vec![Vec::new()];
+    let (mut quoted, mut bytes) = (false, line.iter().peekable());
+    while let Some(&byte) = bytes.next() {
+        let last = fields.len() - 1;
+        match byte {
+            b'"' if quoted && bytes.peek() == Some(&&b'"') => {
+                fields[last].push(b'"');
+                bytes.next();
+            }
+            b'"' => quoted = !quoted,
+            b',' if !quoted => fields.push(Vec::new()),
+            _ => fields[last].push(byte),
+        }
+    }
+    fields
+}
+
+/// The names of the columns in a header line.
+pub(super) fn names(header: &[u8]) -> Vec<String> {
+    let mut record = Record::default();
+    record.split(header);
+    let name = |i| String::from_utf8_lossy(record.field(header, i)).into_owned();
+    (0..record.len()).map(name).collect()
+}
+
+/// Reads all rows into `sink`; bad and failed rows follow the options.
+pub(super) fn scan(
+    input: &mut Stream,
+    columns: &Columns<'_>,
+    options: &ReadOptions,
+    sink: &mut dyn Sink,
+) -> Result<Scanned, InputErrors> {
+    let file = input.name.clone();
+    let header = match input.lines.next_record() {
+        Ok(header) => header.map(|(_, line)| line.to_vec()).unwrap_or_default(),
+        Err(e) => return Err(input.broken(&e).into()),
+    };
+    let positions = locate(&file, &names(&header), columns)?;
+    let shape = Shape {
+        format: columns.format,
+        timed: columns.arrival.is_some(),
+        sessions: positions.session.is_some(),
+        tokens_per_id: None,
+        header: Some(header),
+        lines: true,
         clock: columns.clock,
-        report,
-    })
+    };
+    let mut feed = Feed::new(&file, options, &shape, Names::new(columns.class.is_empty()), sink)?;
+    if columns.zero_output_is_failure {
+        feed.zero_output_is_failure();
+    }
+    rows(&mut input.lines, &positions, &mut feed)
+        .map_err(|e| e.unwrap_or_else(|e| input.broken(&e).into()))?;
+    let (report, classes) = feed.finish()?;
+    Ok(Scanned { report, classes, shape })
+}
+
+type Stopped = Result<InputErrors, std::io::Error>;
+
+fn rows(lines: &mut Lines, at: &Positions, feed: &mut Feed<'_>) -> Result<(), Stopped> {
+    let (mut record, mut key) = (Record::default(), Vec::new());
+    while let Some((number, line)) = lines.next_record().map_err(Err)? {
+        record.split(line);
+        let parsed = row(&record, line, at, &mut feed.names, &mut key);
+        feed.row(number, line, parsed).map_err(Ok)?;
+    }
+    Ok(())
+}
+
+/// One record.
+fn row(
+    record: &Record,
+    line: &[u8],
+    at: &Positions,
+    names: &mut Names,
+    key: &mut Vec<u8>,
+) -> Result<Parsed, Problem> {
+    if record.len() != at.fields {
+        let message = format!("the row has {} fields, the header has {}", record.len(), at.fields);
+        return Err(Problem { column: 1, message });
+    }
+    let time = match at.arrival {
+        Some((i, unit)) => {
+            unit.parse(record.field(line, i)).map_err(|what| record.problem(line, i, "time", what))?
+        }
+        None => 0,
+    };
+    let count = |i: usize, name: &str| {
+        tokens(record.field(line, i)).map_err(|what| record.problem(line, i, name, what))
+    };
+    let prompt = count(at.prompt, "prompt length")?;
+    let output = count(at.output, "output length")?;
+    let class = match at.class[..] {
+        [] => Ok(ClassId(0)),
+        [i] => names.class(record.field(line, i)),
+        _ => {
+            key.clear();
+            for (n, &i) in at.class.iter().enumerate() {
+                if n > 0 {
+                    key.extend_from_slice(b" / ");
+                }
+                key.extend_from_slice(record.field(line, i));
+            }
+            names.class(key)
+        }
+    };
+    let class = class.map_err(|what| record.problem(line, at.class[0], "class", what))?;
+    let session = at.session.map_or(NO_SESSION, |i| names.session(record.field(line, i)));
+    let columns = (record.column(at.prompt), record.column(at.output));
+    Ok(Parsed { time, prompt, output, class, session, columns, failed: false })
 }
 
 /// Finds the columns by name; all missing ones are reported together.
-fn locate(input: &Input, names: &[String], columns: &Columns<'_>) -> Result<Positions, InputErrors> {
+fn locate(file: &str, names: &[String], columns: &Columns<'_>) -> Result<Positions, InputErrors> {
     let mut errors = Vec::new();
     let mut find = |column: &str| {
         let mut at = names.iter().enumerate().filter(|(_, n)| *n == column).map(|(i, _)| i);
         let (first, second) = (at.next(), at.next());
-        let place = || format!("{}:1:1", input.name);
+        let place = || format!("{file}:1:1");
         if first.is_none() {
             let help = match nearest(column, names.iter().map(String::as_str)) {
                 Some(best) => format!("did you mean `{best}`?"),
@@ -117,157 +229,31 @@ fn locate(input: &Input, names: &[String], columns: &Columns<'_>) -> Result<Posi
         }
         first.unwrap_or(0)
     };
+    let session = columns.session.filter(|s| !columns.session_optional || names.iter().any(|n| n == s));
     let positions = Positions {
         arrival: columns.arrival.map(|(name, unit)| (find(name), unit)),
         prompt: find(columns.prompt),
         output: find(columns.output),
         class: columns.class.iter().map(|c| find(c)).collect(),
+        session: session.map(&mut find),
         fields: names.len(),
     };
     if errors.is_empty() { Ok(positions) } else { Err(InputErrors(errors)) }
 }
 
-/// Rows as they come in.
-struct Collect {
-    positions: Positions,
-    zero_output_is_failure: bool,
-    failures: Failures,
-    rows: Vec<Row>,
-    classes: Classes,
-    report: LoadReport,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl Collect {
-    /// One record; none: a failed request that is dropped.
-    fn row(&mut self, record: &ByteRecord) -> Result<Option<Row>, Problem> {
-        let at = &self.positions;
-        if record.len() != at.fields {
-            let message = format!("the row has {} fields, the header has {}", record.len(), at.fields);
-            return Err(Problem { column: 1, message });
-        }
-        let time = match at.arrival {
-            Some((field, unit)) => {
-                unit.parse(record[field].trim_ascii()).map_err(|what| problem(record, field, "time", what))?
-            }
-            None => 0,
-        };
-        let count = |field: usize, name: &str| {
-            tokens(record[field].trim_ascii()).map_err(|what| problem(record, field, name, what))
-        };
-        let prompt = count(at.prompt, "prompt length")?;
-        let mut output = count(at.output, "output length")?;
-        if output == 0 && self.zero_output_is_failure {
-            self.report.rows_failed += 1;
-            if self.failures == Failures::Drop || prompt == 0 {
-                self.report.rows_dropped += 1;
-                return Ok(None);
-            }
-            output = 1;
-        }
-        for (tokens, field, name) in
-            [(prompt, at.prompt, "prompt length"), (output, at.output, "output length")]
-        {
-            if tokens == 0 {
-                return Err(problem(record, field, name, "is zero"));
-            }
-        }
-        let class = self.classes.of(record, &self.positions.class)?;
-        let number = u32::try_from(self.report.rows_read)
-            .map_err(|_| Problem { column: 1, message: "there are more than 4294967295 rows".to_owned() })?;
-        Ok(Some(Row { time, prompt, output, number, class }))
-    }
-}
-
-fn problem(record: &ByteRecord, field: usize, name: &str, what: &str) -> Problem {
-    let column = 1 + record.iter().take(field).map(|f| f.len() + 1).sum::<usize>();
-    Problem { column, message: format!("the {name} `{}` {what}", record[field].trim_ascii().escape_ascii()) }
-}
-
-/// Class names by first appearance.
-struct Classes {
-    names: Vec<String>,
-    ids: BTreeMap<Vec<u8>, u16>,
-    key: Vec<u8>,
-    last: Option<u16>,
-    last_key: Vec<u8>,
-}
-
-impl Classes {
-    fn new(single: bool) -> Self {
-        let names = if single { vec!["all".to_owned()] } else { Vec::new() };
-        Classes { names, ids: BTreeMap::new(), key: Vec::new(), last: None, last_key: Vec::new() }
-    }
-
-    fn of(&mut self, record: &ByteRecord, fields: &[usize]) -> Result<ClassId, Problem> {
-        if fields.is_empty() {
-            return Ok(ClassId(0));
-        }
-        self.key.clear();
-        for (i, &field) in fields.iter().enumerate() {
-            if i > 0 {
-                self.key.extend_from_slice(b" / ");
-            }
-            self.key.extend_from_slice(record[field].trim_ascii());
-        }
-        if let Some(last) = self.last.filter(|_| self.key == self.last_key) {
-            return Ok(ClassId(last));
-        }
-        let id = match self.ids.get(&self.key) {
-            Some(&id) => id,
-            None => {
-                let id = u16::try_from(self.names.len())
-                    .map_err(|_| problem(record, fields[0], "class", "is one of more than 65536 classes"))?;
-                self.names.push(String::from_utf8_lossy(&self.key).into_owned());
-                self.ids.insert(self.key.clone(), id);
-                id
-            }
-        };
-        self.last = Some(id);
-        self.last_key.clone_from(&self.key);
-        Ok(ClassId(id))
-    }
-}
-
-/// Watches the time order of rows.
-pub(super) struct Order<'a> {
-    file: &'a str,
-    sort: bool,
-    latest: AbsolutePs,
-    late: u64,
-    first_late: Option<(u64, AbsolutePs, AbsolutePs)>,
-}
-
-impl<'a> Order<'a> {
-    pub fn new(file: &'a str, sort: bool) -> Self {
-        Order { file, sort, latest: 0, late: 0, first_late: None }
-    }
-
-    /// The next row is at `time`.
-    pub fn next(&mut self, line: u64, time: AbsolutePs) {
-        if time < self.latest {
-            self.late += 1;
-            self.first_late.get_or_insert((line, time, self.latest));
-        }
-        self.latest = self.latest.max(time);
-    }
-
-    /// Sorts if that is wanted and needed; else a row out of order is an error.
-    pub fn finish(self, rows: &mut [Row], report: &mut LoadReport) -> Result<(), InputErrors> {
-        let Some((line, time, latest)) = self.first_late else { return Ok(()) };
-        if self.sort {
-            rows.sort_by_key(|r| r.time);
-            report.rows_reordered = self.late;
-            return Ok(());
-        }
-        let back = (latest - time) as f64 / 1e12;
-        Err(InputError::named(
-            format!("{}:{line}:1", self.file),
-            format!(
-                "the time lies {back} s before that of an earlier row; {} rows are out of order",
-                self.late
-            ),
-            "set `sort = true` to put the rows in time order",
-        )
-        .into())
+    #[test]
+    fn quoted_fields_are_split_as_rfc_4180_says() {
+        let line = br#" a ,"b,c","d ""e""
+f",,g"#;
+        let mut record = Record::default();
+        record.split(line);
+        let fields: Vec<&[u8]> = (0..record.len()).map(|i| record.field(line, i)).collect();
+        assert_eq!(fields, [&b"a"[..], b"b,c", b"d \"e\"\nf", b"", b"g"]);
+        record.split(b"1,,3");
+        assert_eq!((record.len(), record.field(b"1,,3", 1), record.column(2)), (3, &b""[..], 4));
     }
 }

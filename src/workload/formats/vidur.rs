@@ -1,11 +1,7 @@
 //! Vidur (Agrawal et al., MLSys'24) request CSV: arrival in seconds, prefill and decode tokens.
 
-use std::io;
-
 use super::super::clock::TimeUnit;
-use super::super::rows::Clock;
-use super::super::trace::Trace;
-use super::registry::seconds;
+use super::write::{Carries, Put, Writer, put_seconds};
 use super::{Format, Layout, Table};
 
 pub(super) static FORMAT: Format = Format {
@@ -14,17 +10,15 @@ pub(super) static FORMAT: Format = Format {
         arrival: Some(("arrived_at", TimeUnit::S)),
         prompt: "num_prefill_tokens",
         output: "num_decode_tokens",
-        class: &[],
-        zero_output_is_failure: false,
-        clock: Clock::Detect,
+        ..Table::BARE
     }),
-    write: Some(write),
+    write: Some(Writer { begin, times: true, classes: false, sessions: false, ids: None }),
 };
 
-fn write(trace: &Trace, out: &mut dyn io::Write) -> io::Result<()> {
-    writeln!(out, "arrived_at,num_prefill_tokens,num_decode_tokens")?;
-    for r in &trace.requests {
-        writeln!(out, "{},{},{}", seconds(r.arrival), r.prompt, r.output)?;
-    }
-    Ok(())
+fn begin(_: Carries, out: &mut Vec<u8>) -> Put {
+    out.extend_from_slice(b"arrived_at,num_prefill_tokens,num_decode_tokens\n");
+    Box::new(|row, out| {
+        put_seconds(out, row.arrival);
+        out.extend_from_slice(format!(",{},{}\n", row.prompt, row.output).as_bytes());
+    })
 }

@@ -119,7 +119,7 @@ impl Kv {
 /// The key of block `index` of a request (§3).
 pub fn key_of(trace: &Trace, request: &Req, index: u32, block: u32) -> Key {
     let private = Key::Private(request.id, index);
-    let Some(chains) = &trace.prefixes else { return private };
+    let Some(chains) = trace.prefixes.as_ref().filter(|c| c.tokens_per_id > 0) else { return private };
     if (index + 1) * block > request.prompt {
         return private;
     }
