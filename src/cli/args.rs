@@ -114,6 +114,8 @@ pub enum Listed {
     Models,
     /// Engine profiles.
     Engines,
+    /// Routers.
+    Routers,
     /// Workload recipes.
     Workloads,
     /// Numbers of a summary.

@@ -9,7 +9,8 @@ use crate::units::SimTime;
 
 use super::event::Violation;
 use super::flight::Flight;
-use super::replica::{ReplicaState, insert_ordered, remove_ordered};
+use super::order::{insert_ordered, remove_ordered};
+use super::replica::ReplicaState;
 use super::request::Phase;
 use super::world::World;
 
@@ -28,6 +29,8 @@ impl ReplicaState {
         world: &mut World<'_>,
     ) -> Result<(), Violation> {
         flight.start = now;
+        self.load_before_change(now);
+        self.load.moved(now);
         self.expect_only_victims_without_work(&flight.plan, now)?;
         let plan = std::mem::take(&mut flight.plan);
         let mut moved: Moved = 0;
@@ -59,7 +62,7 @@ impl ReplicaState {
         }
         if moved > 0 {
             world.counters.swapped_blocks += u64::from(moved);
-            flight.swap = world.cost.swap(moved);
+            flight.swap = world.costs[self.group].swap(moved);
         }
         Ok(())
     }
@@ -74,7 +77,7 @@ impl ReplicaState {
             self.depart(id, world);
         }
         self.forget_running(id, world);
-        let piped = world.stages() > 1;
+        let piped = self.stage_free.len() > 1;
         let request = world.request_mut(id);
         if piped && !request.recovering && request.mark < now {
             request.charge(Cause::Bubble, now);
@@ -99,10 +102,10 @@ impl ReplicaState {
             request.record.recomputed += computed;
             world.counters.recomputed_tokens += u64::from(computed);
             self.release(id, Some(computed / self.pool.block()), world);
-            let number = world.request(id).number;
-            let at = self.waiting.iter().position(|&w| world.request(w).number > number);
-            self.waiting.insert(at.unwrap_or(self.waiting.len()), id);
+            self.wait(id, world);
         }
+        let demand = self.demand(id, world);
+        self.load.asks(demand);
         world.counters.preemptions += 1;
         if swaps { blocks } else { 0 }
     }
@@ -112,6 +115,8 @@ impl ReplicaState {
             return Err(self.broken(now, format!("swap-in of {id}, which is not swapped out here")));
         }
         remove_ordered(&mut self.swapped, id, world);
+        let demand = self.demand(id, world);
+        self.load.asks_no_more(demand);
         let request = world.request_mut(id);
         let blocks = self.pool.blocks_for(request.computed);
         self.expect_free(blocks, "swap-in", id, now)?;
@@ -192,14 +197,16 @@ impl ReplicaState {
 
     /// Takes a request out of the waiting queue. O(1) at its ends, O(log waiting) to find it elsewhere.
     fn leave_queue(&mut self, id: RequestId, now: SimTime, world: &World<'_>) -> Result<(), Violation> {
-        let number = |r: RequestId| world.requests.get(r.index()).map_or(u32::MAX, |r| r.number);
         let at = match self.waiting.front() {
             Some(&first) if first == id => 0,
-            _ => self.waiting.partition_point(|&w| number(w) < number(id)),
+            _ if id.index() < world.requests.len() => self.place_in_queue(id, world),
+            _ => self.waiting.len(),
         };
         if self.waiting.get(at) != Some(&id) {
             return Err(self.broken(now, format!("admission of {id}, which is not waiting here")));
         }
+        let demand = self.demand(id, world);
+        self.load.asks_no_more(demand);
         self.waiting.remove(at);
         Ok(())
     }

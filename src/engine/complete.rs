@@ -8,7 +8,8 @@ use crate::units::{SimDuration, SimTime};
 use super::cohort::Milestone;
 use super::event::{StepEvent, StepObserver};
 use super::flight::{Flight, line_sum};
-use super::replica::{ReplicaState, insert_ordered, remove_ordered};
+use super::order::{insert_ordered, remove_ordered};
+use super::replica::ReplicaState;
 use super::request::Phase;
 use super::world::World;
 
@@ -49,11 +50,12 @@ impl ReplicaState {
             self.step_prompt(id, tokens, &flight, now, &mut finished, world);
         }
         let kv_held = self.pool.held();
-        finished.sort_by_key(|&id| world.request(id).number);
+        finished.sort_by_key(|&id| world.request(id).place());
         for id in finished {
             self.last_step_done(id, now, world);
         }
         self.end_held_batch(now, world);
+        self.leave_given_up(now, world);
         observer.step(&StepEvent {
             replica: self.id,
             start: flight.start,

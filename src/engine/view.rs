@@ -22,7 +22,7 @@ pub struct EngineView<'a> {
 /// What a real engine knows of one request. `tokens = prompt + generated`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RequestView {
-    /// Its number in the replica's queue order.
+    /// How many requests joined the replica before it: its place in queue order where that is first come, first served.
     pub number: u32,
     /// Prompt tokens.
     pub prompt: u32,
@@ -159,7 +159,7 @@ impl<'a> EngineView<'a> {
 
     /// Blocks that admission leaves free where the policy asks for it (0 under reserving allocation).
     pub fn watermark(&self) -> u32 {
-        match self.world.config.kv.allocation {
+        match self.replica.kv.allocation {
             Allocation::Paged { watermark } => watermark,
             Allocation::Reserve(_) => 0,
         }
@@ -172,7 +172,7 @@ impl<'a> EngineView<'a> {
 
     /// Whether victims are to be swapped; the engine drops the KV where host memory is full.
     pub fn preempt_kind(&self) -> Preempt {
-        match self.world.config.kv.preemption {
+        match self.replica.kv.preemption {
             Preemption::Recompute => Preempt::Recompute,
             Preemption::Swap { .. } => Preempt::Swap,
         }
@@ -249,6 +249,11 @@ impl<'a> EngineView<'a> {
             from_free += own;
         }
         PrefixHit { tokens: blocks * pool.block(), from_free }
+    }
+
+    /// Whether an arrival can go ahead of those who wait (any queue order but first come, first served).
+    pub fn arrivals_overtake(&self) -> bool {
+        self.world.config.order.overtakes()
     }
 
     /// Whether finished requests stay one step longer.

@@ -142,6 +142,13 @@ impl Pool {
         }
     }
 
+    /// Keyed blocks among the next `blocks` that will be taken. O(runs).
+    pub fn nodes_in_front(&self, blocks: u32) -> Vec<u32> {
+        let keyed = |content| if let Content::Keyed(node) = content { Some(node) } else { None };
+        let Some(cache) = &self.cache else { return Vec::new() };
+        cache.queue.front(blocks).filter_map(keyed).collect()
+    }
+
     /// Whether full blocks can be found again.
     pub fn caches(&self) -> bool {
         self.cache.is_some()

@@ -14,6 +14,8 @@ columns! {
         arrived: u64, "arrived", "", Neither, "Requests that arrived in the window.";
         finished: u64, "finished", "", Higher, "Of those, requests whose every token was delivered.";
         rejected: u64, "rejected", "", Lower, "Of those, requests turned away at the door.";
+        overloaded: u64, "overloaded", "", Lower, "Of the rejected ones, requests turned away because an admission limit was reached.";
+        timed_out: u64, "timed out", "", Lower, "Of those that arrived, requests whose client gave up before the last token.";
         unfinished: u64, "unfinished", "", Lower, "Of those, requests still in the system when the run ended.";
         prompt_tokens: u64, "prompt tokens", "", Neither, "Prompt tokens of finished requests.";
         output_tokens: u64, "output tokens", "", Neither, "Answer tokens of finished requests.";

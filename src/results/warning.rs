@@ -37,6 +37,8 @@ pub enum Warning {
     Lost {
         /// Rejected requests, all runs together.
         rejected: u64,
+        /// Requests whose clients gave up, all runs together.
+        timed_out: u64,
         /// Unfinished requests, all runs together.
         unfinished: u64,
     },
@@ -71,11 +73,15 @@ impl Warning {
             Warning::DerivedHardware { hardware } => {
                 format!("the profile of {hardware} is derived from its datasheet, not fitted to measurements")
             }
-            Warning::Lost { rejected, unfinished } => {
+            Warning::Lost { rejected, timed_out: 0, unfinished } => {
                 format!(
                     "{rejected} requests were rejected and {unfinished} did not finish; they count as missed"
                 )
             }
+            Warning::Lost { rejected, timed_out, unfinished } => format!(
+                "{rejected} requests were rejected, {timed_out} timed out and {unfinished} did not finish; they count \
+                 as missed"
+            ),
             Warning::FailedRuns { count } => format!("{count} runs have no result (see manifest.json)"),
             Warning::Note { message, .. } => message.clone(),
         }
@@ -127,9 +133,10 @@ pub fn warnings(study: &Study) -> Vec<Warning> {
     let sum = |f: fn(&crate::metrics::RequestStats) -> u64| {
         study.runs.iter().map(|r| f(&r.summary.requests)).sum::<u64>()
     };
-    let (rejected, unfinished) = (sum(|r| r.rejected), sum(|r| r.unfinished));
-    if rejected + unfinished > 0 {
-        found.push(Warning::Lost { rejected, unfinished });
+    let (rejected, timed_out, unfinished) =
+        (sum(|r| r.rejected), sum(|r| r.timed_out), sum(|r| r.unfinished));
+    if rejected + timed_out + unfinished > 0 {
+        found.push(Warning::Lost { rejected, timed_out, unfinished });
     }
     if !study.failed.is_empty() {
         found.push(Warning::FailedRuns { count: study.failed.len() as u64 });

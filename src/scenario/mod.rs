@@ -3,6 +3,7 @@
 
 mod document;
 pub mod execute;
+mod groups;
 mod kv;
 pub mod load;
 mod notes;

@@ -9,6 +9,8 @@ use crate::policy::router::RouterConfig;
 use crate::policy::scheduler::SchedulerConfig;
 use crate::units::{Bytes, SimDuration};
 
+use super::groups::GroupOptions;
+
 /// Tables that hold exactly one entry, the mechanism: another mechanism in an upper layer replaces the whole entry.
 pub const TAGGED: [&str; 3] = ["scheduler", "kv", "router"];
 
@@ -145,6 +147,44 @@ impl Default for FrontEndOptions {
     }
 }
 
+/// What the deployment takes in; absent: everything.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct AdmissionOptions {
+    /// Most requests in the queues of all replicas together.
+    pub max_queue: Option<u32>,
+    /// Most requests on all replicas together.
+    pub max_outstanding: Option<u32>,
+    /// Clients give up so long after their arrival.
+    pub timeout: Option<SimDuration>,
+}
+
+/// Order of a replica's queue.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OrderOptions {
+    /// First come, first served.
+    #[default]
+    Fcfs,
+    /// By the level of `workload.priorities`.
+    Priority,
+    /// Shortest job first, as far as `length-predictor` knows.
+    Sjf,
+    /// Earliest deadline first, by the deadlines of `workload.priorities`.
+    Edf,
+}
+
+/// What is known of an answer's length before it ends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LengthPredictor {
+    /// Nothing: only the prompt is known.
+    #[default]
+    None,
+    /// Its true length; marked in every report.
+    Oracle,
+}
+
 /// How KV memory is handed out.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -246,6 +286,15 @@ pub struct SystemOptions {
     pub router: RouterConfig,
     /// What stands before the router.
     pub front_end: FrontEndOptions,
+    /// What the deployment takes in.
+    #[serde(default)]
+    pub admission: AdmissionOptions,
+    /// Order of the queues.
+    #[serde(default)]
+    pub order: OrderOptions,
+    /// What is known of lengths.
+    #[serde(default)]
+    pub length_predictor: LengthPredictor,
     /// Batch formation.
     pub scheduler: SchedulerConfig,
     /// KV memory.
@@ -271,8 +320,10 @@ pub struct DeploymentOptions {
     accelerator: Option<String>,
     engine: Option<String>,
     replicas: Option<u16>,
+    groups: Option<Vec<GroupOptions>>,
     parallel: Option<Parallel>,
     router: Option<RouterConfig>,
+    admission: Option<AdmissionOptions>,
     front_end: Option<FrontEndOptions>,
     kv_blocks: Option<u32>,
     max_model_len: Option<u32>,
@@ -281,13 +332,15 @@ pub struct DeploymentOptions {
 }
 
 /// Keys of a system that `[deployment]` may set for all systems.
-pub const DEPLOYMENT_KEYS: [&str; 11] = [
+pub const DEPLOYMENT_KEYS: [&str; 13] = [
     "model",
     "accelerator",
     "engine",
     "replicas",
+    "groups",
     "parallel",
     "router",
+    "admission",
     "front-end",
     "kv-blocks",
     "max-model-len",
@@ -296,4 +349,5 @@ pub const DEPLOYMENT_KEYS: [&str; 11] = [
 ];
 
 /// Keys of a system that only presets and variants may set.
-pub const SYSTEM_KEYS: [&str; 5] = ["scheduler", "kv", "prefix-cache", "paper", "note"];
+pub const SYSTEM_KEYS: [&str; 7] =
+    ["scheduler", "order", "length-predictor", "kv", "prefix-cache", "paper", "note"];

@@ -5,6 +5,7 @@
 
 mod arrivals;
 mod clock;
+mod components;
 mod distance;
 mod formats;
 mod input;
@@ -12,6 +13,7 @@ mod lengths;
 mod limits;
 mod mixture;
 mod prepare;
+mod priority;
 mod rate;
 mod recipe;
 mod report;
@@ -24,6 +26,7 @@ pub mod twin;
 
 pub use arrivals::{ArrivalsSpec, GammaArrivals, SteadyRate};
 pub use clock::TimeUnit;
+pub use components::LengthsComponent;
 pub use distance::{Sample, kolmogorov_smirnov, wasserstein};
 pub use formats::{
     ColumnMap, Failures, FormatInfo, OnBadRow, ReadOptions, formats, read_trace, read_trace_bytes,
@@ -35,10 +38,11 @@ pub use lengths::{
 pub use limits::{LimitCounts, MaxTokens, apply_limits};
 pub use mixture::Mixture;
 pub use prepare::{OpenWorkload, PrepareContext, Prepared};
+pub use priority::PrioritySpec;
 pub use rate::{RequestRate, rescale_to_rate};
 pub use recipe::Recipe;
 pub use report::LoadReport;
 pub use rows::Rows;
 pub use spec::{ClosedSpec, Loads, WorkloadSpec};
-pub use trace::{Closed, NO_SESSION, PrefixChains, Request, Trace};
+pub use trace::{Closed, NO_SESSION, PrefixChains, Priority, Request, Trace};
 pub use transform::{Dequantise, Filter, Slice};

@@ -8,6 +8,7 @@ use windtunnel::engine::config::{
 };
 use windtunnel::ids::ClassId;
 use windtunnel::metrics::record::{Fate, RequestRecord};
+use windtunnel::policy::order::Order;
 use windtunnel::policy::router::RouterConfig;
 use windtunnel::policy::scheduler::{
     Chunked, Clairvoyant, Iteration, PrefillFirst, RaggedPrompts, SchedulerConfig, Static, Unified,
@@ -106,7 +107,13 @@ impl Scenario {
         let scheduler = small(scheduler, &mut d);
         let stages = if d.one_in(4) { 2 } else { 1 };
         let late_stop = stages == 1 && d.one_in(4);
-        let replica = ReplicaConfig { scheduler, kv, max_model_len: d.pick(&[50, 64, 200]), late_stop };
+        let replica = ReplicaConfig {
+            scheduler,
+            kv,
+            max_model_len: d.pick(&[50, 64, 200]),
+            late_stop,
+            order: Order::Fcfs,
+        };
         let config = ClusterConfig {
             replica,
             replicas: d.range(1, 2) as u16,

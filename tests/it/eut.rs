@@ -12,6 +12,7 @@ use windtunnel::engine::config::{
 };
 use windtunnel::ids::{ClassId, RequestId};
 use windtunnel::metrics::record::RequestRecord;
+use windtunnel::policy::order::Order;
 use windtunnel::policy::router::RouterConfig;
 use windtunnel::policy::scheduler::{Decode, Preempt, SchedulerConfig};
 use windtunnel::units::{SimDuration, SimTime};
@@ -93,7 +94,8 @@ impl Eut {
             preemption: Preemption::Recompute,
             prefix_cache: false,
         };
-        let replica = ReplicaConfig { scheduler, kv, max_model_len: 4096, late_stop: false };
+        let replica =
+            ReplicaConfig { scheduler, kv, max_model_len: 4096, late_stop: false, order: Order::Fcfs };
         let config = ClusterConfig {
             replica,
             replicas: 1,

@@ -104,7 +104,7 @@ impl Scheduler for Unified {
         };
         let evictable = !self.reserve_full_prompt && view.prefix_hit(head, plan).from_free > 0;
         let steps = if evictable { view.steps_within(0).saturating_add(1) } else { u32::MAX };
-        horizon_of(false, steps)
+        horizon_of(view.arrivals_overtake(), steps)
     }
 }
 

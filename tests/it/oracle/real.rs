@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use windtunnel::cluster::RunOptions;
 use windtunnel::engine::config::{Allocation, ClusterConfig, FrontEnd, KvConfig, Preemption, ReplicaConfig};
 use windtunnel::ids::ClassId;
+use windtunnel::policy::order::Order;
 use windtunnel::policy::router::{LeastLoad, RouterConfig};
 use windtunnel::policy::scheduler::SchedulerConfig;
 use windtunnel::units::SimTime;
@@ -79,6 +80,7 @@ fn real_rows_equal_the_oracle() {
         let config = ClusterConfig {
             replica: ReplicaConfig {
                 late_stop: matches!(scheduler, SchedulerConfig::Unified(_)),
+                order: Order::Fcfs,
                 scheduler,
                 kv: KvConfig {
                     block: 16,

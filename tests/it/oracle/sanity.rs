@@ -7,6 +7,7 @@ use std::sync::Arc;
 use windtunnel::engine::config::{Allocation, ClusterConfig, FrontEnd, KvConfig, Preemption, ReplicaConfig};
 use windtunnel::ids::ClassId;
 use windtunnel::metrics::record::{Cause, Fate, RequestRecord};
+use windtunnel::policy::order::Order;
 use windtunnel::policy::router::{RoundRobin, RouterConfig};
 use windtunnel::policy::scheduler::{Chunked, PrefillFirst, SchedulerConfig, Unified};
 use windtunnel::units::{SimDuration, SimTime};
@@ -30,6 +31,7 @@ pub fn deployment(scheduler: SchedulerConfig, block: u32, blocks: u32) -> Cluste
             },
             max_model_len: 1000,
             late_stop: false,
+            order: Order::Fcfs,
         },
         replicas: 1,
         router: RouterConfig::RoundRobin(RoundRobin {}),
