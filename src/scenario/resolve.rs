@@ -104,17 +104,7 @@ impl Builder<'_> {
             replica,
             replicas: o.replicas,
             router: o.router.clone(),
-            front_end: FrontEnd {
-                per_request: o.front_end.per_request,
-                per_prompt_token: o.front_end.per_prompt_token,
-                per_streamed_token: o.front_end.per_streamed_token,
-                workers: o.front_end.workers,
-                admission: Admission {
-                    max_queue: o.admission.max_queue,
-                    max_outstanding: o.admission.max_outstanding,
-                    timeout: o.admission.timeout,
-                },
-            },
+            front_end: front_end(o),
         };
         let oracle = knows_lengths(&o.scheduler, &o.kv) || order(o).knows_lengths();
         let gpus = u32::from(o.replicas) * o.parallel.tp * o.parallel.pp;
@@ -359,6 +349,22 @@ fn build_cost(spec: &CostSpec, backend: Backend) -> Result<Arc<dyn StepCost>, In
         Backend::Roofline => Arc::new(Roofline::new(spec)?),
         Backend::Ideal => Arc::new(Datasheet::new(spec)?),
     })
+}
+
+/// What stands before the router, with what it lets in.
+fn front_end(options: &SystemOptions) -> FrontEnd {
+    let (front, admission) = (options.front_end, options.admission);
+    FrontEnd {
+        per_request: front.per_request,
+        per_prompt_token: front.per_prompt_token,
+        per_streamed_token: front.per_streamed_token,
+        workers: front.workers,
+        admission: Admission {
+            max_queue: admission.max_queue,
+            max_outstanding: admission.max_outstanding,
+            timeout: admission.timeout,
+        },
+    }
 }
 
 /// The order of the queues, with what is known of lengths.

@@ -36,7 +36,7 @@ pub fn apply(sim: &mut Sim<'_>, k: usize, mut plan: Plan) {
             enter_keys(sim, a.request, a.chunk);
         }
     }
-    let reserving = matches!(sim.config.replica.kv.allocation, Allocation::Reserve(_));
+    let reserving = matches!(sim.config(k).kv.allocation, Allocation::Reserve(_));
     let mut work = plan.prefill.clone();
     work.extend(plan.decode.iter().map(|&r| (r, 1)));
     if !reserving {
@@ -63,7 +63,7 @@ pub fn apply(sim: &mut Sim<'_>, k: usize, mut plan: Plan) {
 /// An admitted request leaves the waiting queue; its hit counts as computed.
 fn start_running(sim: &mut Sim<'_>, k: usize, admission: &Admission) {
     let r = admission.request;
-    let block = sim.config.replica.kv.block;
+    let block = sim.config(k).kv.block;
     sim.replicas[k].waiting.retain(|&x| x != r);
     insert(&mut sim.replicas[k].running, &sim.requests, r);
     let hit = (admission.hit.len() as u32 * block).min(sim.requests[r].tokens() - 1);
@@ -113,7 +113,7 @@ fn allocate_admission(sim: &mut Sim<'_>, k: usize, admissions: &[Admission], i: 
 
 /// Blocks that the next `q` tokens fill get their keys (§3).
 fn enter_keys(sim: &mut Sim<'_>, r: usize, q: u32) {
-    let block = sim.config.replica.kv.block;
+    let block = sim.config(0).kv.block;
     let (from, to) = (sim.requests[r].computed / block, (sim.requests[r].computed + q) / block);
     if sim.requests[r].unfindable {
         return;

@@ -38,7 +38,7 @@ pub fn account_queue(request: &mut Req, now: u64) {
 
 /// A step has ended; nobody's counters have moved yet.
 pub fn account_step(sim: &mut Sim<'_>, k: usize, batch: &Batch) {
-    let pipelined = sim.pipelined();
+    let pipelined = sim.pipelined(k);
     let mutation = sim.options.mutation;
     for request in &mut sim.requests {
         let here = request.outstanding && request.replica == k;

@@ -60,7 +60,7 @@ pub struct Planner<'s, 'a> {
 pub fn plan_replica(sim: &mut Sim<'_>, k: usize) {
     loop {
         let replica = &sim.replicas[k];
-        if replica.in_flight.len() >= sim.stages() || replica.timer.is_some() {
+        if replica.in_flight.len() >= sim.stages(k) || replica.timer.is_some() {
             return;
         }
         sim.counters.plans += 1;
@@ -90,7 +90,7 @@ pub fn plan_replica(sim: &mut Sim<'_>, k: usize) {
 
 impl Planner<'_, '_> {
     fn decide(&mut self) {
-        match self.sim.config.replica.scheduler.clone() {
+        match self.sim.config(self.k).scheduler.clone() {
             SchedulerConfig::Unified(p) => schedulers::unified(self, &p),
             SchedulerConfig::Chunked(p) => schedulers::chunked(self, &p),
             SchedulerConfig::PrefillFirst(p) => schedulers::prefill_first(self, &p),
@@ -110,7 +110,7 @@ impl Planner<'_, '_> {
     }
 
     pub fn kv_config(&self) -> KvConfig {
-        self.sim.config.replica.kv
+        self.sim.config(self.k).kv
     }
 
     pub fn reserving(&self) -> bool {
@@ -274,7 +274,7 @@ impl Planner<'_, '_> {
             pipeline::leave(self.sim, v);
             return;
         }
-        let (now, pipelined) = (self.sim.now, self.sim.pipelined());
+        let (now, pipelined) = (self.sim.now, self.sim.pipelined(self.k));
         let last_first = !self.sim.mutated(Mutation::FreesFirstBlockFirst);
         let to_back = self.sim.mutated(Mutation::VictimToBack);
         let replica = &mut self.sim.replicas[self.k];

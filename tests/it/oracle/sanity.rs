@@ -100,6 +100,7 @@ fn one_request_alone() {
         per_prompt_token: SimDuration::from_ps(2),
         per_streamed_token: SimDuration::from_ps(3),
         workers: 1,
+        ..FrontEnd::NONE
     };
     let out = oracle(&config, &rows(&[(0, 5, 3), (0, 1, 1)]));
     // Queued at 20 + 5·2 = 30; the second waits for the worker and passes at 30 + 22 = 52, joins at 180:
