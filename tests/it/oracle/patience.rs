@@ -13,6 +13,9 @@ use super::sim::Sim;
 /// When the client of `r` gives up; none if it has already, or nothing is left to give up on.
 fn due(sim: &Sim<'_>, r: usize) -> Option<u64> {
     let patience = sim.deployment.front_end.admission.timeout?;
+    if matches!(sim.config(0).scheduler, SchedulerConfig::Ideal(_)) {
+        return None;
+    }
     let request = &sim.requests[r];
     let arrived = sim.door.has(r) || request.outstanding;
     (arrived && !request.gave_up && !request.is_over()).then(|| request.arrival + patience.as_ps())
@@ -20,9 +23,6 @@ fn due(sim: &Sim<'_>, r: usize) -> Option<u64> {
 
 /// The next instant at which somebody gives up.
 pub fn next_instant(sim: &Sim<'_>) -> Option<u64> {
-    if matches!(sim.config(0).scheduler, SchedulerConfig::Ideal(_)) {
-        return None;
-    }
     (0..sim.requests.len()).filter_map(|r| due(sim, r)).min()
 }
 
@@ -100,6 +100,8 @@ fn leave(sim: &mut Sim<'_>, r: usize) {
     } else {
         request.ledger.add(Cause::Queue, SimDuration::from_ps(now - request.queued));
     }
+    // §9: what was dropped counts, also if nobody computes it again.
+    request.recomputed += request.dropped.take().unwrap_or(0);
     request.timed_out = Some(now);
     pipeline::leave(sim, r);
     Door::release(sim, now);

@@ -230,7 +230,9 @@ impl<'a> Sim<'a> {
             let k = Router::choose(self, r);
             self.join(r, k);
         }
-        routed.len()
+        // Clients of a closed loop who were turned away and do not think ask again at once.
+        let again = routed.iter().any(|&r| self.requests[r].rejected.is_some());
+        routed.len() + if again { self.arrivals() } else { 0 }
     }
 
     /// §2: an admission limit is reached.
