@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use crate::cluster::{Outcome, RunOptions, Violation, simulate_deployment};
-use crate::diagnostic::{InputError, InputErrors};
+use crate::diagnostic::{InputError, InputErrors, Sources};
 use crate::metrics::{MeasureContext, Window, curves, measure, timeline_of};
 use crate::policy::order::Order;
 use crate::policy::router::RouterConfig;
@@ -273,7 +273,7 @@ fn check_trace(plan: &StudyPlan, trace: &Trace) -> Result<(), InputErrors> {
         ));
     }
     for system in &plan.systems {
-        errors.0.extend(needs(system, trace));
+        errors.0.extend(needs(system, trace, &plan.sources));
         let kv = system.cluster.replica.kv;
         let Some(prefixes) = trace.prefixes.as_ref().filter(|_| kv.prefix_cache) else { continue };
         if !prefixes.tokens_per_id.is_multiple_of(kv.block) {
@@ -291,33 +291,33 @@ fn check_trace(plan: &StudyPlan, trace: &Trace) -> Result<(), InputErrors> {
 }
 
 /// What a router or an order needs of the requests, and they do not have.
-fn needs(system: &SystemPlan, trace: &Trace) -> Option<InputError> {
-    let replica = &system.cluster.replica;
+fn needs(system: &SystemPlan, trace: &Trace, sources: &Sources) -> Option<InputError> {
     let no_deadline = trace.priorities.iter().all(|p| p.deadline.is_none());
-    let (key, lacks, help) = match (&system.cluster.router, replica.order) {
+    let (router, order) = system.places.clone();
+    let (place, lacks, help) = match (&system.cluster.router, system.cluster.replica.order) {
         (RouterConfig::Session(_), _) if trace.sessions.is_none() => (
-            "router",
+            router,
             "`router.session`, but the requests have no sessions",
-            "use a trace with a session column, or another router",
+            "use a trace with sessions, or another router",
         ),
         (RouterConfig::PrefixAffinity(_), _) if trace.prefixes.is_none() => (
-            "router",
+            router,
             "`router.prefix-affinity`, but the requests have no prefix ids",
             "use a trace with prefix ids, or another router",
         ),
         (_, Order::Priority) if trace.priorities.is_empty() => (
-            "order",
+            order,
             "`order = \"priority\"`, but the requests have no priorities",
             "add `workload.priorities`",
         ),
         (_, Order::EarliestDeadline) if no_deadline => (
-            "order",
+            order,
             "`order = \"edf\"`, but no request has a deadline",
             "add `workload.priorities` with a `deadline`",
         ),
         _ => return None,
     };
-    Some(InputError::named(format!("systems.{}.{key}", system.name), lacks, help))
+    Some(sources.error(place, format!("system `{}` has {lacks}", system.name), help))
 }
 
 fn points(plan: &StudyPlan, rates: &[Option<RequestRate>], natural: Option<f64>) -> Vec<PointInfo> {

@@ -1,5 +1,6 @@
 //! A study with everything resolved: what is run, on what, and where each value came from.
 
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -47,6 +48,8 @@ pub struct SystemPlan {
     pub oracle: bool,
     /// Every value with its origin, by path.
     pub settings: Vec<Setting>,
+    /// Where the router and the queue order are chosen.
+    pub places: (Range<usize>, Range<usize>),
 }
 
 /// Equal replicas of a system that has unequal ones.

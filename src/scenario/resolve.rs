@@ -111,6 +111,7 @@ impl Builder<'_> {
         self.settings.sort_by(|a, b| a.path.cmp(&b.path));
         let (settings, paper) = (self.settings, o.paper.clone());
         let name = self.name.to_owned();
+        let places = (self.node.value_span("router"), self.node.value_span("order"));
         Ok(SystemPlan {
             name,
             paper,
@@ -122,6 +123,7 @@ impl Builder<'_> {
             groups: Vec::new(),
             oracle,
             settings,
+            places,
         })
     }
 
