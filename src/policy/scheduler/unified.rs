@@ -16,8 +16,10 @@
 //! again after the first step that takes a block.
 //!
 //! # Left out, and the effect
-//! Priorities, speculative and multi-modal tokens, encoder budgets, LoRA limits: none in the traces. Asynchronous
-//! scheduling is the engine's `late-stop`. `max_num_partial_prefills` is 1 in effect, as in vLLM's default.
+//! Speculative and multi-modal tokens, encoder budgets, LoRA limits: none in the traces. Its priority policy is the
+//! system's `order = "priority"` (`policy::order`); the loop over running requests then goes by priority too, where vLLM's
+//! goes by admission, which matters only where the budget is used up. Asynchronous scheduling is the engine's
+//! `late-stop`. `max_num_partial_prefills` is 1 in effect, as in vLLM's default.
 //!
 //! # Parameters
 //! | key | default | vLLM's value |
