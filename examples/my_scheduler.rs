@@ -75,7 +75,14 @@ fn main() -> Result<(), Violation> {
     };
     let scheduler = SchedulerConfig::Unified(Unified::default());
     let config = ClusterConfig {
-        replica: ReplicaConfig { scheduler, kv, max_model_len: 131_072, late_stop: true, order: Order::Fcfs },
+        replica: ReplicaConfig {
+            scheduler,
+            kv,
+            max_model_len: 131_072,
+            late_stop: true,
+            order: Order::Fcfs,
+            host_cache: 0,
+        },
         replicas: 1,
         router: RouterConfig::default(),
         front_end: FrontEnd::NONE,

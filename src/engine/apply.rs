@@ -17,6 +17,9 @@ use super::world::World;
 /// Marks a hit on a block that an earlier admission of the same plan is about to fill.
 pub(super) const PENDING: u32 = u32::MAX - 1;
 
+/// Marks a hit on a block that is loaded from host memory.
+pub(super) const LOADED: u32 = u32::MAX - 2;
+
 /// Blocks that a step moves to or from host memory.
 type Moved = u32;
 
@@ -38,8 +41,9 @@ impl ReplicaState {
             self.expect_ready(id, "preempt", now, world)?;
             moved += self.preempt(id, kind, now, world);
         }
+        let mut loaded: Moved = 0;
         for admission in &plan.admit {
-            self.admit(admission, now, world)?;
+            loaded += self.admit(admission, now, world)?;
         }
         for &id in &plan.swap_in {
             moved += self.swap_in(id, now, world)?;
@@ -63,6 +67,10 @@ impl ReplicaState {
         if moved > 0 {
             world.counters.swapped_blocks += u64::from(moved);
             flight.swap = world.costs[self.group].swap(moved);
+        }
+        if loaded > 0 {
+            world.counters.host_cached_tokens += u64::from(loaded) * u64::from(self.pool.block());
+            flight.load = world.costs[self.group].swap(loaded);
         }
         Ok(())
     }
@@ -129,8 +137,13 @@ impl ReplicaState {
         Ok(blocks)
     }
 
-    /// Moves a waiting request to running and pins the blocks it hits.
-    fn admit(&mut self, admission: &Admission, now: SimTime, world: &mut World<'_>) -> Result<(), Violation> {
+    /// Moves a waiting request to running and pins the blocks it hits. Returns how many are loaded from host memory.
+    fn admit(
+        &mut self,
+        admission: &Admission,
+        now: SimTime,
+        world: &mut World<'_>,
+    ) -> Result<Moved, Violation> {
         let &Admission { request: id, hit, .. } = admission;
         self.leave_queue(id, now, world)?;
         let keyed_range = world.keyed_range(id);
@@ -138,13 +151,20 @@ impl ReplicaState {
         let hit_blocks = hit / self.pool.block();
         let mut keyed = std::mem::take(&mut world.request_mut(id).keyed);
         keyed.clear();
+        let stamp = self.plan_stamp();
         for index in 0..hit_blocks.min(keyed_range) {
-            let node = self.pool.find(world.key(id, index)).map_or(PENDING, |(node, _)| node);
-            if node != PENDING {
-                self.pool.pin(node);
-            }
-            keyed.push(node);
+            let key = world.key(id, index);
+            keyed.push(match self.pool.find(key) {
+                Some((node, _)) => {
+                    self.pool.pin(node);
+                    node
+                }
+                None if self.pool.load(key, stamp) => LOADED,
+                None => PENDING,
+            });
         }
+        let loaded =
+            Moved::try_from(keyed.iter().filter(|&&node| node == LOADED).count()).expect("a block count");
         if hit_blocks > keyed_range {
             let own = self.pool.pin_private(id);
             if own != hit_blocks - keyed_range {
@@ -158,7 +178,7 @@ impl ReplicaState {
         request.unfindable = false;
         request.keyed = keyed;
         request.computed = hit;
-        request.blocks = hit_blocks;
+        request.blocks = hit_blocks - loaded;
         if request.record.preemptions == 0 {
             request.record.cached += hit;
             world.counters.cached_tokens += u64::from(hit);
@@ -174,7 +194,7 @@ impl ReplicaState {
         }
         insert_ordered(&mut self.running, id, world);
         insert_ordered(&mut self.partial, id, world);
-        Ok(())
+        Ok(loaded)
     }
 
     /// Takes the blocks that an admission sets aside beyond its hits.
@@ -270,9 +290,13 @@ impl ReplicaState {
     fn enter_keys(&mut self, id: RequestId, computed: u32, world: &mut World<'_>) {
         let full = (computed / self.pool.block()).min(world.keyed_range(id));
         let mut keyed = std::mem::take(&mut world.request_mut(id).keyed);
-        for (index, node) in keyed.iter_mut().enumerate().filter(|(_, node)| **node == PENDING) {
+        for (index, node) in
+            keyed.iter_mut().enumerate().filter(|(_, node)| [PENDING, LOADED].contains(*node))
+        {
             let key = world.key(id, u32::try_from(index).expect("a block count"));
-            if let Some((entered, _)) = self.pool.find(key) {
+            if *node == LOADED {
+                *node = self.pool.enter(key);
+            } else if let Some((entered, _)) = self.pool.find(key) {
                 self.pool.pin(entered);
                 *node = entered;
             }

@@ -110,11 +110,11 @@ impl ReplicaState {
             self.clock.host += leap.elapsed(steps).as_ps() - gpu;
         } else if flight.cohort_steps {
             self.clock.decode += flight.decode_gpu;
-            self.clock.stalled += flight.time.gpu().as_ps() - flight.decode_gpu;
+            self.clock.stalled += flight.time.gpu().as_ps() - flight.decode_gpu + flight.load.as_ps();
             self.clock.host += flight.time.host.as_ps();
             self.clock.swap += flight.swap.as_ps();
         } else {
-            self.clock.stalled += flight.time.total().as_ps() + flight.swap.as_ps();
+            self.clock.stalled += (flight.time.total() + flight.swap + flight.load).as_ps();
         }
     }
 
@@ -306,10 +306,11 @@ impl ReplicaState {
         } else {
             ledger.add(own, gpu);
         }
+        ledger.add(if decodes { Cause::DecodeStalled } else { own }, flight.load);
         ledger.add(Cause::Host, host);
         ledger.add(Cause::PreemptionLoss, swap);
         if piped {
-            let waited = now.since(request.mark) - (gpu + host + swap);
+            let waited = now.since(request.mark) - (gpu + host + swap + flight.load);
             ledger.add(Cause::Bubble, waited);
         }
         request.mark = now;

@@ -81,6 +81,8 @@ pub struct ReplicaConfig {
     pub late_stop: bool,
     /// Queue order; anything but first come, first served needs a scheduler that `allows_order`.
     pub order: Order,
+    /// Prefix blocks that host memory keeps when they are evicted; 0: none. Needs the prefix cache.
+    pub host_cache: u32,
 }
 
 impl ReplicaConfig {

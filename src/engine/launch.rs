@@ -77,7 +77,7 @@ impl ReplicaState {
         let mut ready = now;
         for (stage, free) in (0u8..).zip(self.stage_free.iter_mut()) {
             let time = cost.step(stage, &flight.shape());
-            let swap = if stage == 0 { flight.swap } else { SimDuration::ZERO };
+            let swap = if stage == 0 { flight.swap + flight.load } else { SimDuration::ZERO };
             let start = ready.max(*free);
             *free = start + time.total() + swap;
             ready = *free + hop;
@@ -105,7 +105,7 @@ fn time_step(flight: &mut Flight, now: SimTime, cost: &dyn StepCost) -> SimTime 
         let alone = StepShape { chunks: &[], decode: flight.decode };
         cost.step(0, &alone).gpu().min(flight.time.gpu()).as_ps()
     };
-    flight.end = now + flight.time.total() + flight.swap;
+    flight.end = now + flight.time.total() + flight.swap + flight.load;
     now
 }
 

@@ -104,7 +104,8 @@ impl Replica {
             completion,
             knows_lengths: scheduler.knows_lengths(),
             late_stop: config.late_stop && stages == 1 && completion == Completion::Leaves,
-            pool: Pool::new(kv.block, kv.blocks, host_blocks, kv.prefix_cache),
+            pool: Pool::new(kv.block, kv.blocks, host_blocks, kv.prefix_cache)
+                .with_host_tier(config.host_cache),
             cohort: Cohort::new(kv.block),
             waiting: VecDeque::new(),
             running: Vec::new(),

@@ -257,6 +257,7 @@ fn run_stats(
         run_preemptions: c.preemptions,
         run_recomputed_tokens: c.recomputed_tokens,
         run_cached_tokens: c.cached_tokens,
+        run_host_cached_tokens: c.host_cached_tokens,
         wasted_slots: c.wasted_slots,
         swapped_blocks: c.swapped_blocks,
         busy_ratio: ratio(c.busy.iter().sum::<u128>() as f64, capacity_ps),

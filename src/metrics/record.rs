@@ -270,6 +270,8 @@ pub struct RunCounters {
     pub recomputed_tokens: u64,
     /// Prompt tokens taken from the prefix cache.
     pub cached_tokens: u64,
+    /// Of the prefix hits of all admissions, tokens that were loaded from host memory.
+    pub host_cached_tokens: u64,
     /// Slots computed for sequences that had already finished (static padding, late stops).
     pub wasted_slots: u64,
     /// Preemptions.

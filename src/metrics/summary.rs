@@ -101,6 +101,7 @@ columns! {
         run_preemptions: u64, "run preemptions", "", Lower, "Preemptions in the whole run.";
         run_recomputed_tokens: u64, "run recomputed tokens", "", Lower, "Tokens computed again after preemption in the whole run.";
         run_cached_tokens: u64, "run cached tokens", "", Higher, "Prompt tokens taken from the prefix cache in the whole run.";
+        run_host_cached_tokens: u64, "run host-cached tokens", "", Higher, "Prompt tokens that prefix hits loaded from host memory in the whole run.";
         wasted_slots: u64, "wasted slots", "", Lower, "Slots computed for sequences that had already finished.";
         swapped_blocks: u64, "swapped blocks", "", Lower, "KV blocks moved to or from host memory.";
         busy_ratio: Option<f64>, "busy", "", Neither, "Time in steps per second of run, per replica and stage.";

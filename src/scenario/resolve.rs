@@ -93,6 +93,7 @@ impl Builder<'_> {
             max_model_len,
             late_stop: self.late_stop(&spec),
             order: order(&self.options),
+            host_cache: self.options.host_cache.map_or(0, |memory| kv::blocks_in(memory, &spec)),
         };
         self.computed(
             "late-stop",
@@ -214,6 +215,10 @@ impl Builder<'_> {
             let help = "use `unified`, `chunked`, `prefill-first` or `iteration`, or remove `order`";
             self.conflict("order", message, help);
         }
+        if o.host_cache.is_some() && o.prefix_cache == PrefixCache::None {
+            let message = "`host-cache` is set, but `prefix-cache` is `\"none\"`".to_owned();
+            self.conflict("host-cache", message, "add `prefix-cache = \"blocks\"`, or remove it");
+        }
         if o.length_predictor != LengthPredictor::None && o.order != OrderOptions::Sjf {
             let message = "`length-predictor` is set, but only `order = \"sjf\"` asks for lengths".to_owned();
             self.conflict("length-predictor", message, "add `order = \"sjf\"`, or remove it");
@@ -303,6 +308,7 @@ impl Builder<'_> {
             max_model_len,
             late_stop: false,
             order: order(&self.options),
+            host_cache: 0,
         };
         if config.blocks == 0 || replica.effective_limit() < 2 {
             let message = format!(

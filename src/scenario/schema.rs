@@ -301,6 +301,8 @@ pub struct SystemOptions {
     pub kv: KvOptions,
     /// Prefix reuse.
     pub prefix_cache: PrefixCache,
+    /// Host memory per accelerator that keeps evicted prefix blocks; none: they are lost.
+    pub host_cache: Option<Bytes>,
     /// Blocks per replica; else computed from the memory.
     pub kv_blocks: Option<u32>,
     /// Longest context served; else the model's.
@@ -349,5 +351,5 @@ pub const DEPLOYMENT_KEYS: [&str; 13] = [
 ];
 
 /// Keys of a system that only presets and variants may set.
-pub const SYSTEM_KEYS: [&str; 7] =
-    ["scheduler", "order", "length-predictor", "kv", "prefix-cache", "paper", "note"];
+pub const SYSTEM_KEYS: [&str; 8] =
+    ["scheduler", "order", "length-predictor", "kv", "prefix-cache", "host-cache", "paper", "note"];

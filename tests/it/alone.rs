@@ -35,6 +35,7 @@ fn alone_is_what_the_ideal_bound_takes_and_a_lone_request_is_not_slowed_down() {
             max_model_len: 128,
             late_stop: false,
             order: Order::Fcfs,
+            host_cache: 0,
         },
         replicas: 1,
         router: RouterConfig::default(),

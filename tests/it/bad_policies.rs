@@ -44,6 +44,7 @@ fn run(stages: u8, plan: Plan) -> Result<Outcome, Violation> {
         max_model_len: 64,
         late_stop: false,
         order: Order::Fcfs,
+        host_cache: 0,
     };
     let config =
         ClusterConfig { replica, replicas: 2, router: RouterConfig::default(), front_end: FrontEnd::NONE };

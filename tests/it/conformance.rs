@@ -113,6 +113,7 @@ impl Scenario {
             max_model_len: d.pick(&[50, 64, 200]),
             late_stop,
             order: Order::Fcfs,
+            host_cache: 0,
         };
         let config = ClusterConfig {
             replica,

@@ -95,8 +95,14 @@ impl Eut {
             preemption: Preemption::Recompute,
             prefix_cache: false,
         };
-        let replica =
-            ReplicaConfig { scheduler, kv, max_model_len: 4096, late_stop: false, order: Order::Fcfs };
+        let replica = ReplicaConfig {
+            scheduler,
+            kv,
+            max_model_len: 4096,
+            late_stop: false,
+            order: Order::Fcfs,
+            host_cache: 0,
+        };
         let config = ClusterConfig {
             replica,
             replicas: 1,

@@ -79,6 +79,7 @@ fn run(stepwise: bool, late_stop: bool) -> (Outcome, Told) {
         max_model_len: 64,
         late_stop,
         order: Order::Fcfs,
+        host_cache: 0,
     };
     let config =
         ClusterConfig { replica, replicas: 1, router: RouterConfig::default(), front_end: FrontEnd::NONE };

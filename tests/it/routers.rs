@@ -33,6 +33,7 @@ fn replica(blocks: u32) -> ReplicaConfig {
         max_model_len: 4096,
         late_stop: false,
         order: Order::Fcfs,
+        host_cache: 0,
     }
 }
 

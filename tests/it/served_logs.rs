@@ -75,6 +75,7 @@ fn replay(log: &[Served], accelerator: &str, max_sequences: u32, blocks: Option<
             max_model_len: 131_072,
             late_stop,
             order: Order::Fcfs,
+            host_cache: 0,
         },
         replicas: 1,
         router: RouterConfig::default(),

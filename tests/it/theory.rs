@@ -94,6 +94,7 @@ pub fn deployment(scheduler: SchedulerConfig) -> ClusterConfig {
             max_model_len: 1 << 20,
             late_stop: false,
             order: Order::Fcfs,
+            host_cache: 0,
         },
         replicas: 1,
         router: RouterConfig::default(),

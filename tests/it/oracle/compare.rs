@@ -50,6 +50,7 @@ fn counters(c: &RunCounters) -> Vec<(&'static str, String)> {
         ("decode_tokens", c.decode_tokens.to_string()),
         ("recomputed_tokens", c.recomputed_tokens.to_string()),
         ("cached_tokens", c.cached_tokens.to_string()),
+        ("host_cached_tokens", c.host_cached_tokens.to_string()),
         ("wasted_slots", c.wasted_slots.to_string()),
         ("preemptions", c.preemptions.to_string()),
         ("swapped_blocks", c.swapped_blocks.to_string()),

@@ -64,6 +64,8 @@ pub enum Mutation {
     OutstandingCountsTheQueue,
     /// A client that gives up during a step is forgotten.
     GivesUpForgotten,
+    /// Host memory keeps no prefix block.
+    HostTierMissing,
 
     // Other readings of the specification, tried when engine and oracle differ.
     /// A plan that only names victims is applied while batches are in flight.
@@ -104,7 +106,7 @@ impl Mutation {
     ];
 
     /// The faults.
-    pub const ALL: [Mutation; 29] = [
+    pub const ALL: [Mutation; 30] = [
         Mutation::VictimOrderReversed,
         Mutation::FitsOffByOne,
         Mutation::ArrivalTiesReversed,
@@ -134,6 +136,7 @@ impl Mutation {
         Mutation::OrderIgnored,
         Mutation::OutstandingCountsTheQueue,
         Mutation::GivesUpForgotten,
+        Mutation::HostTierMissing,
     ];
 }
 
@@ -193,6 +196,8 @@ pub struct Coverage {
     pub affine: u64,
     pub unbalanced: u64,
     pub forgotten_prefixes: u64,
+    /// Blocks loaded from host memory.
+    pub host_hits: u64,
 }
 
 /// Everything an oracle run leaves behind.

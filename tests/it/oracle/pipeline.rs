@@ -25,6 +25,8 @@ pub struct Batch {
     pub gpu: u64,
     pub host: u64,
     pub swap: u64,
+    /// Loading prefix blocks from host memory.
+    pub load: u64,
     /// Accelerator time of stage 0 for the same sequences without chunks.
     pub decode_only_gpu: u64,
 }
@@ -70,7 +72,8 @@ pub fn launch(sim: &mut Sim<'_>, k: usize, plan: Plan) {
     } else {
         0
     };
-    let (end, gpu, host) = stages(sim, k, &shape, swap);
+    let load = if plan.loaded > 0 { sim.cost(k).swap(plan.loaded).as_ps() } else { 0 };
+    let (end, gpu, host) = stages(sim, k, &shape, swap + load);
     let only = StepShape { chunks: &[], decode };
     let batch = Batch {
         start: sim.now,
@@ -80,6 +83,7 @@ pub fn launch(sim: &mut Sim<'_>, k: usize, plan: Plan) {
         gpu,
         host,
         swap,
+        load,
         decode_only_gpu: if decode.n == 0 { 0 } else { sim.cost(k).step(0, &only).gpu().as_ps() },
     };
     count(sim, &batch, &shape);

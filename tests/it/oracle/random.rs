@@ -61,6 +61,7 @@ impl Covered {
         self.count("affine", c.affine > 0);
         self.count("unbalanced", c.unbalanced > 0);
         self.count("forgotten-prefixes", c.forgotten_prefixes > 0);
+        self.count("host-hits", c.host_hits > 0);
         self.count("groups", !s.more.is_empty());
         self.count(s.config.router.key(), s.replicas() > 1 && s.trace.len() > 1);
         self.count("closed-loop", s.trace.closed.is_some());
@@ -187,6 +188,7 @@ fn random_scenarios_cover_every_mechanism() {
         ("affine", 50),
         ("unbalanced", 20),
         ("forgotten-prefixes", 20),
+        ("host-hits", 50),
         ("groups", 200),
         ("round-robin", 50),
         ("random", 50),

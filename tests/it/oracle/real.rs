@@ -81,6 +81,7 @@ fn real_rows_equal_the_oracle() {
             replica: ReplicaConfig {
                 late_stop: matches!(scheduler, SchedulerConfig::Unified(_)),
                 order: Order::Fcfs,
+                host_cache: 0,
                 scheduler,
                 kv: KvConfig {
                     block: 16,

@@ -32,6 +32,7 @@ pub fn deployment(scheduler: SchedulerConfig, block: u32, blocks: u32) -> Cluste
             max_model_len: 1000,
             late_stop: false,
             order: Order::Fcfs,
+            host_cache: 0,
         },
         replicas: 1,
         router: RouterConfig::RoundRobin(RoundRobin {}),

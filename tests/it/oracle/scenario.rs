@@ -241,6 +241,7 @@ fn replica(rng: &mut Rng, kind: usize, scheduler: SchedulerConfig, stages: usize
         max_model_len: wanted.min((blocks - spare) * block - u32::from(KINDS[kind] == "clairvoyant")),
         late_stop,
         order: Order::Fcfs,
+        host_cache: if prefix_cache && rng.chance(50) { rng.small(1, 30) } else { 0 },
     }
 }
 

@@ -93,7 +93,10 @@ impl<'a> Sim<'a> {
                 waiting: Vec::new(),
                 running: Vec::new(),
                 swapped: Vec::new(),
-                kv: Kv::new(&deployment.groups[group].replica.kv),
+                kv: Kv::new(
+                    &deployment.groups[group].replica.kv,
+                    deployment.groups[group].replica.host_cache,
+                ),
                 next_number: 0,
                 in_flight: Vec::new(),
                 stage_end: vec![0; usize::from(deployment.groups[group].cost.stages())],
