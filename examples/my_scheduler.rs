@@ -10,6 +10,7 @@ use windtunnel::engine::view::EngineView;
 use windtunnel::hardware::Accelerator;
 use windtunnel::ids::{ClassId, RequestId};
 use windtunnel::model::Model;
+use windtunnel::policy::order::Order;
 use windtunnel::policy::router::RouterConfig;
 use windtunnel::policy::scheduler::{Admission, Decode, Scheduler, SchedulerConfig, StepPlan, Unified};
 use windtunnel::units::SimTime;
@@ -74,7 +75,14 @@ fn main() -> Result<(), Violation> {
     };
     let scheduler = SchedulerConfig::Unified(Unified::default());
     let config = ClusterConfig {
-        replica: ReplicaConfig { scheduler, kv, max_model_len: 131_072, late_stop: true },
+        replica: ReplicaConfig {
+            scheduler,
+            kv,
+            max_model_len: 131_072,
+            late_stop: true,
+            order: Order::Fcfs,
+            host_cache: 0,
+        },
         replicas: 1,
         router: RouterConfig::default(),
         front_end: FrontEnd::NONE,

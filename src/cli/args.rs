@@ -165,6 +165,8 @@ pub enum Listed {
     Hosts,
     /// Links between accelerators.
     Links,
+    /// Routers.
+    Routers,
     /// Workload recipes.
     Workloads,
     /// Numbers of a summary.

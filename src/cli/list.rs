@@ -5,6 +5,7 @@ use comfy_table::{ColumnConstraint, ContentArrangement, Table, presets};
 use crate::catalog::{self, Shelf};
 use crate::diagnostic::{InputErrors, Node, Sources};
 use crate::metrics::column;
+use crate::policy::router::RouterConfig;
 use crate::workload;
 
 use super::args::{ListArgs, Listed};
@@ -25,6 +26,7 @@ pub(super) fn list(args: &ListArgs, context: &Context) -> Outcome {
             vec!["engine", "what", "date", "host", "grade"],
             titled(Shelf::Engines, &["title", "date", "host", "grade"])?,
         ),
+        Listed::Routers => (vec!["router", "what", "draws"], routers()),
         Listed::Workloads => (vec!["recipe", "what"], titled(Shelf::Recipes, &["title"])?),
         Listed::Scenarios => (vec!["scenario", "question"], titled(Shelf::Scenarios, &["title"])?),
         Listed::Papers => {
@@ -72,6 +74,14 @@ fn systems() -> Result<Vec<Vec<String>>, InputErrors> {
         vec![name, key(&node, "scheduler"), kv, text(&node, "paper.venue"), text(&node, "paper.row")]
     };
     Ok(files(Shelf::Systems)?.into_iter().map(row).collect())
+}
+
+fn routers() -> Vec<Vec<String>> {
+    let row = |r: &RouterConfig| {
+        let draws = if r.draws() { "per request" } else { "" };
+        vec![r.key().to_owned(), r.summary().to_owned(), draws.to_owned()]
+    };
+    RouterConfig::all().iter().map(row).collect()
 }
 
 fn metrics() -> Vec<Vec<String>> {

@@ -1,6 +1,9 @@
-//! How a run is carried out.
+//! What is run, and how.
 
+use crate::cost::StepCost;
+use crate::engine::config::{ClusterConfig, FrontEnd, ReplicaConfig};
 use crate::metrics::record::Deadlines;
+use crate::policy::router::RouterConfig;
 
 /// How a run is carried out; none of it changes what happens in it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -13,4 +16,44 @@ pub struct RunOptions {
     pub samples: u32,
     /// Count the tokens that meet these deadlines (`RequestRecord::on_time`).
     pub deadlines: Option<Deadlines>,
+}
+
+/// Equal replicas of a deployment.
+#[derive(Clone, Copy)]
+pub struct Group<'a> {
+    /// Each of them.
+    pub replica: &'a ReplicaConfig,
+    /// How many, at least 1.
+    pub replicas: u16,
+    /// What a step of each costs.
+    pub cost: &'a dyn StepCost,
+}
+
+/// A deployment: groups of equal replicas behind one router. Replica ids count through the groups in order.
+///
+/// Groups may differ in cost, stages, KV blocks, watermark, host blocks and scheduler; they share block size, rule of
+/// allocation and queue order. The longest context served is that of the group with the smallest limit.
+#[derive(Clone)]
+pub struct Deployment<'a> {
+    /// At least one.
+    pub groups: Vec<Group<'a>>,
+    /// Which replica gets a request.
+    pub router: &'a RouterConfig,
+    /// What stands before the router.
+    pub front_end: FrontEnd,
+    /// Seed of the router's draws.
+    pub seed: u64,
+}
+
+impl<'a> Deployment<'a> {
+    /// A deployment of equal replicas; draws have seed 0.
+    pub fn uniform(config: &'a ClusterConfig, cost: &'a dyn StepCost) -> Self {
+        let group = Group { replica: &config.replica, replicas: config.replicas, cost };
+        Deployment { groups: vec![group], router: &config.router, front_end: config.front_end, seed: 0 }
+    }
+
+    /// Configuration and cost by group, as the engine takes them.
+    pub(super) fn parts(&self) -> Vec<(&'a ReplicaConfig, &'a dyn StepCost)> {
+        self.groups.iter().map(|g| (g.replica, g.cost)).collect()
+    }
 }

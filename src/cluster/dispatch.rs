@@ -2,77 +2,135 @@
 
 use std::collections::VecDeque;
 
-use crate::engine::{Load, last_multiple};
-use crate::ids::ReplicaId;
-use crate::policy::router::{LeastLoad, RouterConfig};
+use crate::engine::{Replica, World, last_multiple};
+use crate::ids::{ReplicaId, RequestId};
+use crate::policy::router::{Load, Memory, Replicas, Report, RouteRequest, Router, RouterConfig};
+use crate::rng::{Component, stream};
 use crate::units::{SimDuration, SimTime};
+use crate::workload::Trace;
+
+const DRAWS: Component = Component::named("router");
 
 /// A routed request that the replica's last report does not show.
 struct Dispatch {
     at: SimTime,
     replica: ReplicaId,
-    prompt: u32,
+    load: Load,
 }
 
 /// The router of one deployment.
-pub(super) struct Router {
-    config: RouterConfig,
-    replicas: u16,
-    routed: u64,
+pub(super) struct Dispatcher<'a> {
+    policy: Box<dyn Router>,
+    report: Report,
+    trace: &'a Trace,
+    seed: u64,
     recent: VecDeque<Dispatch>,
+    /// Sum of `recent` by replica.
+    own: Vec<Load>,
 }
 
-impl Router {
-    pub fn new(config: RouterConfig, replicas: u16) -> Self {
-        Router { config, replicas, routed: 0, recent: VecDeque::new() }
+impl<'a> Dispatcher<'a> {
+    pub fn new(config: &RouterConfig, replicas: usize, trace: &'a Trace, seed: u64) -> Self {
+        Dispatcher {
+            policy: config.build(),
+            report: config.report().unwrap_or_default(),
+            trace,
+            seed,
+            recent: VecDeque::new(),
+            own: vec![Load::default(); replicas],
+        }
     }
 
     /// Reporting period; zero for a router that reads the present or nothing.
     pub fn period(&self) -> SimDuration {
-        self.load_reader().map_or(SimDuration::ZERO, |l| l.staleness)
+        self.report.staleness
     }
 
-    fn load_reader(&self) -> Option<&LeastLoad> {
-        match &self.config {
-            RouterConfig::RoundRobin(_) => None,
-            RouterConfig::LeastRequests(load) | RouterConfig::LeastTokens(load) => Some(load),
-        }
-    }
-
-    /// Chooses a replica at `now`; `reported` is asked for each replica's load, only by routers that read it.
+    /// Chooses a replica for `id` at `now`.
     pub fn route(
         &mut self,
+        id: RequestId,
         now: SimTime,
-        prompt: u32,
-        mut reported: impl FnMut(ReplicaId) -> Load,
+        world: &mut World<'_>,
+        replicas: &[Replica],
     ) -> ReplicaId {
-        let turn = self.routed;
-        self.routed += 1;
-        let Some(reader) = self.load_reader() else {
-            return ReplicaId(
-                u16::try_from(turn % u64::from(self.replicas)).expect("below the number of replicas"),
-            );
+        let at = last_multiple(self.report.staleness, now);
+        while self.recent.front().is_some_and(|d| d.at <= at) {
+            let Some(shown) = self.recent.pop_front() else { break };
+            let own = &mut self.own[shown.replica.index()];
+            own.requests -= shown.load.requests;
+            own.tokens -= shown.load.tokens;
+            own.blocks -= shown.load.blocks;
+        }
+        let prompt = world.request(id).prompt;
+        // Ids of unknown size say nothing about tokens.
+        let prefixes = self.trace.prefixes.as_deref().filter(|p| p.tokens_per_id > 0);
+        let request = RouteRequest {
+            id,
+            prompt,
+            session: self.trace.session(id),
+            prefix: prefixes.map_or(&[], |p| p.of(id)),
+            tokens_per_id: prefixes.map_or(1, |p| p.tokens_per_id),
         };
-        let by_requests = matches!(self.config, RouterConfig::LeastRequests(_));
-        let own = reader.own_dispatches && reader.staleness > SimDuration::ZERO;
-        let report = last_multiple(reader.staleness, now);
-        while self.recent.front().is_some_and(|d| d.at <= report) {
-            self.recent.pop_front();
+        let mut seen =
+            Seen { id, at, now, world: &*world, replicas, own: &self.own, seed: self.seed, reads: 0 };
+        let chosen = self.policy.route(&request, &mut seen);
+        let reads = seen.reads;
+        world.counters.router_reads += reads;
+        if self.report.own_dispatches && at < now {
+            let blocks = u64::from(replicas[chosen.index()].state.demand(id, world));
+            let load = Load { requests: 1, tokens: u64::from(prompt), blocks };
+            let own = &mut self.own[chosen.index()];
+            own.requests += 1;
+            own.tokens += load.tokens;
+            own.blocks += load.blocks;
+            self.recent.push_back(Dispatch { at: now, replica: chosen, load });
         }
-        let mut loads: Vec<u64> = (0..self.replicas)
-            .map(|r| {
-                let load = reported(ReplicaId(r));
-                if by_requests { u64::from(load.requests) } else { load.tokens }
-            })
-            .collect();
-        for dispatch in self.recent.iter().filter(|_| own) {
-            loads[dispatch.replica.index()] += if by_requests { 1 } else { u64::from(dispatch.prompt) };
+        chosen
+    }
+}
+
+/// The replicas as the router may see them for one request.
+struct Seen<'a, 'w> {
+    id: RequestId,
+    /// The report instant.
+    at: SimTime,
+    now: SimTime,
+    world: &'a World<'w>,
+    replicas: &'a [Replica],
+    own: &'a [Load],
+    seed: u64,
+    reads: u64,
+}
+
+impl Replicas for Seen<'_, '_> {
+    fn count(&self) -> u16 {
+        u16::try_from(self.replicas.len()).expect("ids of replicas are 16 bits wide")
+    }
+
+    fn load(&mut self, replica: ReplicaId) -> Load {
+        self.reads += 1;
+        let load = self.replicas[replica.index()].state.load_at(self.at, self.now);
+        let own = self.own[replica.index()];
+        Load {
+            requests: load.requests + own.requests,
+            tokens: load.tokens + own.tokens,
+            blocks: load.blocks + own.blocks,
         }
-        let best = (0u16..).zip(&loads).min_by_key(|&(r, load)| (load, r)).map_or(0, |(r, _)| r);
-        let replica = ReplicaId(best);
-        if own {
-            self.recent.push_back(Dispatch { at: now, replica, prompt });
-        }
-        replica
+    }
+
+    fn memory(&self, replica: ReplicaId) -> Memory {
+        let pool = &self.replicas[replica.index()].state.pool;
+        Memory { blocks: pool.total(), block: pool.block() }
+    }
+
+    fn cached(&mut self, replica: ReplicaId) -> u32 {
+        self.reads += 1;
+        self.replicas[replica.index()].state.cached_prefix(self.id, self.now, self.world)
+    }
+
+    fn draw(&self, index: u64, below: u16) -> u16 {
+        let drawn = stream(self.seed, DRAWS, u64::from(self.id.0), index).below(u64::from(below));
+        u16::try_from(drawn).expect("below a number of replicas")
     }
 }

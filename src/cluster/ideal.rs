@@ -1,32 +1,29 @@
 //! The bound `ideal`: every request has the accelerator alone from the moment it leaves the front end.
 //!
-//! No queue, no other sequence in any step, no KV limit but the served context: a lower bound on the latency of every
-//! request under any policy on the same engine without a prefix cache.
+//! No queue, no other sequence in any step, no KV limit but the served context, no admission limit and no client that
+//! gives up: a lower bound on the latency of every request under any policy on the same engine without a prefix cache.
+//! Of unequal replicas it takes the one on which the request is done first.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use crate::cost::{Chunk, DecodeShape, StepCost, StepShape};
-use crate::engine::config::{ClusterConfig, FrontEnd};
+use crate::engine::config::FrontEnd;
 use crate::engine::{Phase, World, line_sum};
 use crate::ids::RequestId;
 use crate::metrics::record::{Cause, Deadlines, Fate, Outcome, Rejection, RequestRecord};
 use crate::units::{SimDuration, SimTime};
 use crate::workload::Trace;
 
+use super::api::Deployment;
 use super::front_end::Workers;
 
 /// Serves every request alone.
-pub(super) fn run(
-    config: &ClusterConfig,
-    cost: &dyn StepCost,
-    trace: &Trace,
-    deadlines: Option<Deadlines>,
-) -> Outcome {
-    let mut world = World::new(&config.replica, cost, trace, false);
+pub(super) fn run(deployment: &Deployment<'_>, trace: &Trace, deadlines: Option<Deadlines>) -> Outcome {
+    let mut world = World::new(&deployment.parts(), trace, false);
     world.deadlines = deadlines;
-    world.streaming = config.front_end.per_streamed_token;
-    let mut workers = Workers::new(config.front_end);
+    world.streaming = deployment.front_end.per_streamed_token;
+    let mut workers = Workers::new(deployment.front_end);
     let mut clients = clients(trace);
     let mut end = SimTime::ZERO;
     for (index, row) in trace.requests.iter().enumerate() {
@@ -50,7 +47,7 @@ pub(super) fn run(
         }
     }
     let mut records: Vec<RequestRecord> = world.requests.iter().map(|r| r.record).collect();
-    fill_alone(&mut records, &config.front_end, cost);
+    fill_alone(&mut records, &deployment.front_end, &world.costs);
     Outcome { records, counters: world.counters, gaps: world.gaps.0, samples: Vec::new(), end }
 }
 
@@ -63,7 +60,8 @@ fn clients(trace: &Trace) -> Option<BinaryHeap<Reverse<SimTime>>> {
 /// Prefill in one step, then decode alone, stage after stage. Returns the instant of the last token.
 fn serve(id: RequestId, arrival: SimTime, queued: SimTime, world: &mut World<'_>) -> SimTime {
     let (prompt, output) = (world.request(id).prompt, world.request(id).output);
-    let prefill = prefill(world.cost, prompt);
+    let cost = fastest(&world.costs, prompt, output);
+    let prefill = prefill(cost, prompt);
     let first = queued + prefill.total();
     let record = &mut world.request_mut(id).record;
     record.queued = queued;
@@ -74,7 +72,7 @@ fn serve(id: RequestId, arrival: SimTime, queued: SimTime, world: &mut World<'_>
     world.count_token(id, 0, first);
     let mut now = first;
     let mut index = 1;
-    for (context, stretch) in stretches(world.cost, prompt, output) {
+    for (context, stretch) in stretches(cost, prompt, output) {
         let (steps, span) = (stretch.steps, stretch.span());
         world.gaps.record_line(stretch.first.total().as_ps(), stretch.slope, steps, 1);
         if world.deadlines.is_some() {
@@ -205,10 +203,19 @@ fn alone(cost: &dyn StepCost, prompt: u32, output: u32) -> SimDuration {
     prefill(cost, prompt).total() + decode
 }
 
-/// Fills in how long each finished request would have taken alone.
-pub(super) fn fill_alone(records: &mut [RequestRecord], front_end: &FrontEnd, cost: &dyn StepCost) {
+/// The group of replicas on which the request alone is done first.
+fn fastest<'a>(costs: &[&'a dyn StepCost], prompt: u32, output: u32) -> &'a dyn StepCost {
+    match costs {
+        [only] => *only,
+        _ => *costs.iter().min_by_key(|cost| alone(**cost, prompt, output)).expect("there is a group"),
+    }
+}
+
+/// Fills in how long each finished request would have taken alone, on the fastest replica for it.
+pub(super) fn fill_alone(records: &mut [RequestRecord], front_end: &FrontEnd, costs: &[&dyn StepCost]) {
     for record in records.iter_mut().filter(|r| r.fate == Fate::Finished) {
         let door = front_end.per_request + front_end.per_prompt_token * u64::from(record.prompt);
+        let cost = fastest(costs, record.prompt, record.output);
         record.alone = door + alone(cost, record.prompt, record.output) + front_end.per_streamed_token;
     }
 }

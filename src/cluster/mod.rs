@@ -1,4 +1,4 @@
-//! Replicas behind a front end and a router; the entry points `simulate` and `simulate_with`.
+//! Replicas behind a front end and a router; the entry points `simulate`, `simulate_deployment` and `simulate_with`.
 
 mod api;
 mod audit;
@@ -10,5 +10,5 @@ mod sample;
 
 pub use crate::engine::{StepEvent, StepObserver, Violation};
 pub use crate::metrics::record::Outcome;
-pub use api::RunOptions;
-pub use run::{simulate, simulate_with};
+pub use api::{Deployment, Group, RunOptions};
+pub use run::{simulate, simulate_deployment, simulate_with};

@@ -1,17 +1,19 @@
 //! One run: the loop over instants. All events of an instant are applied, then every touched replica plans once.
 
+use std::collections::VecDeque;
+
 use crate::cost::StepCost;
-use crate::engine::config::ClusterConfig;
-use crate::engine::{Replica, StepObserver, Violation, World};
+use crate::engine::config::{Admission, ClusterConfig, ReplicaConfig};
+use crate::engine::{Phase, Replica, StepObserver, Violation, World};
 use crate::ids::{ReplicaId, RequestId};
 use crate::kernel::EventQueue;
-use crate::metrics::record::{Cause, Outcome, Rejection, RequestRecord, Sample};
+use crate::metrics::record::{Cause, Fate, Outcome, Rejection, RequestRecord, Sample};
 use crate::policy::scheduler::{Scheduler, SchedulerConfig};
 use crate::units::SimTime;
 use crate::workload::Trace;
 
-use super::api::RunOptions;
-use super::dispatch::Router;
+use super::api::{Deployment, RunOptions};
+use super::dispatch::Dispatcher;
 use super::front_end::Workers;
 use super::ideal;
 use super::sample::Sampler;
@@ -29,7 +31,7 @@ enum Event {
     StageFree { replica: ReplicaId },
 }
 
-/// Runs a trace through a deployment. Pure: no I/O, no clock, no randomness.
+/// Runs a trace through a deployment of equal replicas. Pure: no I/O, no clock, and the router's draws have seed 0.
 ///
 /// # Errors
 /// A [`Violation`] where a policy broke its contract or an invariant failed: our bug, never the user's input.
@@ -40,12 +42,25 @@ pub fn simulate(
     options: &RunOptions,
     observer: &mut impl StepObserver,
 ) -> Result<Outcome, Violation> {
-    let scheduler = &config.replica.scheduler;
-    if matches!(scheduler, SchedulerConfig::Ideal(_)) {
-        return Ok(ideal::run(config, cost, trace, options.deadlines));
+    simulate_deployment(&Deployment::uniform(config, cost), trace, options, observer)
+}
+
+/// As [`simulate`], for replicas that need not be equal and with a seed for the router's draws.
+///
+/// # Errors
+/// As [`simulate`].
+pub fn simulate_deployment(
+    deployment: &Deployment<'_>,
+    trace: &Trace,
+    options: &RunOptions,
+    observer: &mut impl StepObserver,
+) -> Result<Outcome, Violation> {
+    if matches!(deployment.groups[0].replica.scheduler, SchedulerConfig::Ideal(_)) {
+        return Ok(ideal::run(deployment, trace, options.deadlines));
     }
-    let build = |_| scheduler.build().expect("only `ideal` runs without replicas");
-    simulate_with(&build, config, cost, trace, options, observer)
+    let build =
+        |_, config: &ReplicaConfig| config.scheduler.build().expect("only `ideal` runs without replicas");
+    carry_out(&build, deployment, trace, options, observer)
 }
 
 /// As [`simulate`], but every replica is planned by the scheduler that `build` makes for it: a policy outside the crate
@@ -61,9 +76,23 @@ pub fn simulate_with(
     options: &RunOptions,
     observer: &mut impl StepObserver,
 ) -> Result<Outcome, Violation> {
-    let mut run = Run::new(build, config, cost, trace, *options);
+    let build = |id, _: &ReplicaConfig| build(id);
+    carry_out(&build, &Deployment::uniform(config, cost), trace, options, observer)
+}
+
+/// Makes the scheduler of a replica.
+type Build<'b> = &'b dyn Fn(ReplicaId, &ReplicaConfig) -> Box<dyn Scheduler>;
+
+fn carry_out(
+    build: Build<'_>,
+    deployment: &Deployment<'_>,
+    trace: &Trace,
+    options: &RunOptions,
+    observer: &mut impl StepObserver,
+) -> Result<Outcome, Violation> {
+    let mut run = Run::new(build, deployment, trace, *options);
     run.issue_first();
-    while let Some(now) = run.queue.next_time() {
+    while let Some(now) = run.next_instant() {
         run.instant(now, observer)?;
     }
     super::audit::end(&run.world, &run.replicas, run.now)?;
@@ -76,8 +105,11 @@ struct Run<'a> {
     options: RunOptions,
     world: World<'a>,
     replicas: Vec<Replica>,
-    router: Router,
+    router: Dispatcher<'a>,
     workers: Workers,
+    admission: Admission,
+    /// When the clients of those that arrived give up, in order of arrival.
+    patience: VecDeque<(SimTime, RequestId)>,
     queue: EventQueue<Event>,
     touched: Vec<ReplicaId>,
     /// Next row of the trace to be issued.
@@ -87,22 +119,21 @@ struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    fn new(
-        build: &dyn Fn(ReplicaId) -> Box<dyn Scheduler>,
-        config: &'a ClusterConfig,
-        cost: &'a dyn StepCost,
-        trace: &'a Trace,
-        options: RunOptions,
-    ) -> Self {
-        let mut world = World::new(&config.replica, cost, trace, options.stepwise);
+    fn new(build: Build<'_>, deployment: &Deployment<'a>, trace: &'a Trace, options: RunOptions) -> Self {
+        let mut world = World::new(&deployment.parts(), trace, options.stepwise);
         world.audit = options.audit;
         world.deadlines = options.deadlines;
-        world.streaming = config.front_end.per_streamed_token;
-        let router = Router::new(config.router.clone(), config.replicas);
-        let replicas = (0..config.replicas)
-            .map(|r| {
+        world.streaming = deployment.front_end.per_streamed_token;
+        let groups = deployment.groups.iter().enumerate();
+        let owners: Vec<usize> = groups.flat_map(|(g, of)| vec![g; usize::from(of.replicas)]).collect();
+        let router = Dispatcher::new(deployment.router, owners.len(), trace, deployment.seed);
+        let replicas = (0u16..)
+            .zip(owners)
+            .map(|(r, group)| {
                 let id = ReplicaId(r);
-                let mut replica = Replica::new(id, &config.replica, build(id), cost.stages());
+                let config = deployment.groups[group].replica;
+                let stages = deployment.groups[group].cost.stages();
+                let mut replica = Replica::new(id, group, config, build(id, config), stages);
                 replica.state.load.period = router.period();
                 // In a closed loop the client's next request follows the last token, which is then an event.
                 replica.state.cohort.passes_late_stops = replica.state.late_stop && trace.closed.is_none();
@@ -116,7 +147,9 @@ impl<'a> Run<'a> {
             world,
             replicas,
             router,
-            workers: Workers::new(config.front_end),
+            workers: Workers::new(deployment.front_end),
+            admission: deployment.front_end.admission,
+            patience: VecDeque::new(),
             queue: EventQueue::default(),
             touched: Vec::new(),
             next: 0,
@@ -160,13 +193,12 @@ impl<'a> Run<'a> {
             self.samples.take(sample);
         }
         self.now = now;
-        while let Some(event) = self.queue.pop_at(now) {
-            match event {
-                Event::Completion { replica, event } => self.complete(replica, event, observer),
-                Event::Arrival { request } => self.arrive(request),
-                Event::Routed { request } => self.route(request),
-                Event::StageFree { replica } => self.touched.push(replica),
-            }
+        self.events(observer);
+        while let Some((_, request)) = self.patience.front().copied().filter(|&(at, _)| at == now) {
+            self.patience.pop_front();
+            self.give_up(request);
+            // A leap that ends here because of it, and what its client asks next.
+            self.events(observer);
         }
         self.touched.sort_unstable();
         self.touched.dedup();
@@ -182,6 +214,54 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
+    /// The next instant at which something happens. Nobody gives up on what is done.
+    fn next_instant(&mut self) -> Option<SimTime> {
+        let requests = &self.world.requests;
+        let done = |id: RequestId| requests[id.index()].record.fate != Fate::Unfinished;
+        while self.patience.front().is_some_and(|&(_, id)| done(id)) {
+            self.patience.pop_front();
+        }
+        let patience = self.patience.front().map(|&(at, _)| at);
+        self.queue.next_time().into_iter().chain(patience).min()
+    }
+
+    /// Applies the queued events of this instant.
+    fn events(&mut self, observer: &mut impl StepObserver) {
+        while let Some(event) = self.queue.pop_at(self.now) {
+            match event {
+                Event::Completion { replica, event } => self.complete(replica, event, observer),
+                Event::Arrival { request } => self.arrive(request),
+                Event::Routed { request } => self.route(request),
+                Event::StageFree { replica } => self.touched.push(replica),
+            }
+        }
+    }
+
+    /// The client of a request gives up, unless the request is done.
+    fn give_up(&mut self, id: RequestId) {
+        let request = self.world.request(id);
+        if request.record.fate != Fate::Unfinished {
+            return;
+        }
+        if request.phase == Phase::Outside {
+            self.world.time_out_at_door(id, self.now);
+        } else {
+            let replica = request.record.replica;
+            if let Some((event, at)) = self.replicas[replica.index()].give_up(id, self.now, &mut self.world) {
+                self.queue.push(at, Event::Completion { replica, event });
+            }
+            self.touched.push(replica);
+        }
+        self.free_clients();
+    }
+
+    /// Clients of a closed loop whose requests have ended since the last call.
+    fn free_clients(&mut self) {
+        for _ in 0..std::mem::take(&mut self.world.just_finished) {
+            self.client_free(self.now);
+        }
+    }
+
     fn complete(&mut self, id: ReplicaId, event: u32, observer: &mut impl StepObserver) {
         let replica = &mut self.replicas[id.index()];
         if !replica.state.is_current(event) {
@@ -189,9 +269,7 @@ impl<'a> Run<'a> {
         }
         replica.complete(self.now, &mut self.world, observer);
         self.touched.push(id);
-        for _ in 0..std::mem::take(&mut self.world.just_finished) {
-            self.client_free(self.now);
-        }
+        self.free_clients();
     }
 
     fn arrive(&mut self, id: RequestId) {
@@ -200,13 +278,17 @@ impl<'a> Run<'a> {
         }
         self.world.counters.arrivals += 1;
         let now = self.now;
+        let limit = self.world.limit;
         let request = self.world.request_mut(id);
         request.record.arrival = now;
-        if request.prompt >= self.world.limit {
+        let prompt = request.prompt;
+        if prompt >= limit {
             self.world.reject(id, now, Rejection::TooLong);
             return self.client_free(now);
         }
-        let prompt = self.world.request(id).prompt;
+        if let Some(timeout) = self.admission.timeout {
+            self.patience.push_back((now + timeout, id));
+        }
         let through = self.workers.serve(now, prompt);
         if through == now {
             self.route(id);
@@ -218,13 +300,16 @@ impl<'a> Run<'a> {
     fn route(&mut self, id: RequestId) {
         let now = self.now;
         let request = self.world.request_mut(id);
-        let prompt = request.prompt;
+        if request.phase == Phase::Left {
+            // Its client gave up while it was in the front end.
+            return;
+        }
         request.record.ledger.add(Cause::FrontEnd, now - request.record.arrival);
-        let replicas = &self.replicas;
-        let chosen = self.router.route(now, prompt, |r| {
-            let state = &replicas[r.index()].state;
-            state.load_at(state.load.report_instant(now))
-        });
+        if self.is_full() {
+            self.world.reject(id, now, Rejection::Overloaded);
+            return self.client_free(now);
+        }
+        let chosen = self.router.route(id, now, &mut self.world, &self.replicas);
         let replica = &mut self.replicas[chosen.index()];
         if let Some((event, at)) = replica.enqueue(id, now, &mut self.world) {
             self.queue.push(at, Event::Completion { replica: chosen, event });
@@ -232,12 +317,22 @@ impl<'a> Run<'a> {
         self.touched.push(chosen);
     }
 
+    /// Whether an admission limit is reached.
+    fn is_full(&self) -> bool {
+        let reached =
+            |limit: Option<u32>, count: &dyn Fn() -> usize| limit.is_some_and(|l| count() >= l as usize);
+        reached(self.admission.max_outstanding, &|| self.world.inside)
+            || reached(self.admission.max_queue, &|| {
+                self.replicas.iter().map(|r| r.state.waiting.len()).sum()
+            })
+    }
+
     fn plan(&mut self, id: ReplicaId) -> Result<(), Violation> {
         let Some(launched) = self.replicas[id.index()].plan(self.now, &mut self.world)? else {
             return Ok(());
         };
         self.queue.push(launched.end, Event::Completion { replica: id, event: launched.event });
-        if self.world.stages() > 1 {
+        if self.replicas[id.index()].state.stage_free.len() > 1 {
             self.queue.push(launched.first_stage_free, Event::StageFree { replica: id });
         }
         Ok(())
@@ -256,7 +351,7 @@ impl<'a> Run<'a> {
 
     fn outcome(self) -> Outcome {
         let mut records: Vec<RequestRecord> = self.world.requests.iter().map(|r| r.record).collect();
-        ideal::fill_alone(&mut records, self.workers.config(), self.world.cost);
+        ideal::fill_alone(&mut records, self.workers.config(), &self.world.costs);
         Outcome {
             records,
             counters: self.world.counters,

@@ -9,12 +9,16 @@ use crate::units::SimTime;
 
 use super::event::Violation;
 use super::flight::Flight;
-use super::replica::{ReplicaState, insert_ordered, remove_ordered};
+use super::order::{insert_ordered, remove_ordered};
+use super::replica::ReplicaState;
 use super::request::Phase;
 use super::world::World;
 
 /// Marks a hit on a block that an earlier admission of the same plan is about to fill.
 pub(super) const PENDING: u32 = u32::MAX - 1;
+
+/// Marks a hit on a block that is loaded from host memory.
+pub(super) const LOADED: u32 = u32::MAX - 2;
 
 /// Blocks that a step moves to or from host memory.
 type Moved = u32;
@@ -28,6 +32,8 @@ impl ReplicaState {
         world: &mut World<'_>,
     ) -> Result<(), Violation> {
         flight.start = now;
+        self.load_before_change(now);
+        self.load.moved(now);
         self.expect_only_victims_without_work(&flight.plan, now)?;
         let plan = std::mem::take(&mut flight.plan);
         let mut moved: Moved = 0;
@@ -35,8 +41,9 @@ impl ReplicaState {
             self.expect_ready(id, "preempt", now, world)?;
             moved += self.preempt(id, kind, now, world);
         }
+        let mut loaded: Moved = 0;
         for admission in &plan.admit {
-            self.admit(admission, now, world)?;
+            loaded += self.admit(admission, now, world)?;
         }
         for &id in &plan.swap_in {
             moved += self.swap_in(id, now, world)?;
@@ -59,7 +66,11 @@ impl ReplicaState {
         }
         if moved > 0 {
             world.counters.swapped_blocks += u64::from(moved);
-            flight.swap = world.cost.swap(moved);
+            flight.swap = world.costs[self.group].swap(moved);
+        }
+        if loaded > 0 {
+            world.counters.host_cached_tokens += u64::from(loaded) * u64::from(self.pool.block());
+            flight.load = world.costs[self.group].swap(loaded);
         }
         Ok(())
     }
@@ -74,7 +85,7 @@ impl ReplicaState {
             self.depart(id, world);
         }
         self.forget_running(id, world);
-        let piped = world.stages() > 1;
+        let piped = self.stage_free.len() > 1;
         let request = world.request_mut(id);
         if piped && !request.recovering && request.mark < now {
             request.charge(Cause::Bubble, now);
@@ -99,10 +110,10 @@ impl ReplicaState {
             request.record.recomputed += computed;
             world.counters.recomputed_tokens += u64::from(computed);
             self.release(id, Some(computed / self.pool.block()), world);
-            let number = world.request(id).number;
-            let at = self.waiting.iter().position(|&w| world.request(w).number > number);
-            self.waiting.insert(at.unwrap_or(self.waiting.len()), id);
+            self.wait(id, world);
         }
+        let demand = self.demand(id, world);
+        self.load.asks(demand);
         world.counters.preemptions += 1;
         if swaps { blocks } else { 0 }
     }
@@ -112,6 +123,8 @@ impl ReplicaState {
             return Err(self.broken(now, format!("swap-in of {id}, which is not swapped out here")));
         }
         remove_ordered(&mut self.swapped, id, world);
+        let demand = self.demand(id, world);
+        self.load.asks_no_more(demand);
         let request = world.request_mut(id);
         let blocks = self.pool.blocks_for(request.computed);
         self.expect_free(blocks, "swap-in", id, now)?;
@@ -124,8 +137,13 @@ impl ReplicaState {
         Ok(blocks)
     }
 
-    /// Moves a waiting request to running and pins the blocks it hits.
-    fn admit(&mut self, admission: &Admission, now: SimTime, world: &mut World<'_>) -> Result<(), Violation> {
+    /// Moves a waiting request to running and pins the blocks it hits. Returns how many are loaded from host memory.
+    fn admit(
+        &mut self,
+        admission: &Admission,
+        now: SimTime,
+        world: &mut World<'_>,
+    ) -> Result<Moved, Violation> {
         let &Admission { request: id, hit, .. } = admission;
         self.leave_queue(id, now, world)?;
         let keyed_range = world.keyed_range(id);
@@ -133,13 +151,20 @@ impl ReplicaState {
         let hit_blocks = hit / self.pool.block();
         let mut keyed = std::mem::take(&mut world.request_mut(id).keyed);
         keyed.clear();
+        let stamp = self.plan_stamp();
         for index in 0..hit_blocks.min(keyed_range) {
-            let node = self.pool.find(world.key(id, index)).map_or(PENDING, |(node, _)| node);
-            if node != PENDING {
-                self.pool.pin(node);
-            }
-            keyed.push(node);
+            let key = world.key(id, index);
+            keyed.push(match self.pool.find(key) {
+                Some((node, _)) => {
+                    self.pool.pin(node);
+                    node
+                }
+                None if self.pool.load(key, stamp) => LOADED,
+                None => PENDING,
+            });
         }
+        let loaded =
+            Moved::try_from(keyed.iter().filter(|&&node| node == LOADED).count()).expect("a block count");
         if hit_blocks > keyed_range {
             let own = self.pool.pin_private(id);
             if own != hit_blocks - keyed_range {
@@ -153,7 +178,7 @@ impl ReplicaState {
         request.unfindable = false;
         request.keyed = keyed;
         request.computed = hit;
-        request.blocks = hit_blocks;
+        request.blocks = hit_blocks - loaded;
         if request.record.preemptions == 0 {
             request.record.cached += hit;
             world.counters.cached_tokens += u64::from(hit);
@@ -169,7 +194,7 @@ impl ReplicaState {
         }
         insert_ordered(&mut self.running, id, world);
         insert_ordered(&mut self.partial, id, world);
-        Ok(())
+        Ok(loaded)
     }
 
     /// Takes the blocks that an admission sets aside beyond its hits.
@@ -192,14 +217,16 @@ impl ReplicaState {
 
     /// Takes a request out of the waiting queue. O(1) at its ends, O(log waiting) to find it elsewhere.
     fn leave_queue(&mut self, id: RequestId, now: SimTime, world: &World<'_>) -> Result<(), Violation> {
-        let number = |r: RequestId| world.requests.get(r.index()).map_or(u32::MAX, |r| r.number);
         let at = match self.waiting.front() {
             Some(&first) if first == id => 0,
-            _ => self.waiting.partition_point(|&w| number(w) < number(id)),
+            _ if id.index() < world.requests.len() => self.place_in_queue(id, world),
+            _ => self.waiting.len(),
         };
         if self.waiting.get(at) != Some(&id) {
             return Err(self.broken(now, format!("admission of {id}, which is not waiting here")));
         }
+        let demand = self.demand(id, world);
+        self.load.asks_no_more(demand);
         self.waiting.remove(at);
         Ok(())
     }
@@ -263,9 +290,13 @@ impl ReplicaState {
     fn enter_keys(&mut self, id: RequestId, computed: u32, world: &mut World<'_>) {
         let full = (computed / self.pool.block()).min(world.keyed_range(id));
         let mut keyed = std::mem::take(&mut world.request_mut(id).keyed);
-        for (index, node) in keyed.iter_mut().enumerate().filter(|(_, node)| **node == PENDING) {
+        for (index, node) in
+            keyed.iter_mut().enumerate().filter(|(_, node)| [PENDING, LOADED].contains(*node))
+        {
             let key = world.key(id, u32::try_from(index).expect("a block count"));
-            if let Some((entered, _)) = self.pool.find(key) {
+            if *node == LOADED {
+                *node = self.pool.enter(key);
+            } else if let Some((entered, _)) = self.pool.find(key) {
                 self.pool.pin(entered);
                 *node = entered;
             }

@@ -45,8 +45,8 @@ impl ReplicaState {
     /// The step just launched is not faster than the datasheet allows (I5).
     pub fn audit_step(&self, now: SimTime, world: &World<'_>) -> Result<(), Violation> {
         let Some(flight) = self.flights.back().filter(|_| world.audit) else { return Ok(()) };
-        let bound: SimDuration =
-            (0..world.stages()).map(|stage| world.cost.bound(stage, &flight.shape())).sum();
+        let cost = world.costs[self.group];
+        let bound: SimDuration = (0..cost.stages()).map(|stage| cost.bound(stage, &flight.shape())).sum();
         if flight.time.total() >= bound {
             return Ok(());
         }
@@ -102,9 +102,20 @@ impl ReplicaState {
                 format!("cohort {n}/{context}, kept {}/{}", self.cohort.n, self.cohort.context),
             );
         }
-        let load = self.load.present();
-        if (load.requests as usize, load.tokens) != (self.population(), tokens) {
-            return fail("I1", format!("load {load:?}, recomputed {} and {tokens}", self.population()));
+        let queued = self.waiting.iter().chain(&self.swapped);
+        let asked: u64 = queued.map(|&id| u64::from(self.demand(id, world))).sum();
+        let (requests, known, queued_blocks) = self.load.present();
+        if (requests as usize, known, queued_blocks) != (self.population(), tokens, asked) {
+            let kept = format!("{requests} requests, {known} tokens, {queued_blocks} blocks asked for");
+            return fail("I1", format!("load {kept}; recomputed {}, {tokens}, {asked}", self.population()));
+        }
+        for list in [&self.running, &self.swapped, &self.partial] {
+            if !list.is_sorted_by_key(|&id| world.request(id).place()) {
+                return fail("I1", format!("out of queue order: {list:?}"));
+            }
+        }
+        if !self.waiting.iter().is_sorted_by_key(|&id| world.request(id).place()) {
+            return fail("I1", format!("out of queue order: {:?}", self.waiting));
         }
         Ok(())
     }

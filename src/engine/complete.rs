@@ -8,7 +8,8 @@ use crate::units::{SimDuration, SimTime};
 use super::cohort::Milestone;
 use super::event::{StepEvent, StepObserver};
 use super::flight::{Flight, line_sum};
-use super::replica::{ReplicaState, insert_ordered, remove_ordered};
+use super::order::{insert_ordered, remove_ordered};
+use super::replica::ReplicaState;
 use super::request::Phase;
 use super::world::World;
 
@@ -49,11 +50,12 @@ impl ReplicaState {
             self.step_prompt(id, tokens, &flight, now, &mut finished, world);
         }
         let kv_held = self.pool.held();
-        finished.sort_by_key(|&id| world.request(id).number);
+        finished.sort_by_key(|&id| world.request(id).place());
         for id in finished {
             self.last_step_done(id, now, world);
         }
         self.end_held_batch(now, world);
+        self.leave_given_up(now, world);
         observer.step(&StepEvent {
             replica: self.id,
             start: flight.start,
@@ -108,11 +110,11 @@ impl ReplicaState {
             self.clock.host += leap.elapsed(steps).as_ps() - gpu;
         } else if flight.cohort_steps {
             self.clock.decode += flight.decode_gpu;
-            self.clock.stalled += flight.time.gpu().as_ps() - flight.decode_gpu;
+            self.clock.stalled += flight.time.gpu().as_ps() - flight.decode_gpu + flight.load.as_ps();
             self.clock.host += flight.time.host.as_ps();
             self.clock.swap += flight.swap.as_ps();
         } else {
-            self.clock.stalled += flight.time.total().as_ps() + flight.swap.as_ps();
+            self.clock.stalled += (flight.time.total() + flight.swap + flight.load).as_ps();
         }
     }
 
@@ -304,10 +306,11 @@ impl ReplicaState {
         } else {
             ledger.add(own, gpu);
         }
+        ledger.add(if decodes { Cause::DecodeStalled } else { own }, flight.load);
         ledger.add(Cause::Host, host);
         ledger.add(Cause::PreemptionLoss, swap);
         if piped {
-            let waited = now.since(request.mark) - (gpu + host + swap);
+            let waited = now.since(request.mark) - (gpu + host + swap + flight.load);
             ledger.add(Cause::Bubble, waited);
         }
         request.mark = now;

@@ -1,5 +1,6 @@
 //! What one deployment is made of, fully resolved: every default is visible, every unit is gone.
 
+use crate::policy::order::Order;
 use crate::policy::router::RouterConfig;
 use crate::policy::scheduler::SchedulerConfig;
 use crate::units::SimDuration;
@@ -33,6 +34,16 @@ pub enum Allocation {
     },
     /// Everything a request may ever need, at admission.
     Reserve(ReserveRule),
+}
+
+impl Allocation {
+    /// The rule of a reservation; none on demand.
+    pub fn rule(&self) -> Option<ReserveRule> {
+        match self {
+            Allocation::Paged { .. } => None,
+            Allocation::Reserve(rule) => Some(*rule),
+        }
+    }
 }
 
 /// What happens to the KV of a preempted request.
@@ -73,6 +84,10 @@ pub struct ReplicaConfig {
     pub max_model_len: u32,
     /// The host sees a stop one step late: a finished request fills one more step (overlapped engines, one stage).
     pub late_stop: bool,
+    /// Queue order; anything but first come, first served needs a scheduler that `allows_order`.
+    pub order: Order,
+    /// Prefix blocks that host memory keeps when they are evicted; 0: none. Needs the prefix cache.
+    pub host_cache: u32,
 }
 
 impl ReplicaConfig {
@@ -98,6 +113,24 @@ pub struct FrontEnd {
     pub per_streamed_token: SimDuration,
     /// Parallel workers, at least 1.
     pub workers: u16,
+    /// Who is let in, and how long clients wait.
+    pub admission: Admission,
+}
+
+/// What the deployment as a whole takes in. All limits absent: everything.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Admission {
+    /// A request is turned away where so many wait in the queues of all replicas together.
+    pub max_queue: Option<u32>,
+    /// A request is turned away where so many are on all replicas together, waiting or not.
+    pub max_outstanding: Option<u32>,
+    /// Clients give up so long after their arrival, if they do not have their last token.
+    pub timeout: Option<SimDuration>,
+}
+
+impl Admission {
+    /// No limit.
+    pub const OPEN: Admission = Admission { max_queue: None, max_outstanding: None, timeout: None };
 }
 
 impl FrontEnd {
@@ -107,6 +140,7 @@ impl FrontEnd {
         per_prompt_token: SimDuration::ZERO,
         per_streamed_token: SimDuration::ZERO,
         workers: 1,
+        admission: Admission::OPEN,
     };
 }
 

@@ -111,6 +111,8 @@ pub(crate) struct Flight {
     pub decode_gpu: u64,
     /// Moving swapped KV.
     pub swap: SimDuration,
+    /// Loading prefix blocks from host memory.
+    pub load: SimDuration,
 }
 
 impl Flight {
@@ -133,6 +135,7 @@ impl Flight {
         self.leap = None;
         self.cohort_steps = false;
         self.swap = SimDuration::ZERO;
+        self.load = SimDuration::ZERO;
     }
 }
 

@@ -1,6 +1,6 @@
 //! Gives applied work its duration and sends it off.
 
-use crate::cost::{StepShape, StepTime};
+use crate::cost::{StepCost, StepShape, StepTime};
 use crate::policy::scheduler::Horizon;
 use crate::units::{SimDuration, SimTime};
 
@@ -24,7 +24,7 @@ impl ReplicaState {
         } else if flight.plan.is_pure_decode() {
             self.time_leap(&mut flight, horizon.unwrap_or(Horizon::OneStep), now, world)
         } else {
-            time_step(&mut flight, now, world)
+            time_step(&mut flight, now, world.costs[self.group])
         };
         self.stage_free[0] = first_stage_free;
         let launched = Launched { event: flight.event, end: flight.end, first_stage_free };
@@ -41,7 +41,7 @@ impl ReplicaState {
         world: &World<'_>,
     ) -> SimTime {
         let shape = flight.decode;
-        let segment = world.cost.decode_segment(0, &shape);
+        let segment = world.costs[self.group].decode_segment(0, &shape);
         let mut leap = Leap::new(&segment, &shape);
         let milestone = self.cohort.steps_to_milestone(&world.requests).unwrap_or(1);
         let memory = u64::from(self.cohort.steps_within(self.pool.free()));
@@ -71,12 +71,13 @@ impl ReplicaState {
     /// One batch through the pipeline: start(s, b) = max(end(s−1, b) + hop, end(s, previous batch)).
     fn time_stages(&mut self, flight: &mut Flight, now: SimTime, world: &World<'_>) -> SimTime {
         let chunked = flight.chunks.iter().map(|c| c.tokens).sum::<u32>();
-        let hop = world.cost.hop(chunked + flight.decode.n + flight.decode.padding);
+        let cost = world.costs[self.group];
+        let hop = cost.hop(chunked + flight.decode.n + flight.decode.padding);
         let mut sum = StepTime::default();
         let mut ready = now;
         for (stage, free) in (0u8..).zip(self.stage_free.iter_mut()) {
-            let time = world.cost.step(stage, &flight.shape());
-            let swap = if stage == 0 { flight.swap } else { SimDuration::ZERO };
+            let time = cost.step(stage, &flight.shape());
+            let swap = if stage == 0 { flight.swap + flight.load } else { SimDuration::ZERO };
             let start = ready.max(*free);
             *free = start + time.total() + swap;
             ready = *free + hop;
@@ -88,23 +89,23 @@ impl ReplicaState {
         flight.time = sum;
         flight.decode_gpu = sum.gpu().as_ps();
         let last = self.stage_free[self.stage_free.len() - 1];
-        flight.end = last + world.cost.token_return();
+        flight.end = last + cost.token_return();
         self.stage_free[0]
     }
 }
 
 /// One step on one stage.
-fn time_step(flight: &mut Flight, now: SimTime, world: &World<'_>) -> SimTime {
-    flight.time = world.cost.step(0, &flight.shape());
+fn time_step(flight: &mut Flight, now: SimTime, cost: &dyn StepCost) -> SimTime {
+    flight.time = cost.step(0, &flight.shape());
     flight.decode_gpu = if flight.decode.n == 0 {
         0
     } else if flight.chunks.is_empty() {
         flight.time.gpu().as_ps()
     } else {
         let alone = StepShape { chunks: &[], decode: flight.decode };
-        world.cost.step(0, &alone).gpu().min(flight.time.gpu()).as_ps()
+        cost.step(0, &alone).gpu().min(flight.time.gpu()).as_ps()
     };
-    flight.end = now + flight.time.total() + flight.swap;
+    flight.end = now + flight.time.total() + flight.swap + flight.load;
     now
 }
 

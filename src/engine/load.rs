@@ -1,22 +1,24 @@
 //! The load a router sees, also as it was at the last reporting instant, without any periodic event.
+//!
+//! Nothing is computed until a router asks: a leap on its way is read in closed form and stays as it is.
 
+use crate::policy::router::Load;
 use crate::units::{SimDuration, SimTime};
 
 use super::flight::Leap;
+use super::replica::ReplicaState;
+use super::world::World;
+use crate::ids::RequestId;
 
-/// Outstanding work of a replica.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Load {
-    /// Requests queued and not yet gone.
-    pub requests: u32,
-    /// Their prompt and generated tokens.
-    pub tokens: u64,
-}
-
-/// The present load, and the load at the last reporting instant before the first change after it.
+/// What changes with every token, and the load at the last reporting instant before the first change after it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct LoadHistory {
-    now: Load,
+    /// Requests queued and not yet gone.
+    requests: u32,
+    /// Their prompt and generated tokens, but for those that a leap on its way delivers before its end.
+    tokens: u64,
+    /// Blocks that waiting and swapped requests will ask for.
+    queued_blocks: u64,
     changed: SimTime,
     /// Reporting period; zero: only the present is ever asked for.
     pub period: SimDuration,
@@ -28,75 +30,112 @@ pub(crate) fn last_multiple(period: SimDuration, t: SimTime) -> SimTime {
     SimTime::from_ps(t.as_ps().checked_div(period.as_ps()).map_or(t.as_ps(), |n| n * period.as_ps()))
 }
 
-/// Tokens that a leap on its way delivers before its end.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct UnderWay {
-    /// Start of the leap and the leap, if one is on its way.
-    pub leap: Option<(SimTime, Leap)>,
-    /// Tokens per step.
-    pub emitting: u64,
-}
-
-impl UnderWay {
-    /// Tokens delivered by `t`.
-    fn tokens_by(&self, t: SimTime) -> u64 {
-        match self.leap {
-            Some((start, leap)) if t >= start => leap.steps_within(t - start) * self.emitting,
-            _ => 0,
-        }
-    }
-}
-
 impl LoadHistory {
-    /// Last reporting instant at or before `t`.
-    pub fn report_instant(&self, t: SimTime) -> SimTime {
-        last_multiple(self.period, t)
-    }
-
-    /// Called before any change at `now`: keeps what a router may still be shown.
-    pub fn before_change(&mut self, now: SimTime, under_way: UnderWay) {
+    /// The report instant whose load must be kept before a change at `now`.
+    fn due(&self, now: SimTime) -> Option<SimTime> {
         if self.period == SimDuration::ZERO || now == SimTime::ZERO {
-            return;
+            return None;
         }
-        let instant = self.report_instant(SimTime::from_ps(now.as_ps() - 1));
-        if self.changed <= instant && self.reported.is_none_or(|(known, _)| known < instant) {
-            self.reported = Some((instant, self.with(under_way.tokens_by(instant))));
-        }
+        let instant = last_multiple(self.period, SimTime::from_ps(now.as_ps() - 1));
+        let unknown = self.reported.is_none_or(|(known, _)| known < instant);
+        (self.changed <= instant && unknown).then_some(instant)
     }
 
     pub fn queued(&mut self, tokens: u64, now: SimTime) {
-        self.now.requests += 1;
-        self.now.tokens += tokens;
+        self.requests += 1;
+        self.tokens += tokens;
         self.changed = now;
     }
 
     pub fn delivered(&mut self, tokens: u64, now: SimTime) {
-        self.now.tokens += tokens;
+        self.tokens += tokens;
         self.changed = now;
     }
 
     pub fn left(&mut self, tokens: u64, now: SimTime) {
-        self.now.requests -= 1;
-        self.now.tokens -= tokens;
+        self.requests -= 1;
+        self.tokens -= tokens;
         self.changed = now;
     }
 
-    /// The load at `at`: the present, or the report instant that the last change follows.
-    pub fn at(&self, at: SimTime, under_way: UnderWay) -> Load {
-        if self.changed <= at {
-            return self.with(under_way.tokens_by(at));
+    /// Blocks changed hands at `now`.
+    pub fn moved(&mut self, now: SimTime) {
+        self.changed = now;
+    }
+
+    /// A request begins to wait, or to be swapped out: it will ask for `blocks`.
+    pub fn asks(&mut self, blocks: u32) {
+        self.queued_blocks += u64::from(blocks);
+    }
+
+    /// A request no longer waits, nor is it swapped out.
+    pub fn asks_no_more(&mut self, blocks: u32) {
+        self.queued_blocks -= u64::from(blocks);
+    }
+
+    /// Requests, tokens and queued blocks as of the last change.
+    pub fn present(&self) -> (u32, u64, u64) {
+        (self.requests, self.tokens, self.queued_blocks)
+    }
+}
+
+impl ReplicaState {
+    /// Keeps the load that a router may still be shown before it changes at `now`.
+    pub fn load_before_change(&mut self, now: SimTime) {
+        if let Some(instant) = self.load.due(now) {
+            self.load.reported = Some((instant, self.load_as_of(instant, true)));
         }
-        let (instant, load) = self.reported.expect("the load is kept before it changes");
+    }
+
+    /// The load that a router which decides at `now` is shown for the report instant `at`: that after every event and
+    /// plan of `at`, or for `at = now` that of the moment.
+    pub fn load_at(&self, at: SimTime, now: SimTime) -> Load {
+        if self.load.changed <= at {
+            return self.load_as_of(at, at < now);
+        }
+        let (instant, load) = self.load.reported.expect("the load is kept before it changes");
         assert_eq!(instant, at, "a router asks for the last reporting instant");
         load
     }
 
-    fn with(&self, pending: u64) -> Load {
-        Load { requests: self.now.requests, tokens: self.now.tokens + pending }
+    /// The load at `at`, after which nothing has changed but steps of a leap; `planned`: also the plan of `at` is over.
+    fn load_as_of(&self, at: SimTime, planned: bool) -> Load {
+        let (requests, tokens, queued) = self.load.present();
+        let (done, growth) = self.under_way(at, planned);
+        Load {
+            requests,
+            tokens: tokens + done * u64::from(self.cohort.emitting),
+            blocks: u64::from(self.pool.held()) + growth + queued,
+        }
     }
 
-    /// The load as of the last change.
-    pub fn present(&self) -> Load {
-        self.now
+    /// Of the leap on its way: the steps over at `at`, and the blocks that it has taken by then. A step takes its blocks
+    /// when it is planned: at its start, which at `at` itself is still to come unless `planned`.
+    fn under_way(&self, at: SimTime, planned: bool) -> (u64, u64) {
+        let leap: Option<(SimTime, Leap)> = self.flights.front().and_then(|f| f.leap.map(|l| (f.start, l)));
+        let Some((start, leap)) = leap.filter(|&(start, _)| at >= start) else { return (0, 0) };
+        let done = leap.steps_within(at - start);
+        let begins_now = leap.elapsed(done) == at - start && !planned;
+        (done, self.cohort.growth_over(done + u64::from(!begins_now)))
+    }
+
+    /// Blocks that a waiting or swapped request will ask for: its reservation, or those of its tokens.
+    pub fn demand(&self, id: RequestId, world: &World<'_>) -> u32 {
+        let tokens = if world.reserves() { world.reservation(id) } else { world.request(id).tokens() };
+        self.pool.blocks_for(tokens)
+    }
+
+    /// Leading prompt tokens of `id` that the prefix cache holds at `now`, before anything is planned: full blocks.
+    pub fn cached_prefix(&self, id: RequestId, now: SimTime, world: &World<'_>) -> u32 {
+        if !self.pool.caches() || world.reserves() {
+            return 0;
+        }
+        let (_, growth) = self.under_way(now, false);
+        let taken = self.pool.nodes_in_front(u32::try_from(growth).unwrap_or(u32::MAX));
+        let is_there = |index: &u32| {
+            self.pool.find(world.key(id, *index)).is_some_and(|(node, _)| !taken.contains(&node))
+        };
+        let blocks = (0..world.keyed_range(id)).take_while(is_there).count();
+        u32::try_from(blocks).expect("a block count") * self.pool.block()
     }
 }

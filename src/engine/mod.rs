@@ -2,6 +2,7 @@
 
 mod apply;
 mod audit;
+mod cancel;
 mod clock;
 mod cohort;
 mod complete;
@@ -15,14 +16,15 @@ mod gaps;
 mod late_stop;
 mod launch;
 mod load;
+mod order;
 mod replica;
 mod request;
 pub mod view;
 mod world;
 
+pub use crate::policy::router::Load;
 pub use event::{StepEvent, StepObserver, Violation};
 pub(crate) use flight::line_sum;
-pub use load::Load;
 pub(crate) use load::last_multiple;
 pub(crate) use replica::Replica;
 pub(crate) use request::Phase;

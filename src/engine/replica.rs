@@ -13,12 +13,13 @@ use crate::units::{SimDuration, SimTime};
 
 use super::clock::BusyClock;
 use super::cohort::Cohort;
-use super::config::{Preemption, ReplicaConfig};
+use super::config::{KvConfig, Preemption, ReplicaConfig};
 use super::deadlines::StepEnds;
 use super::event::{StepObserver, Violation};
 use super::flight::Flight;
 use super::gaps::GapStack;
-use super::load::{Load, LoadHistory, UnderWay};
+use super::load::LoadHistory;
+use super::order::remove_ordered;
 use super::request::Phase;
 use super::view::EngineView;
 use super::world::World;
@@ -32,6 +33,9 @@ pub(crate) struct Replica {
 /// Everything of a replica that a scheduler's view may read.
 pub(crate) struct ReplicaState {
     pub id: ReplicaId,
+    /// Which group of equal replicas it is of.
+    pub group: usize,
+    pub kv: KvConfig,
     pub completion: Completion,
     pub knows_lengths: bool,
     pub late_stop: bool,
@@ -61,6 +65,8 @@ pub(crate) struct ReplicaState {
     /// When each pipeline stage is free.
     pub stage_free: Vec<SimTime>,
     pub load: LoadHistory,
+    /// Requests on their way whose clients have given up.
+    pub giving_up: Vec<RequestId>,
     /// Requests that left since the policy was told last.
     left: Vec<RequestId>,
     next_number: u32,
@@ -78,7 +84,13 @@ pub(crate) struct Launched {
 }
 
 impl Replica {
-    pub fn new(id: ReplicaId, config: &ReplicaConfig, scheduler: Box<dyn Scheduler>, stages: u8) -> Self {
+    pub fn new(
+        id: ReplicaId,
+        group: usize,
+        config: &ReplicaConfig,
+        scheduler: Box<dyn Scheduler>,
+        stages: u8,
+    ) -> Self {
         let host_blocks = match config.kv.preemption {
             Preemption::Recompute => 0,
             Preemption::Swap { host_blocks } => host_blocks,
@@ -87,10 +99,13 @@ impl Replica {
         let completion = scheduler.completion();
         let state = ReplicaState {
             id,
+            group,
+            kv: *kv,
             completion,
             knows_lengths: scheduler.knows_lengths(),
             late_stop: config.late_stop && stages == 1 && completion == Completion::Leaves,
-            pool: Pool::new(kv.block, kv.blocks, host_blocks, kv.prefix_cache),
+            pool: Pool::new(kv.block, kv.blocks, host_blocks, kv.prefix_cache)
+                .with_host_tier(config.host_cache),
             cohort: Cohort::new(kv.block),
             waiting: VecDeque::new(),
             running: Vec::new(),
@@ -106,6 +121,7 @@ impl Replica {
             spare: Vec::new(),
             stage_free: vec![SimTime::ZERO; usize::from(stages)],
             load: LoadHistory::default(),
+            giving_up: Vec::new(),
             left: Vec::new(),
             next_number: 0,
             next_event: 0,
@@ -125,6 +141,13 @@ impl Replica {
         let span = self.state.complete(now, world, observer);
         self.scheduler.on_steps(&span);
         self.tell_who_left();
+    }
+
+    /// The client of a request gives up. Returns the new completion event of a leap that is cut for it.
+    pub fn give_up(&mut self, id: RequestId, now: SimTime, world: &mut World<'_>) -> Option<(u32, SimTime)> {
+        let cut = self.state.give_up(id, now, world);
+        self.tell_who_left();
+        cut
     }
 
     fn tell_who_left(&mut self) {
@@ -179,24 +202,27 @@ impl Replica {
 impl ReplicaState {
     /// A request joins the waiting queue. Returns the new completion event of a leap that its arrival cuts.
     fn enqueue(&mut self, id: RequestId, now: SimTime, world: &mut World<'_>) -> Option<(u32, SimTime)> {
+        self.load_before_change(now);
+        let rank = world.rank(id);
         let request = world.request_mut(id);
         request.phase = Phase::Waiting;
-        request.number = self.next_number;
+        (request.rank, request.number) = (rank, self.next_number);
         request.record.queued = now;
         request.record.replica = self.id;
         request.mark = now;
         self.next_number += 1;
-        self.load_before_change(now);
         self.load.queued(u64::from(request.prompt), now);
         world.inside += 1;
-        self.waiting.push_back(id);
-        self.cut_leap(now)
+        let demand = self.demand(id, world);
+        self.load.asks(demand);
+        self.wait(id, world);
+        self.cut_leap(now, false)
     }
 
-    /// Shortens a leap that arrivals cut to the first step boundary at or after `now`.
-    fn cut_leap(&mut self, now: SimTime) -> Option<(u32, SimTime)> {
+    /// Shortens a leap that arrivals cut (`always`: any leap) to the first step boundary at or after `now`.
+    pub fn cut_leap(&mut self, now: SimTime, always: bool) -> Option<(u32, SimTime)> {
         let flight = self.flights.front_mut()?;
-        let leap = flight.leap.as_mut().filter(|l| l.cut_by_arrivals)?;
+        let leap = flight.leap.as_mut().filter(|l| always || l.cut_by_arrivals)?;
         let steps = leap.steps_to_boundary(now - flight.start);
         if steps == leap.steps {
             return None;
@@ -281,12 +307,12 @@ impl ReplicaState {
     }
 
     /// A request whose blocks are let go is gone.
-    fn count_out(&mut self, id: RequestId, now: SimTime, world: &mut World<'_>) {
+    pub fn count_out(&mut self, id: RequestId, now: SimTime, world: &mut World<'_>) {
+        self.load_before_change(now);
         let request = world.request_mut(id);
         request.phase = Phase::Left;
-        let tokens = u64::from(request.prompt + request.output);
+        let tokens = u64::from(request.tokens());
         world.inside -= 1;
-        self.load_before_change(now);
         self.load.left(tokens, now);
         self.left.push(id);
     }
@@ -306,23 +332,6 @@ impl ReplicaState {
         if world.request(id).phase == Phase::Prefilling {
             remove_ordered(&mut self.partial, id, world);
         }
-    }
-
-    /// Keeps the load a router may still be shown before it changes at `now`.
-    pub fn load_before_change(&mut self, now: SimTime) {
-        let under_way = self.under_way();
-        self.load.before_change(now, under_way);
-    }
-
-    /// The leap on its way, if any.
-    fn under_way(&self) -> UnderWay {
-        let leap = self.flights.front().and_then(|f| f.leap.map(|l| (f.start, l)));
-        UnderWay { leap, emitting: u64::from(self.cohort.emitting) }
-    }
-
-    /// Outstanding requests and tokens at the report instant `at`.
-    pub fn load_at(&self, at: SimTime) -> Load {
-        self.load.at(at, self.under_way())
     }
 
     /// A violation on this replica.
@@ -357,22 +366,4 @@ impl ReplicaState {
             self.spare.push(flight);
         }
     }
-}
-
-/// Inserts `id` by queue number.
-pub(crate) fn insert_ordered(list: &mut Vec<RequestId>, id: RequestId, world: &World<'_>) {
-    let number = world.request(id).number;
-    if list.last().is_none_or(|&l| world.request(l).number < number) {
-        return list.push(id);
-    }
-    let at = list.partition_point(|&r| world.request(r).number < number);
-    list.insert(at, id);
-}
-
-/// Removes `id` from a list in queue order.
-pub(crate) fn remove_ordered(list: &mut Vec<RequestId>, id: RequestId, world: &World<'_>) {
-    let number = world.request(id).number;
-    let at = list.partition_point(|&r| world.request(r).number < number);
-    assert_eq!(list.get(at), Some(&id), "a request is where its queue number says");
-    list.remove(at);
 }

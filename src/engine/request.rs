@@ -34,7 +34,9 @@ pub(crate) struct RequestState {
     /// Tokens it will answer, after limits.
     pub output: u32,
     pub max_tokens: u32,
-    /// Place in its replica's queue order.
+    /// What its replica's queue order goes by first (docs/semantics.md §4).
+    pub rank: u64,
+    /// How many joined its replica before it: the order among equal ranks.
     pub number: u32,
     pub phase: Phase,
     /// Tokens whose KV exists; settled.
@@ -77,6 +79,11 @@ pub(crate) struct RequestState {
 }
 
 impl RequestState {
+    /// Its place in its replica's queue order.
+    pub fn place(&self) -> (u64, u32) {
+        (self.rank, self.number)
+    }
+
     /// Prompt and generated tokens; settled.
     pub fn tokens(&self) -> u32 {
         self.prompt + self.generated

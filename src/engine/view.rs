@@ -22,7 +22,7 @@ pub struct EngineView<'a> {
 /// What a real engine knows of one request. `tokens = prompt + generated`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RequestView {
-    /// Its number in the replica's queue order.
+    /// How many requests joined the replica before it: its place in queue order where that is first come, first served.
     pub number: u32,
     /// Prompt tokens.
     pub prompt: u32,
@@ -50,6 +50,8 @@ pub struct PrefixHit {
     pub tokens: u32,
     /// Blocks of the hit that are in the free queue and would leave it.
     pub from_free: u32,
+    /// Blocks of the hit that are in host memory: each takes a new block and is loaded.
+    pub from_host: u32,
 }
 
 impl<'a> EngineView<'a> {
@@ -159,7 +161,7 @@ impl<'a> EngineView<'a> {
 
     /// Blocks that admission leaves free where the policy asks for it (0 under reserving allocation).
     pub fn watermark(&self) -> u32 {
-        match self.world.config.kv.allocation {
+        match self.replica.kv.allocation {
             Allocation::Paged { watermark } => watermark,
             Allocation::Reserve(_) => 0,
         }
@@ -172,7 +174,7 @@ impl<'a> EngineView<'a> {
 
     /// Whether victims are to be swapped; the engine drops the KV where host memory is full.
     pub fn preempt_kind(&self) -> Preempt {
-        match self.world.config.kv.preemption {
+        match self.replica.kv.preemption {
             Preemption::Recompute => Preempt::Recompute,
             Preemption::Swap { .. } => Preempt::Swap,
         }
@@ -232,12 +234,14 @@ impl<'a> EngineView<'a> {
         let state = self.world.request(r);
         let limit = (state.tokens() - 1) / pool.block();
         let keyed = self.world.keyed_range(r);
-        let (mut blocks, mut from_free) = (0, 0);
+        let (mut blocks, mut from_free, mut from_host) = (0, 0, 0);
         while blocks < limit.min(keyed) {
             let key = self.world.key(r, blocks);
             let promised = self.promised(key, blocks, plan);
             match pool.find(key) {
                 Some((_, free)) => from_free += u32::from(free && !promised.is_some_and(|p| p.pinned)),
+                None if promised.is_some_and(|p| p.pinned) => {}
+                None if pool.in_host(key) => from_host += 1,
                 None if promised.is_some() => {}
                 None => break,
             }
@@ -248,7 +252,12 @@ impl<'a> EngineView<'a> {
             blocks += own;
             from_free += own;
         }
-        PrefixHit { tokens: blocks * pool.block(), from_free }
+        PrefixHit { tokens: blocks * pool.block(), from_free, from_host }
+    }
+
+    /// Whether an arrival can go ahead of those who wait (any queue order but first come, first served).
+    pub fn arrivals_overtake(&self) -> bool {
+        self.world.config.order.overtakes()
     }
 
     /// Whether finished requests stay one step longer.

@@ -4,8 +4,9 @@ use crate::cost::StepCost;
 use crate::ids::{ReplicaId, RequestId};
 use crate::kv::BlockKey;
 use crate::metrics::record::{Cause, Deadlines, Fate, Ledger, Rejection, RequestRecord, RunCounters};
+use crate::policy::order::Ranked;
 use crate::units::{SimDuration, SimTime};
-use crate::workload::{PrefixChains, Trace};
+use crate::workload::{PrefixChains, Priority, Trace};
 
 use super::clock::BusyClock;
 use super::config::{Allocation, ReplicaConfig, ReserveRule};
@@ -14,8 +15,10 @@ use super::request::{Phase, RequestState};
 
 /// See the module's head.
 pub(crate) struct World<'a> {
+    /// What all groups of replicas share: block size, rule of allocation, queue order.
     pub config: &'a ReplicaConfig,
-    pub cost: &'a dyn StepCost,
+    /// What a step costs, by group of equal replicas.
+    pub costs: Vec<&'a dyn StepCost>,
     pub requests: Vec<RequestState>,
     pub counters: RunCounters,
     pub gaps: PooledGaps,
@@ -38,17 +41,23 @@ pub(crate) struct World<'a> {
     /// Tokens delivered so far (not counting a leap on its way).
     pub generated: u64,
     prefixes: Option<&'a PrefixChains>,
+    priorities: &'a [Priority],
 }
 
 impl<'a> World<'a> {
-    pub fn new(config: &'a ReplicaConfig, cost: &'a dyn StepCost, trace: &'a Trace, stepwise: bool) -> Self {
-        let limit = config.effective_limit();
+    /// `groups`: configuration and cost of each group of equal replicas, at least one; they agree in what they share.
+    pub fn new(groups: &[(&'a ReplicaConfig, &'a dyn StepCost)], trace: &'a Trace, stepwise: bool) -> Self {
+        let config = groups[0].0;
+        let shared = |c: &ReplicaConfig| (c.kv.block, c.order, c.kv.allocation.rule());
+        assert!(groups.iter().all(|g| shared(g.0) == shared(config)), "groups share block, rule and order");
+        // The smallest, so that every replica can serve every request.
+        let limit = groups.iter().map(|g| g.0.effective_limit()).min().unwrap_or(0);
         let sized =
             |p: &&PrefixChains| p.tokens_per_id > 0 && p.tokens_per_id.is_multiple_of(config.kv.block);
         let prefixes = trace.prefixes.as_deref().filter(sized);
         World {
             config,
-            cost,
+            costs: groups.iter().map(|g| g.1).collect(),
             requests: requests(trace, limit),
             counters: RunCounters::default(),
             gaps: PooledGaps::default(),
@@ -62,6 +71,7 @@ impl<'a> World<'a> {
             done: 0,
             generated: 0,
             prefixes,
+            priorities: &trace.priorities,
         }
     }
 
@@ -73,9 +83,16 @@ impl<'a> World<'a> {
         &mut self.requests[id.index()]
     }
 
-    /// Pipeline stages.
-    pub fn stages(&self) -> u8 {
-        self.cost.stages()
+    /// The rank of a request that joins a replica.
+    pub fn rank(&self, id: RequestId) -> u64 {
+        let request = self.request(id);
+        let priority = self.priorities.get(request.record.class.index());
+        self.config.order.rank(&Ranked {
+            level: priority.map_or(0, |p| p.level),
+            prompt: request.prompt,
+            output: request.output,
+            due: priority.and_then(|p| p.deadline).map(|d| request.record.arrival + d),
+        })
     }
 
     /// Whether allocation reserves at admission.
@@ -120,8 +137,7 @@ impl<'a> World<'a> {
         let request = self.request_mut(id);
         request.phase = Phase::Left;
         let record = &mut request.record;
-        (record.arrival, record.queued, record.scheduled) = (at, at, at);
-        (record.first_token, record.finish) = (at, at);
+        (record.queued, record.scheduled, record.first_token, record.finish) = (at, at, at, at);
         record.fate = Fate::Rejected(reason);
     }
 
@@ -153,6 +169,7 @@ fn requests(trace: &Trace, limit: u32) -> Vec<RequestState> {
             prompt: r.prompt,
             output: r.output.min(max_tokens),
             max_tokens,
+            rank: 0,
             number: 0,
             phase: Phase::Outside,
             computed: 0,

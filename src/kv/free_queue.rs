@@ -95,6 +95,19 @@ impl FreeQueue {
         Some((content, taken))
     }
 
+    /// What the runs hold that the next `blocks` blocks come from.
+    pub fn front(&self, blocks: u32) -> impl Iterator<Item = Content> + '_ {
+        let (mut at, mut left) = (self.front, blocks);
+        std::iter::from_fn(move || {
+            if at == NONE || left == 0 {
+                return None;
+            }
+            let run = &self.runs[at as usize];
+            (at, left) = (run.after, left.saturating_sub(run.blocks));
+            Some(run.content)
+        })
+    }
+
     /// Unlinks a run wherever it stands; returns how many blocks it had.
     pub fn remove(&mut self, id: RunId) -> u32 {
         let Run { blocks, before, after, .. } = self.runs[id.0 as usize];

@@ -1,6 +1,7 @@
 //! KV memory of one replica: block counts, host memory for swapping, the prefix cache.
 
 mod free_queue;
+mod host_tier;
 mod pool;
 mod prefix;
 

@@ -7,6 +7,7 @@ use crate::collections::LookupMap;
 use crate::ids::RequestId;
 
 use super::free_queue::{Content, FreeQueue, RunId};
+use super::host_tier::HostTier;
 use super::prefix::{BlockKey, PrefixIndex};
 
 /// Marks a block of a keyed range whose key another block has.
@@ -31,6 +32,8 @@ struct Cache {
     run_of: Vec<Option<RunId>>,
     /// Where the private chain of a preempted request stands.
     private: LookupMap<RequestId, RunId>,
+    /// Where evicted keyed blocks go.
+    host: Option<HostTier>,
 }
 
 /// What a request lets go.
@@ -54,9 +57,30 @@ impl Pool {
                 index: PrefixIndex::default(),
                 run_of: Vec::new(),
                 private: LookupMap::default(),
+                host: None,
             })
         });
         Pool { block, total, held: 0, host_total: host_blocks, host_held: 0, cache }
+    }
+
+    /// Keeps up to `blocks` keyed blocks in host memory when they are evicted; 0: none. Needs the prefix cache.
+    pub fn with_host_tier(mut self, blocks: u32) -> Self {
+        if let Some(cache) = &mut self.cache {
+            cache.host = (blocks > 0).then(|| HostTier::new(blocks));
+        }
+        self
+    }
+
+    /// Whether the block with this key is in host memory.
+    pub fn in_host(&self, key: BlockKey) -> bool {
+        self.cache.as_ref().and_then(|c| c.host.as_ref()).is_some_and(|host| host.has(key))
+    }
+
+    /// The plan of `stamp` loads the block with this key from host memory; false if it is not there, or was loaded by
+    /// this plan before.
+    pub fn load(&mut self, key: BlockKey, stamp: u32) -> bool {
+        let host = self.cache.as_mut().and_then(|c| c.host.as_mut());
+        host.is_some_and(|host| host.load(key, stamp))
     }
 
     /// Tokens per block.
@@ -108,6 +132,9 @@ impl Pool {
                 }
                 Content::Keyed(node) => {
                     cache.run_of[node as usize] = None;
+                    if let Some(host) = &mut cache.host {
+                        host.keep(cache.index.key(node));
+                    }
                     cache.index.forget(node);
                 }
             }
@@ -140,6 +167,13 @@ impl Pool {
                 self.held -= 1;
             }
         }
+    }
+
+    /// Keyed blocks among the next `blocks` that will be taken. O(runs).
+    pub fn nodes_in_front(&self, blocks: u32) -> Vec<u32> {
+        let keyed = |content| if let Content::Keyed(node) = content { Some(node) } else { None };
+        let Some(cache) = &self.cache else { return Vec::new() };
+        cache.queue.front(blocks).filter_map(keyed).collect()
     }
 
     /// Whether full blocks can be found again.

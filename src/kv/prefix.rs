@@ -34,6 +34,11 @@ impl PrefixIndex {
         self.by_key.get(&key).copied()
     }
 
+    /// The key of a node.
+    pub fn key(&self, node: u32) -> BlockKey {
+        self.nodes[node as usize].key
+    }
+
     /// Number of findable blocks.
     pub fn len(&self) -> usize {
         self.by_key.len()

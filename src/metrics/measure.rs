@@ -2,7 +2,7 @@
 
 use super::ledger::ledgers;
 use super::quantile::Quantiles;
-use super::record::{Fate, RequestRecord, Sample};
+use super::record::{Fate, Rejection, RequestRecord, Sample};
 use super::saturation::{Steadiness, steadiness};
 use super::series::{Curves, TimelineRow, curve, curve_of_histogram, timeline};
 use super::slo::{Limit, Met, Slo};
@@ -36,13 +36,11 @@ pub struct MeasureContext {
     pub attainment_target: f64,
     /// Which arrivals are measured.
     pub window: Window,
-    /// Engine replicas of the deployment, at least 1.
-    pub replicas: u32,
-    /// Pipeline stages of a replica, at least 1.
+    /// Pipeline stages of all replicas together, at least 1.
     pub stages: u32,
     /// GPUs of the deployment, at least 1.
     pub gpus: u32,
-    /// Usable KV blocks of one replica; 0 when unlimited.
+    /// Usable KV blocks of all replicas together; 0 when unlimited.
     pub kv_blocks: u64,
     /// Rate that the load point stands for, in requests per second.
     pub offered_rate: Option<f64>,
@@ -54,18 +52,11 @@ impl Default for MeasureContext {
             slo: Slo::default(),
             attainment_target: 0.9,
             window: Window::default(),
-            replicas: 1,
             stages: 1,
             gpus: 1,
             kv_blocks: 0,
             offered_rate: None,
         }
-    }
-}
-
-impl MeasureContext {
-    fn kv_total(&self) -> u64 {
-        self.kv_blocks * u64::from(self.replicas)
     }
 }
 
@@ -107,7 +98,7 @@ pub fn curves(outcome: &Outcome, context: &MeasureContext) -> Curves {
 
 /// The timeline of one run.
 pub fn timeline_of(outcome: &Outcome, context: &MeasureContext) -> Vec<TimelineRow> {
-    timeline(&outcome.samples, context.kv_total())
+    timeline(&outcome.samples, context.kv_blocks)
 }
 
 /// The window and the spans that rates are divided by.
@@ -157,6 +148,8 @@ fn request_stats(records: &[&RequestRecord], spans: &Spans, context: &MeasureCon
         arrived: met.arrived,
         finished: finished.len() as u64,
         rejected: count(|r| matches!(r.fate, Fate::Rejected(_))),
+        overloaded: count(|r| r.fate == Fate::Rejected(Rejection::Overloaded)),
+        timed_out: count(|r| r.fate == Fate::TimedOut),
         unfinished: count(|r| r.fate == Fate::Unfinished),
         prompt_tokens: finished.iter().map(|r| u64::from(r.prompt)).sum(),
         output_tokens: finished.iter().map(|r| u64::from(r.output)).sum(),
@@ -174,7 +167,8 @@ fn request_stats(records: &[&RequestRecord], spans: &Spans, context: &MeasureCon
         cached_tokens: arrived.iter().map(|r| u64::from(r.cached)).sum(),
         ..RequestStats::default()
     };
-    assert!(stats.finished + stats.rejected + stats.unfinished == stats.arrived, "a request has no fate");
+    let ended = stats.finished + stats.rejected + stats.timed_out;
+    assert!(ended + stats.unfinished == stats.arrived, "a request has no fate");
     throughput(&mut stats, records, spans);
     latencies(&mut stats, &finished);
     stats
@@ -260,10 +254,10 @@ fn run_stats(
     let first = outcome.records.iter().map(|r| r.arrival).min().unwrap_or(SimTime::ZERO);
     let makespan_s = SimDuration::from_ps(outcome.end.as_ps().saturating_sub(first.as_ps())).as_secs_f64();
     let decoding = c.steps - c.prefill_steps;
-    let capacity_ps = makespan_s * 1e12 * f64::from(context.replicas) * f64::from(context.stages);
+    let capacity_ps = makespan_s * 1e12 * f64::from(context.stages);
     let busy = c.busy.map(|ps| ratio(ps as f64, capacity_ps));
     let kv = |f: &dyn Fn(&mut dyn Iterator<Item = f64>) -> Option<f64>| {
-        let total = context.kv_total();
+        let total = context.kv_blocks;
         (total > 0).then(|| f(&mut outcome.samples.iter().map(|s| s.kv_held as f64 / total as f64))).flatten()
     };
     let mean_of =
@@ -284,6 +278,7 @@ fn run_stats(
         run_preemptions: c.preemptions,
         run_recomputed_tokens: c.recomputed_tokens,
         run_cached_tokens: c.cached_tokens,
+        run_host_cached_tokens: c.host_cached_tokens,
         wasted_slots: c.wasted_slots,
         swapped_blocks: c.swapped_blocks,
         busy_ratio: ratio(c.busy.iter().sum::<u128>() as f64, capacity_ps),
@@ -341,7 +336,7 @@ fn little(outcome: &Outcome, makespan_s: f64) -> Option<f64> {
     let stays_ps: u128 = outcome
         .records
         .iter()
-        .filter(|r| r.fate == Fate::Finished)
+        .filter(|r| matches!(r.fate, Fate::Finished | Fate::TimedOut))
         .map(|r| u128::from(r.in_replica().as_ps()))
         .sum();
     let mean = super::quantile::mean(&in_replicas)?;

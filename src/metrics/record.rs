@@ -115,6 +115,8 @@ impl Ledger {
 pub enum Rejection {
     /// Its prompt leaves no room for one answer token within the served context.
     TooLong,
+    /// The deployment had as many requests as its admission limits allow.
+    Overloaded,
 }
 
 /// When each token of an answer is due: token `i` (from 0) at `arrival + ttft + i·gap`.
@@ -138,8 +140,10 @@ impl Deadlines {
 pub enum Fate {
     /// Every token was delivered.
     Finished,
-    /// Turned away on arrival.
+    /// Turned away at the door.
     Rejected(Rejection),
+    /// Its client gave up before its last token.
+    TimedOut,
     /// Still in the system when the run ended (only with a horizon).
     Unfinished,
 }
@@ -256,6 +260,8 @@ pub struct RunCounters {
     pub plans: u64,
     /// Arrivals handled.
     pub arrivals: u64,
+    /// Times a router read the load or the cache of a replica.
+    pub router_reads: u64,
     /// Prompt tokens computed (recomputed ones included).
     pub prefill_tokens: u64,
     /// Tokens computed by decoding.
@@ -264,6 +270,8 @@ pub struct RunCounters {
     pub recomputed_tokens: u64,
     /// Prompt tokens taken from the prefix cache.
     pub cached_tokens: u64,
+    /// Of the prefix hits of all admissions, tokens that were loaded from host memory.
+    pub host_cached_tokens: u64,
     /// Slots computed for sequences that had already finished (static padding, late stops).
     pub wasted_slots: u64,
     /// Preemptions.

@@ -14,6 +14,8 @@ columns! {
         arrived: u64, "arrived", "", Neither, "Requests that arrived in the window.";
         finished: u64, "finished", "", Higher, "Of those, requests whose every token was delivered.";
         rejected: u64, "rejected", "", Lower, "Of those, requests turned away at the door.";
+        overloaded: u64, "overloaded", "", Lower, "Of the rejected ones, requests turned away because an admission limit was reached.";
+        timed_out: u64, "timed out", "", Lower, "Of those that arrived, requests whose client gave up before the last token.";
         unfinished: u64, "unfinished", "", Lower, "Of those, requests still in the system when the run ended.";
         prompt_tokens: u64, "prompt tokens", "", Neither, "Prompt tokens of finished requests.";
         output_tokens: u64, "output tokens", "", Neither, "Answer tokens of finished requests.";
@@ -100,6 +102,7 @@ columns! {
         run_preemptions: u64, "run preemptions", "", Lower, "Preemptions in the whole run.";
         run_recomputed_tokens: u64, "run recomputed tokens", "", Lower, "Tokens computed again after preemption in the whole run.";
         run_cached_tokens: u64, "run cached tokens", "", Higher, "Prompt tokens taken from the prefix cache in the whole run.";
+        run_host_cached_tokens: u64, "run host-cached tokens", "", Higher, "Prompt tokens that prefix hits loaded from host memory in the whole run.";
         wasted_slots: u64, "wasted slots", "", Lower, "Slots computed for sequences that had already finished.";
         swapped_blocks: u64, "swapped blocks", "", Lower, "KV blocks moved to or from host memory.";
         busy_ratio: Option<f64>, "busy", "", Neither, "Time in steps per second of run, per replica and stage.";

@@ -8,7 +8,7 @@ use crate::cluster::RunOptions;
 use crate::diagnostic::{InputError, InputErrors};
 use crate::metrics::slo::Slo;
 use crate::metrics::{Summary, measure};
-use crate::scenario::capacity::{NoSeedCapacity, SeedCapacity, of_seed, run_at};
+use crate::scenario::capacity::{NoSeedCapacity, SeedCapacity, Seeded, of_seed, run_at};
 use crate::scenario::execute::{Failure, Progress, measure_context, simulate_run};
 use crate::scenario::load::NoCapacity;
 use crate::scenario::{Axis, StudyPlan, SystemPlan};
@@ -84,7 +84,8 @@ pub fn reproduce(plan: &PaperPlan, progress: &dyn Progress) -> Result<PaperResul
     let results = jobs
         .par_iter()
         .map(|&(key, seed)| {
-            let result = one(plan, key, &traces[key.experiment][seed]);
+            let result =
+                one(plan, key, Seeded { trace: &traces[key.experiment][seed], seed: seed as u64 + 1 });
             progress.step();
             result.map(|measured| (key, measured))
         })
@@ -141,7 +142,7 @@ pub fn key(plan: &PaperPlan, mode: Mode, experiment: usize, system: usize, metri
     Key { mode: if same { Mode::Mechanism } else { mode }, experiment, system, need }
 }
 
-fn one(plan: &PaperPlan, key: Key, trace: &Trace) -> Result<Measured, Failure> {
+fn one(plan: &PaperPlan, key: Key, trace: Seeded<'_>) -> Result<Measured, Failure> {
     let experiment = &plan.experiments[key.experiment];
     let study = experiment.plan(key.mode);
     let system = &study.systems[key.system];
@@ -153,8 +154,12 @@ fn one(plan: &PaperPlan, key: Key, trace: &Trace) -> Result<Measured, Failure> {
             _ => None,
         };
         let options = RunOptions { samples: study.timeline_samples, ..RunOptions::default() };
-        let outcome = simulate_run(system, trace, &options).map_err(broken)?;
-        return Ok(Measured::Run(Box::new(measure(&outcome, trace, &measure_context(study, system, rate)))));
+        let outcome = simulate_run(system, trace.trace, &options, trace.seed).map_err(broken)?;
+        return Ok(Measured::Run(Box::new(measure(
+            &outcome,
+            trace.trace,
+            &measure_context(study, system, rate),
+        ))));
     }
     let slo = match experiment.low_load {
         Some(low) => own_limit(study, system, trace, low).map_err(|e| no_capacity(e, &run()))?,
@@ -169,9 +174,14 @@ fn one(plan: &PaperPlan, key: Key, trace: &Trace) -> Result<Measured, Failure> {
 }
 
 /// The limits with one replaced by a multiple of what this system takes at a low rate.
-fn own_limit(study: &StudyPlan, system: &SystemPlan, trace: &Trace, low: LowLoad) -> Result<Slo, NoCapacity> {
+fn own_limit(
+    study: &StudyPlan,
+    system: &SystemPlan,
+    trace: Seeded<'_>,
+    low: LowLoad,
+) -> Result<Slo, NoCapacity> {
     let limit = low.limit.limit();
-    let requests = trace.len().min(low.requests as usize);
+    let requests = trace.trace.len().min(low.requests as usize);
     let summary = run_at(study, system, trace, &study.slo, requests, low.rate)?;
     let value = limit.column().and_then(|column| summary.get(column));
     let own = value.map(|v| SimDuration::from_seconds(Seconds(v * low.times)));

@@ -1,4 +1,5 @@
 //! Decisions: one file and one registry line per mechanism. A policy decides and never acts.
 
+pub mod order;
 pub mod router;
 pub mod scheduler;

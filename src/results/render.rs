@@ -292,6 +292,8 @@ pub(super) fn request_cells(r: &RequestRecord, classes: &[String]) -> Vec<String
     let fate = match r.fate {
         Fate::Finished => "finished",
         Fate::Rejected(Rejection::TooLong) => "rejected-too-long",
+        Fate::Rejected(Rejection::Overloaded) => "rejected-overloaded",
+        Fate::TimedOut => "timed-out",
         Fate::Unfinished => "unfinished",
     };
     let mut cells = vec![

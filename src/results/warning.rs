@@ -37,6 +37,10 @@ pub enum Warning {
     Lost {
         /// Rejected requests, all runs together.
         rejected: u64,
+        /// Of them, those that an admission limit turned away.
+        overloaded: u64,
+        /// Requests whose clients gave up, all runs together.
+        timed_out: u64,
         /// Unfinished requests, all runs together.
         unfinished: u64,
     },
@@ -71,11 +75,15 @@ impl Warning {
             Warning::DerivedHardware { hardware } => {
                 format!("the profile of {hardware} is derived from its datasheet, not fitted to measurements")
             }
-            Warning::Lost { rejected, unfinished } => {
+            Warning::Lost { rejected, overloaded: 0, timed_out: 0, unfinished } => {
                 format!(
                     "{rejected} requests were rejected and {unfinished} did not finish; they count as missed"
                 )
             }
+            Warning::Lost { rejected, overloaded, timed_out, unfinished } => format!(
+                "{rejected} requests were rejected ({overloaded} by admission limits), {timed_out} timed out and {unfinished} did not finish; they count \
+                 as missed"
+            ),
             Warning::FailedRuns { count } => format!("{count} runs have no result (see manifest.json)"),
             Warning::Note { message, .. } => message.clone(),
         }
@@ -92,6 +100,9 @@ impl Warning {
             Warning::Oracle { .. } => "read it as a bound, not as a design",
             Warning::DerivedHardware { .. } => {
                 "trust ratios more than absolute values, and calibrate if you can"
+            }
+            Warning::Lost { overloaded, timed_out, .. } if overloaded + timed_out > 0 => {
+                "that is what `deployment.admission` says: compare attainment, which counts them, not latencies"
             }
             Warning::Lost { .. } => "check `max-model-len` and the horizon",
             Warning::FailedRuns { .. } => "mend the cause and run again",
@@ -128,8 +139,9 @@ pub fn warnings(study: &Study) -> Vec<Warning> {
         study.runs.iter().map(|r| f(&r.summary.requests)).sum::<u64>()
     };
     let (rejected, unfinished) = (sum(|r| r.rejected), sum(|r| r.unfinished));
-    if rejected + unfinished > 0 {
-        found.push(Warning::Lost { rejected, unfinished });
+    let (overloaded, timed_out) = (sum(|r| r.overloaded), sum(|r| r.timed_out));
+    if rejected + timed_out + unfinished > 0 {
+        found.push(Warning::Lost { rejected, overloaded, timed_out, unfinished });
     }
     if !study.failed.is_empty() {
         found.push(Warning::FailedRuns { count: study.failed.len() as u64 });

@@ -163,11 +163,20 @@ pub enum NoSeedCapacity {
     Input(InputErrors),
 }
 
+/// The requests of one seed; what a router draws has the same seed.
+#[derive(Clone, Copy, Debug)]
+pub struct Seeded<'a> {
+    /// The requests.
+    pub trace: &'a Trace,
+    /// The seed.
+    pub seed: u64,
+}
+
 /// Searches the capacity of `system` with one trace under `slo`.
 pub fn of_seed(
     plan: &StudyPlan,
     system: &SystemPlan,
-    trace: &Trace,
+    trace: Seeded<'_>,
     slo: &Slo,
     rule: TrialRule,
 ) -> Result<SeedCapacity, NoSeedCapacity> {
@@ -195,13 +204,13 @@ pub fn of_seed(
 fn trial(
     plan: &StudyPlan,
     system: &SystemPlan,
-    trace: &Trace,
+    trace: Seeded<'_>,
     slo: &Slo,
     rule: TrialRule,
     rate: f64,
 ) -> Result<(Trial, bool), NoCapacity> {
     let Some(per_second) = RequestRate::per_second(rate) else { return Err(NoCapacity::NeverMet) };
-    let mut requests = trace.len().min(rule.requests as usize);
+    let mut requests = trace.trace.len().min(rule.requests as usize);
     loop {
         let summary = run_at(plan, system, trace, slo, requests, per_second)?;
         let met = verdict(&[&summary], slo, plan.attainment).met;
@@ -211,10 +220,10 @@ fn trial(
         if !passed || needed <= requests as f64 {
             return Ok((trial, false));
         }
-        if requests == trace.len() {
+        if requests == trace.trace.len() {
             return Ok((trial, true));
         }
-        requests = longer(requests, needed).min(trace.len());
+        requests = longer(requests, needed).min(trace.trace.len());
     }
 }
 
@@ -232,15 +241,16 @@ fn longer(requests: usize, needed: f64) -> usize {
 pub fn run_at(
     plan: &StudyPlan,
     system: &SystemPlan,
-    trace: &Trace,
+    trace: Seeded<'_>,
     slo: &Slo,
     requests: usize,
     rate: RequestRate,
 ) -> Result<Summary, NoCapacity> {
-    let mut part = trace.clone();
+    let mut part = trace.trace.clone();
     part.requests.truncate(requests);
     let part = at_rate(&part, rate).map_err(NoCapacity::Input)?;
-    let outcome = simulate_run(system, &part, &RunOptions::default()).map_err(NoCapacity::Violation)?;
+    let outcome =
+        simulate_run(system, &part, &RunOptions::default(), trace.seed).map_err(NoCapacity::Violation)?;
     let context = MeasureContext { slo: *slo, ..measure_context(plan, system, Some(rate)) };
     Ok(measure(&outcome, &part, &context))
 }
@@ -260,14 +270,20 @@ pub(super) fn of_study(
     let cells: Vec<(usize, usize)> =
         (0..plan.systems.len()).filter(real).flat_map(|s| (0..slos.len()).map(move |p| (s, p))).collect();
     progress.phase("capacities", cells.len() * prepared.len());
+    let seeds: Vec<u64> = (1..=prepared.len() as u64).collect();
     let one = |&(system, point): &(usize, usize)| {
         let system_plan = &plan.systems[system];
-        let of_seed = |p: &Prepared| {
-            let found = of_seed(plan, system_plan, &p.trace, &slos[point], wanted.rule);
+        let of_seed = |(p, seed): (&Prepared, u64)| {
+            let trace = Seeded { trace: &p.trace, seed };
+            let found = of_seed(plan, system_plan, trace, &slos[point], wanted.rule);
             progress.step();
             found.map_err(|e| failure(plan, system_plan, e))
         };
-        let found = prepared.par_iter().map(of_seed).collect::<Result<Vec<SeedCapacity>, Failure>>()?;
+        let found = prepared
+            .par_iter()
+            .zip(seeds.clone())
+            .map(of_seed)
+            .collect::<Result<Vec<SeedCapacity>, Failure>>()?;
         let by_seed: Vec<f64> = found.iter().map(|c| c.rate).collect();
         let short = u32::try_from(found.iter().filter(|c| c.short).count()).unwrap_or(u32::MAX);
         Ok(CapacityCell { system, point, value: Estimate::of(by_seed.iter().copied()), by_seed, short })

@@ -2,9 +2,11 @@
 
 use rayon::prelude::*;
 
-use crate::cluster::{Outcome, RunOptions, Violation, simulate};
-use crate::diagnostic::{InputError, InputErrors};
+use crate::cluster::{Outcome, RunOptions, Violation, simulate_deployment};
+use crate::diagnostic::{InputError, InputErrors, Sources};
 use crate::metrics::{MeasureContext, Window, curves, extract, measure, timeline_of};
+use crate::policy::order::Order;
+use crate::policy::router::RouterConfig;
 use crate::results::{CapacityTable, PointInfo, RunResult, Sensitivity};
 use crate::workload::{Prepared, RequestRate, Trace, declare};
 
@@ -129,7 +131,8 @@ pub fn execute(plan: &StudyPlan, options: Options, progress: &dyn Progress) -> R
         .collect::<Result<Vec<Prepared>, InputErrors>>()?;
     check_trace(plan, &prepared[0].trace)?;
     // A real trace has nothing to draw: the same requests again would make intervals of zero width.
-    if prepared.iter().all(|p| p.trace == prepared[0].trace) {
+    let draws = plan.systems.iter().any(|s| s.cluster.router.draws());
+    if !draws && prepared.iter().all(|p| p.trace == prepared[0].trace) {
         prepared.truncate(1);
     }
     let (rates, capacity) = rates(plan, &prepared, progress)?;
@@ -200,7 +203,7 @@ fn one_run(
         run.seed
     );
     set_current(Some(name.clone()));
-    let outcome = simulate_run(system, trace, options)
+    let outcome = simulate_run(system, trace, options, run.seed)
         .map_err(|violation| Failure::Violation { run: name, violation })?;
     set_current(None);
     let context = measure_context(plan, system, rate);
@@ -221,6 +224,7 @@ pub(crate) fn simulate_run(
     system: &SystemPlan,
     trace: &Trace,
     options: &RunOptions,
+    seed: u64,
 ) -> Result<Outcome, Violation> {
     let declared = system.options.max_tokens.map(|rule| {
         let mut trace = trace.clone();
@@ -228,7 +232,7 @@ pub(crate) fn simulate_run(
         trace
     });
     let trace = declared.as_ref().unwrap_or(trace);
-    simulate(&system.cluster, &*system.cost, trace, options, &mut ())
+    simulate_deployment(&system.deployment(seed), trace, options, &mut ())
 }
 
 /// What the numbers of a run are judged against.
@@ -241,10 +245,9 @@ pub(crate) fn measure_context(
         slo: plan.slo,
         attainment_target: plan.attainment,
         window: Window::default(),
-        replicas: u32::from(system.cluster.replicas),
-        stages: system.options.parallel.pp,
+        stages: system.stages(),
         gpus: system.gpus,
-        kv_blocks: u64::from(system.cluster.replica.kv.blocks),
+        kv_blocks: system.kv_blocks(),
         offered_rate: rate.map(RequestRate::as_per_second),
     }
 }
@@ -300,6 +303,7 @@ fn check_trace(plan: &StudyPlan, trace: &Trace) -> Result<(), InputErrors> {
         ));
     }
     for system in &plan.systems {
+        errors.0.extend(needs(system, trace, &plan.sources));
         let kv = system.cluster.replica.kv;
         let Some(prefixes) = trace.prefixes.as_ref().filter(|p| kv.prefix_cache && p.tokens_per_id > 0)
         else {
@@ -317,6 +321,36 @@ fn check_trace(plan: &StudyPlan, trace: &Trace) -> Result<(), InputErrors> {
         }
     }
     errors.or(())
+}
+
+/// What a router or an order needs of the requests, and they do not have.
+fn needs(system: &SystemPlan, trace: &Trace, sources: &Sources) -> Option<InputError> {
+    let no_deadline = trace.priorities.iter().all(|p| p.deadline.is_none());
+    let (router, order) = system.places.clone();
+    let (place, lacks, help) = match (&system.cluster.router, system.cluster.replica.order) {
+        (RouterConfig::Session(_), _) if trace.sessions.is_none() => (
+            router,
+            "`router.session`, but the requests have no sessions",
+            "use a trace with sessions, or another router",
+        ),
+        (RouterConfig::PrefixAffinity(_), _) if trace.prefixes.is_none() => (
+            router,
+            "`router.prefix-affinity`, but the requests have no prefix ids",
+            "use a trace with prefix ids, or another router",
+        ),
+        (_, Order::Priority) if trace.priorities.is_empty() => (
+            order,
+            "`order = \"priority\"`, but the requests have no priorities",
+            "add `workload.priorities`",
+        ),
+        (_, Order::EarliestDeadline) if no_deadline => (
+            order,
+            "`order = \"edf\"`, but no request has a deadline",
+            "add `workload.priorities` with a `deadline`",
+        ),
+        _ => return None,
+    };
+    Some(sources.error(place, format!("system `{}` has {lacks}", system.name), help))
 }
 
 fn points(plan: &StudyPlan, rates: &[Option<RequestRate>], natural: Option<f64>) -> Vec<PointInfo> {

@@ -4,6 +4,7 @@ use crate::cost::{CostSpec, Limits, MemoryRequest, kv_blocks};
 use crate::diagnostic::InputErrors;
 use crate::engine::config::{Allocation, KvConfig, Preemption};
 use crate::policy::scheduler::SchedulerConfig;
+use crate::units::Bytes;
 
 use super::schema::{KvOptions, Paged, PreemptionOptions, PrefixCache, SystemOptions};
 
@@ -78,14 +79,16 @@ fn share(blocks: u32, share: f64) -> u32 {
     (f64::from(blocks) * share).floor() as u32
 }
 
+/// Blocks that fit into host memory of this size per accelerator.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped just before")]
+pub fn blocks_in(memory: Bytes, spec: &CostSpec) -> u32 {
+    (memory.0 / spec.block_bytes().0).floor().clamp(0.0, f64::from(u32::MAX)) as u32
+}
+
 fn preemption(paged: &Paged, spec: &CostSpec) -> Preemption {
     match paged.preemption {
         PreemptionOptions::Recompute => Preemption::Recompute,
-        PreemptionOptions::Swap => {
-            let blocks = (paged.swap_space.0 / spec.block_bytes().0).floor().clamp(0.0, f64::from(u32::MAX));
-            Preemption::Swap { host_blocks: blocks as u32 }
-        }
+        PreemptionOptions::Swap => Preemption::Swap { host_blocks: blocks_in(paged.swap_space, spec) },
     }
 }
 

@@ -153,12 +153,17 @@ pub(super) fn search(
 fn passes(plan: &StudyPlan, system: &SystemPlan, traces: &[Trace], rate: f64) -> Result<bool, NoCapacity> {
     let Some(rate) = RequestRate::per_second(rate) else { return Ok(false) };
     let context: MeasureContext = measure_context(plan, system, Some(rate));
-    let one = |trace: &Trace| {
+    let one = |seed: u64, trace: &Trace| {
         let trace = at_rate(trace, rate).map_err(NoCapacity::Input)?;
-        let outcome = simulate_run(system, &trace, &RunOptions::default()).map_err(NoCapacity::Violation)?;
+        let outcome =
+            simulate_run(system, &trace, &RunOptions::default(), seed).map_err(NoCapacity::Violation)?;
         Ok(measure(&outcome, &trace, &context))
     };
-    let summaries = traces.par_iter().map(one).collect::<Result<Vec<Summary>, NoCapacity>>()?;
+    let summaries = traces
+        .par_iter()
+        .enumerate()
+        .map(|(i, trace)| one(i as u64 + 1, trace))
+        .collect::<Result<Vec<Summary>, NoCapacity>>()?;
     Ok(acceptable(plan, &summaries.iter().collect::<Vec<_>>()))
 }
 

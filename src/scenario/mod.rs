@@ -6,6 +6,7 @@ pub mod capacity;
 mod cost;
 mod document;
 pub mod execute;
+mod groups;
 mod kv;
 pub mod load;
 mod notes;

@@ -1,11 +1,13 @@
 //! A study with everything resolved: what is run, on what, and where each value came from.
 
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::cluster::{Deployment, Group};
 use crate::cost::{CostSpec, StepCost};
 use crate::diagnostic::Sources;
-use crate::engine::config::ClusterConfig;
+use crate::engine::config::{ClusterConfig, ReplicaConfig};
 use crate::metrics::slo::Slo;
 use crate::results::SweepInfo;
 use crate::workload::RequestRate;
@@ -43,10 +45,75 @@ pub struct SystemPlan {
     pub spec: CostSpec,
     /// Accelerators of the whole deployment.
     pub gpus: u32,
+    /// Unequal replicas, in the order of their ids; empty: all are `cluster.replica`, with `cost`.
+    pub groups: Vec<GroupPlan>,
     /// Uses true output lengths or other knowledge no real system has.
     pub oracle: bool,
     /// Every value with its origin, by path.
     pub settings: Vec<Setting>,
+    /// Where the router and the queue order are chosen.
+    pub places: (Range<usize>, Range<usize>),
+}
+
+/// Equal replicas of a system that has unequal ones.
+#[derive(Clone)]
+pub struct GroupPlan {
+    /// Each of them.
+    pub replica: ReplicaConfig,
+    /// How many.
+    pub replicas: u16,
+    /// What a step costs.
+    pub cost: Arc<dyn StepCost>,
+    /// What the cost is made of.
+    pub spec: CostSpec,
+    /// Accelerators of all of them together.
+    pub gpus: u32,
+    /// Pipeline stages of each.
+    pub stages: u32,
+}
+
+impl GroupPlan {
+    fn group(&self) -> Group<'_> {
+        Group { replica: &self.replica, replicas: self.replicas, cost: &*self.cost }
+    }
+}
+
+impl SystemPlan {
+    /// What is simulated; the router's draws have this seed.
+    pub fn deployment(&self, seed: u64) -> Deployment<'_> {
+        if self.groups.is_empty() {
+            return Deployment { seed, ..Deployment::uniform(&self.cluster, &*self.cost) };
+        }
+        Deployment {
+            groups: self.groups.iter().map(GroupPlan::group).collect(),
+            router: &self.cluster.router,
+            front_end: self.cluster.front_end,
+            seed,
+        }
+    }
+
+    /// Usable KV blocks of all replicas together.
+    pub fn kv_blocks(&self) -> u64 {
+        let parts = self.deployment(0).groups;
+        parts.iter().map(|g| u64::from(g.replicas) * u64::from(g.replica.kv.blocks)).sum()
+    }
+
+    /// Pipeline stages of all replicas together.
+    pub fn stages(&self) -> u32 {
+        match &self.groups[..] {
+            [] => u32::from(self.cluster.replicas) * self.options.parallel.pp,
+            groups => groups.iter().map(|g| u32::from(g.replicas) * g.stages).sum(),
+        }
+    }
+
+    /// The accelerators, such as `4 × h100-sxm + 2 × a10`.
+    pub fn hardware(&self) -> String {
+        if self.groups.is_empty() {
+            return format!("{} × {}", self.gpus, self.spec.accelerator.name);
+        }
+        let each = self.groups.iter().map(|g| format!("{} × {}", g.gpus, g.spec.accelerator.name));
+        each.collect::<Vec<String>>().join(" + ")
+    }
 }
 
 /// What the runs of one system differ in, besides the seed.

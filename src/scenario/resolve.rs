@@ -6,23 +6,40 @@ use std::sync::Arc;
 
 use crate::cost::{CostSpec, StepCost};
 use crate::diagnostic::{InputErrors, Node, Sources, from_tree, is_missing_field};
-use crate::engine::config::{ClusterConfig, FrontEnd, KvConfig, ReplicaConfig, ReserveRule};
+use crate::engine::config::{Admission, ClusterConfig, FrontEnd, KvConfig, ReplicaConfig, ReserveRule};
 use crate::model::Model;
+use crate::policy::order::Order;
 use crate::policy::scheduler::SchedulerConfig;
 
 use super::cost;
 use super::document::Document;
+use super::groups;
 use super::kv;
 use super::parts::{Parts, engine_limits};
 use super::plan::{Setting, SystemPlan};
-use super::schema::{Backend, KvOptions, PreemptionOptions, PrefixCache, SystemOptions};
+use super::schema::{
+    Backend, KvOptions, LengthPredictor, OrderOptions, PreemptionOptions, PrefixCache, SystemOptions,
+};
 use super::topology;
 
 /// Resolves the system called `name`; `place` is where the scenario names it.
 pub fn system(doc: &mut Document, name: &str, place: Range<usize>) -> Result<SystemPlan, InputErrors> {
     let mut node = doc.system(name, place.clone())?;
+    match node.take("groups") {
+        None => equal_replicas(doc, name, node, &place),
+        Some((_, list)) => groups::system(doc, name, &node, &list, &place),
+    }
+}
+
+/// Resolves the merged layers of a system whose replicas are equal.
+pub(super) fn equal_replicas(
+    doc: &mut Document,
+    name: &str,
+    mut node: Node,
+    place: &Range<usize>,
+) -> Result<SystemPlan, InputErrors> {
     let mut errors = InputErrors::default();
-    let parts = errors.note(Parts::load(doc, &mut node, &place));
+    let parts = errors.note(Parts::load(doc, &mut node, place));
     if let Some(parts) = &parts {
         engine_limits(&mut node, parts, &mut doc.sources);
     }
@@ -83,6 +100,8 @@ impl Builder<'_> {
             kv,
             max_model_len,
             late_stop: self.late_stop(&spec),
+            order: order(&self.options),
+            host_cache: self.options.host_cache.map_or(0, |memory| kv::blocks_in(memory, &spec)),
         };
         self.computed(
             "late-stop",
@@ -94,19 +113,27 @@ impl Builder<'_> {
             replica,
             replicas: o.replicas,
             router: o.router.clone(),
-            front_end: FrontEnd {
-                per_request: o.front_end.per_request,
-                per_prompt_token: o.front_end.per_prompt_token,
-                per_streamed_token: o.front_end.per_streamed_token,
-                workers: o.front_end.workers,
-            },
+            front_end: front_end(o),
         };
-        let oracle = knows_lengths(&o.scheduler, &o.kv);
+        let oracle = knows_lengths(&o.scheduler, &o.kv) || order(o).knows_lengths();
         let gpus = u32::from(o.replicas) * o.parallel.tp * o.parallel.pp;
         self.settings.sort_by(|a, b| a.path.cmp(&b.path));
         let (settings, paper) = (self.settings, o.paper.clone());
         let name = self.name.to_owned();
-        Ok(SystemPlan { name, paper, options: self.options, cluster, cost, spec, gpus, oracle, settings })
+        let places = (self.node.value_span("router"), self.node.value_span("order"));
+        Ok(SystemPlan {
+            name,
+            paper,
+            options: self.options,
+            cluster,
+            cost,
+            spec,
+            gpus,
+            groups: Vec::new(),
+            oracle,
+            settings,
+            places,
+        })
     }
 
     /// A problem at the value of `path`.
@@ -130,6 +157,22 @@ impl Builder<'_> {
             let path = format!("scheduler.{}.{key}", o.scheduler.key());
             let span = self.node.value_span(&path);
             self.errors.0.push(self.sources.error(span, message, help));
+        }
+        if let Err((key, message, help)) = o.router.validate() {
+            let span = self.node.value_span(&format!("router.{}.{key}", o.router.key()));
+            self.errors.0.push(self.sources.error(span, message, help));
+        }
+        for (key, limit) in
+            [("max-queue", o.admission.max_queue), ("max-outstanding", o.admission.max_outstanding)]
+        {
+            if limit == Some(0) {
+                let message = "0 lets nobody in".to_owned();
+                self.refuse(&format!("admission.{key}"), message, "write a number from 1 up, or remove it");
+            }
+        }
+        if o.admission.timeout.is_some_and(|d| d.as_ps() == 0) {
+            let message = "clients that wait no time get no answer".to_owned();
+            self.refuse("admission.timeout", message, "write a duration, such as `\"60 s\"`, or remove it");
         }
         if let KvOptions::Reserve(r) = o.kv {
             self.at_least_one("kv.reserve.block", r.block);
@@ -171,6 +214,22 @@ impl Builder<'_> {
             let message =
                 format!("`prefix-cache = \"blocks\"` needs paged KV, but `kv.reserve` is set ({other})");
             self.conflict("prefix-cache", message, "use `kv.paged`, or `prefix-cache = \"none\"`");
+        }
+        if o.order != OrderOptions::Fcfs && !o.scheduler.allows_order() {
+            let other = self.other("scheduler");
+            let key = o.scheduler.key();
+            let message =
+                format!("`order` is not `\"fcfs\"`, but `scheduler.{key}` ({other}) has an order of its own");
+            let help = "use `unified`, `chunked`, `prefill-first` or `iteration`, or remove `order`";
+            self.conflict("order", message, help);
+        }
+        if o.host_cache.is_some() && o.prefix_cache == PrefixCache::None {
+            let message = "`host-cache` is set, but `prefix-cache` is `\"none\"`".to_owned();
+            self.conflict("host-cache", message, "add `prefix-cache = \"blocks\"`, or remove it");
+        }
+        if o.length_predictor != LengthPredictor::None && o.order != OrderOptions::Sjf {
+            let message = "`length-predictor` is set, but only `order = \"sjf\"` asks for lengths".to_owned();
+            self.conflict("length-predictor", message, "add `order = \"sjf\"`, or remove it");
         }
         let swaps = matches!(o.kv, KvOptions::Paged(p) if p.preemption == PreemptionOptions::Swap);
         if swaps && matches!(o.scheduler, SchedulerConfig::Unified(_)) {
@@ -275,6 +334,8 @@ impl Builder<'_> {
             kv: config,
             max_model_len,
             late_stop: false,
+            order: order(&self.options),
+            host_cache: 0,
         };
         if config.blocks == 0 || replica.effective_limit() < 2 {
             let message = format!(
@@ -314,6 +375,33 @@ impl Builder<'_> {
 
     fn computed(&mut self, path: &str, value: String, reason: String) {
         self.settings.push(Setting { path: path.to_owned(), value, origin: format!("computed: {reason}") });
+    }
+}
+
+/// What stands before the router, with what it lets in.
+fn front_end(options: &SystemOptions) -> FrontEnd {
+    let (front, admission) = (options.front_end, options.admission);
+    FrontEnd {
+        per_request: front.per_request,
+        per_prompt_token: front.per_prompt_token,
+        per_streamed_token: front.per_streamed_token,
+        workers: front.workers,
+        admission: Admission {
+            max_queue: admission.max_queue,
+            max_outstanding: admission.max_outstanding,
+            timeout: admission.timeout,
+        },
+    }
+}
+
+/// The order of the queues, with what is known of lengths.
+fn order(options: &SystemOptions) -> Order {
+    match (options.order, options.length_predictor) {
+        (OrderOptions::Fcfs, _) => Order::Fcfs,
+        (OrderOptions::Priority, _) => Order::Priority,
+        (OrderOptions::Sjf, LengthPredictor::None) => Order::ShortestPrompt,
+        (OrderOptions::Sjf, LengthPredictor::Oracle) => Order::ShortestJob,
+        (OrderOptions::Edf, _) => Order::EarliestDeadline,
     }
 }
 

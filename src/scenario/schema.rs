@@ -12,6 +12,8 @@ use crate::workload::MaxTokens;
 
 use super::slo::TokenLimit;
 
+use super::groups::GroupOptions;
+
 /// Tables that hold exactly one entry, the mechanism: another mechanism in an upper layer replaces the whole entry.
 pub const TAGGED: [&str; 3] = ["scheduler", "kv", "router"];
 
@@ -149,6 +151,44 @@ impl Default for FrontEndOptions {
     }
 }
 
+/// What the deployment takes in; absent: everything.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct AdmissionOptions {
+    /// Most requests in the queues of all replicas together.
+    pub max_queue: Option<u32>,
+    /// Most requests on all replicas together.
+    pub max_outstanding: Option<u32>,
+    /// Clients give up so long after their arrival.
+    pub timeout: Option<SimDuration>,
+}
+
+/// Order of a replica's queue.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OrderOptions {
+    /// First come, first served.
+    #[default]
+    Fcfs,
+    /// By the level of `workload.priorities`.
+    Priority,
+    /// Shortest job first, as far as `length-predictor` knows.
+    Sjf,
+    /// Earliest deadline first, by the deadlines of `workload.priorities`.
+    Edf,
+}
+
+/// What is known of an answer's length before it ends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LengthPredictor {
+    /// Nothing: only the prompt is known.
+    #[default]
+    None,
+    /// Its true length; marked in every report.
+    Oracle,
+}
+
 /// How KV memory is handed out.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -264,12 +304,23 @@ pub struct SystemOptions {
     pub router: RouterConfig,
     /// What stands before the router.
     pub front_end: FrontEndOptions,
+    /// What the deployment takes in.
+    #[serde(default)]
+    pub admission: AdmissionOptions,
+    /// Order of the queues.
+    #[serde(default)]
+    pub order: OrderOptions,
+    /// What is known of lengths.
+    #[serde(default)]
+    pub length_predictor: LengthPredictor,
     /// Batch formation.
     pub scheduler: SchedulerConfig,
     /// KV memory.
     pub kv: KvOptions,
     /// Prefix reuse.
     pub prefix_cache: PrefixCache,
+    /// Host memory per accelerator that keeps evicted prefix blocks; none: they are lost.
+    pub host_cache: Option<Bytes>,
     /// Blocks per replica; else computed from the memory.
     pub kv_blocks: Option<u32>,
     /// Longest context served; else the model's.
@@ -296,8 +347,10 @@ pub struct DeploymentOptions {
     engine: Option<String>,
     node: Option<String>,
     replicas: Option<u16>,
+    groups: Option<Vec<GroupOptions>>,
     parallel: Option<Parallel>,
     router: Option<RouterConfig>,
+    admission: Option<AdmissionOptions>,
     front_end: Option<FrontEndOptions>,
     kv_blocks: Option<u32>,
     max_model_len: Option<u32>,
@@ -309,14 +362,16 @@ pub struct DeploymentOptions {
 }
 
 /// Keys of a system that `[deployment]` may set for all systems.
-pub const DEPLOYMENT_KEYS: [&str; 15] = [
+pub const DEPLOYMENT_KEYS: [&str; 17] = [
     "model",
     "accelerator",
     "engine",
     "node",
     "replicas",
+    "groups",
     "parallel",
     "router",
+    "admission",
     "front-end",
     "kv-blocks",
     "max-model-len",
@@ -328,4 +383,5 @@ pub const DEPLOYMENT_KEYS: [&str; 15] = [
 ];
 
 /// Keys of a system that only presets and variants may set.
-pub const SYSTEM_KEYS: [&str; 5] = ["scheduler", "kv", "prefix-cache", "paper", "note"];
+pub const SYSTEM_KEYS: [&str; 8] =
+    ["scheduler", "order", "length-predictor", "kv", "prefix-cache", "host-cache", "paper", "note"];

@@ -79,8 +79,8 @@ fn provenance(plan: &StudyPlan, executed: &Executed) -> Provenance {
     Provenance {
         tool_version: env!("CARGO_PKG_VERSION").to_owned(),
         model: spec.model.name.clone(),
-        hardware: format!("{} × {}", reference.gpus, spec.accelerator.name),
-        hardware_grade: grade(spec),
+        hardware: reference.hardware(),
+        hardware_grade: weakest_grade(reference),
         engine: spec.engine.name.clone(),
         workload: plan.workload.describe(),
         seeds: (1..=executed.prepared.len() as u64).collect(),
@@ -89,6 +89,12 @@ fn provenance(plan: &StudyPlan, executed: &Executed) -> Provenance {
         not_modelled: not_modelled(),
         rows_skipped: report.rows_bad + report.rows_dropped,
     }
+}
+
+/// The grade of the system's accelerators: `derived` if that of any group is.
+fn weakest_grade(system: &SystemPlan) -> String {
+    let grades = system.groups.iter().map(|g| grade(&g.spec));
+    grades.into_iter().find(|g| g == "derived").unwrap_or_else(|| grade(&system.spec))
 }
 
 /// The grade of the accelerator's GEMM constants for the weights' format, in the words of its file.
@@ -101,7 +107,7 @@ fn not_modelled() -> Vec<String> {
     [
         "Attention of steps that mix prefill and decode is the sum of both: no public data exist for FA3",
         "Tokenisation, sampling on the host and network time, unless the front end says so",
-        "Failures, retries and clients that give up",
+        "Failures and retries",
     ]
     .map(str::to_owned)
     .to_vec()

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::components::{Components, LengthsComponent};
 use super::formats::{ColumnMap, ReadOptions, read_trace};
 use super::mixture::Mixture;
 use super::prepare::Beside;
@@ -26,6 +27,8 @@ pub enum LengthsSpec {
     Zipf(ZipfLengths),
     /// A mixture of bivariate lognormals.
     Mixture(Mixture),
+    /// Several laws, each a class of its own.
+    Components(Vec<LengthsComponent>),
 }
 
 /// Parameters of `fixed`.
@@ -105,6 +108,7 @@ pub(super) enum Lengths {
     Pairs(EmpiricalPairs),
     Zipf(Vec<f64>),
     Mixture(Mixture),
+    Components(Box<Components>),
 }
 
 /// The rows of a lengths file, and what the manifest says about it.
@@ -136,6 +140,23 @@ impl Lengths {
                 (one(), one())
             }
             Lengths::Mixture(mixture) => mixture.draw(draws),
+            Lengths::Components(components) => components.draw(draws).1,
+        }
+    }
+
+    /// The number of its class, and (prompt, output).
+    pub fn draw_of_class(&self, draws: &mut Draws) -> (u16, (u32, u32)) {
+        match self {
+            Lengths::Components(components) => components.draw(draws),
+            law => (0, law.draw(draws)),
+        }
+    }
+
+    /// Names of the classes, by their numbers.
+    pub fn classes(&self) -> Vec<String> {
+        match self {
+            Lengths::Components(components) => components.classes(),
+            _ => vec!["all".to_owned()],
         }
     }
 }
@@ -188,6 +209,7 @@ impl LengthsSpec {
                 m.check("workload.lengths.mixture")?;
                 Ok(Lengths::Mixture(m.clone().ready()))
             }
+            LengthsSpec::Components(c) => Ok(Lengths::Components(Box::new(Components::build(c, beside)?))),
         }
     }
 }

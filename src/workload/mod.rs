@@ -5,6 +5,7 @@
 
 mod arrivals;
 mod clock;
+mod components;
 mod distance;
 mod formats;
 mod input;
@@ -13,6 +14,7 @@ mod limits;
 mod lines;
 mod mixture;
 mod prepare;
+mod priority;
 mod rate;
 mod recipe;
 mod report;
@@ -27,6 +29,7 @@ pub mod twin;
 
 pub use arrivals::{ArrivalsSpec, GammaArrivals, SteadyRate};
 pub use clock::TimeUnit;
+pub use components::LengthsComponent;
 pub use distance::{Sample, kolmogorov_smirnov, wasserstein};
 pub use formats::{
     ColumnMap, Failures, FormatInfo, Item, OnBadRow, ReadOptions, Shape, Sink, formats, read_trace,
@@ -38,6 +41,7 @@ pub use lengths::{
 pub use limits::{LimitCounts, MaxTokens, apply_limits, declare};
 pub use mixture::Mixture;
 pub use prepare::{OpenWorkload, PrepareContext, Prepared};
+pub use priority::PrioritySpec;
 pub use rate::{RequestRate, rescale_to_rate};
 pub use recipe::Recipe;
 pub use report::LoadReport;
@@ -48,5 +52,5 @@ pub use stats::{
     TracePass, TraceStats,
 };
 pub use stream::{Converted, StreamError, convert_trace, slice_trace};
-pub use trace::{Closed, NO_SESSION, PrefixChains, Request, Trace};
+pub use trace::{Closed, NO_SESSION, PrefixChains, Priority, Request, Trace};
 pub use transform::{Dequantise, Filter, Slice};

@@ -10,6 +10,7 @@ use super::clock::AbsolutePs;
 use super::formats::read_trace;
 use super::lengths::Lengths;
 use super::limits::apply_limits;
+use super::priority;
 use super::rate::rescale_to_rate;
 use super::recipe::{Recipe, RecipeLaw};
 use super::report::LoadReport;
@@ -152,7 +153,13 @@ impl OpenWorkload<'_> {
             rows.scale_time(factor)?;
         }
         self.cut(&mut rows)?;
+        let levels = self.spec.priorities.as_ref().map(|levels| priority::label(levels, &mut rows, seed));
         let (mut trace, mut report) = rows.into_trace()?;
+        if let Some(levels) = levels {
+            let level = |class: &String| levels.iter().find(|(name, _)| name == class);
+            trace.priorities =
+                trace.classes.iter().filter_map(level).map(|(_, priority)| *priority).collect();
+        }
         if let Some(closed) = self.spec.closed {
             trace.closed = Some(Closed { clients: closed.clients, think: closed.think });
             for request in &mut trace.requests {
@@ -231,11 +238,12 @@ impl OpenWorkload<'_> {
             if rows.len() >= MOST_REQUESTS {
                 return Err(too_many_requests().into());
             }
-            let (prompt, output) = law.draw(&mut stream(seed, LENGTHS, u64::from(number), 0));
-            rows.push(Row { time: AbsolutePs::from(time), prompt, output, number, class: ClassId(0) });
+            let drawn = law.draw_of_class(&mut stream(seed, LENGTHS, u64::from(number), 0));
+            let (class, (prompt, output)) = (ClassId(drawn.0), drawn.1);
+            rows.push(Row { time: AbsolutePs::from(time), prompt, output, number, class });
         }
         let report = LoadReport { rows_read: rows.len() as u64, ..LoadReport::default() };
-        let classes = vec!["all".to_owned()];
+        let classes = law.classes();
         let mut rows =
             Rows { rows, classes, chains: None, sessions: None, timed: true, clock: Clock::Detect, report };
         self.label(&mut rows);

@@ -155,7 +155,7 @@ impl Rows {
         let requests = self.rows.iter().map(|r| request(r, origin)).collect();
         let prefixes = self.chains.as_ref().map(|all| Arc::new(gather(all, &self.rows)));
         let sessions = self.sessions.as_ref().map(|all| dense(all, &self.rows));
-        let trace = Trace { requests, classes: self.classes, closed: None, prefixes, sessions };
+        let trace = Trace { requests, classes: self.classes, prefixes, sessions, ..Trace::default() };
         Ok((trace, self.report))
     }
 

@@ -10,6 +10,7 @@ use super::arrivals::ArrivalsSpec;
 use super::formats::{ColumnMap, Failures, OnBadRow, ReadOptions};
 use super::lengths::LengthsSpec;
 use super::limits::MaxTokens;
+use super::priority::{self, PrioritySpec};
 use super::rate::RequestRate;
 use super::text::{duration, positive};
 use super::transform::{Dequantise, Filter, Slice};
@@ -63,6 +64,8 @@ pub struct WorkloadSpec {
     pub load: Option<Loads>,
     /// The client's `max_tokens`.
     pub max_tokens: MaxTokens,
+    /// How urgent the requests are.
+    pub priorities: Option<Vec<PrioritySpec>>,
 }
 
 /// A closed loop: so many clients, each asking again some time after its answer.
@@ -125,6 +128,7 @@ impl WorkloadSpec {
         self.check_source(&mut problems);
         self.check_trace_keys(&mut problems);
         self.check_amounts(&mut problems);
+        problems.0.extend(self.priorities.iter().flat_map(|levels| priority::check(levels)));
         problems.0
     }
 

@@ -63,6 +63,17 @@ pub struct Trace {
     /// The session (conversation, chat) of each request, where the trace has them: dense numbers from 0 in order of
     /// first arrival, [`NO_SESSION`] for a request of none. As long as `requests`.
     pub sessions: Option<Vec<u32>>,
+    /// How urgent the requests of each class are, by class; empty: all alike.
+    pub priorities: Vec<Priority>,
+}
+
+/// How urgent the requests of a class are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Priority {
+    /// 0 is the most urgent.
+    pub level: u32,
+    /// When they are due after their arrival.
+    pub deadline: Option<SimDuration>,
 }
 
 /// The session number of a request that belongs to no session.

@@ -3,6 +3,7 @@
 use windtunnel::cluster::{RunOptions, simulate};
 use windtunnel::engine::config::{Allocation, ClusterConfig, FrontEnd, KvConfig, Preemption, ReplicaConfig};
 use windtunnel::ids::ClassId;
+use windtunnel::policy::order::Order;
 use windtunnel::policy::router::RouterConfig;
 use windtunnel::policy::scheduler::{Ideal, SchedulerConfig, Unified};
 use windtunnel::units::{SimDuration, SimTime};
@@ -33,6 +34,8 @@ fn alone_is_what_the_ideal_bound_takes_and_a_lone_request_is_not_slowed_down() {
             },
             max_model_len: 128,
             late_stop: false,
+            order: Order::Fcfs,
+            host_cache: 0,
         },
         replicas: 1,
         router: RouterConfig::default(),

@@ -7,6 +7,7 @@ use windtunnel::cluster::{Outcome, RunOptions, Violation, simulate_with};
 use windtunnel::engine::config::{Allocation, ClusterConfig, FrontEnd, KvConfig, Preemption, ReplicaConfig};
 use windtunnel::engine::view::EngineView;
 use windtunnel::ids::{ClassId, RequestId};
+use windtunnel::policy::order::Order;
 use windtunnel::policy::router::RouterConfig;
 use windtunnel::policy::scheduler::{
     Admission, Decode, Preempt, Scheduler, SchedulerConfig, StepPlan, Unified,
@@ -42,6 +43,8 @@ fn run(stages: u8, plan: Plan) -> Result<Outcome, Violation> {
         },
         max_model_len: 64,
         late_stop: false,
+        order: Order::Fcfs,
+        host_cache: 0,
     };
     let config =
         ClusterConfig { replica, replicas: 2, router: RouterConfig::default(), front_end: FrontEnd::NONE };

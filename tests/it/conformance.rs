@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use windtunnel::cluster::{Outcome, RunOptions, StepEvent, StepObserver, simulate};
 use windtunnel::engine::config::{
-    Allocation, ClusterConfig, FrontEnd, KvConfig, Preemption, ReplicaConfig, ReserveRule,
+    Admission, Allocation, ClusterConfig, FrontEnd, KvConfig, Preemption, ReplicaConfig, ReserveRule,
 };
 use windtunnel::ids::ClassId;
-use windtunnel::metrics::record::{Fate, RequestRecord};
+use windtunnel::metrics::record::{Fate, Rejection, RequestRecord};
+use windtunnel::policy::order::Order;
 use windtunnel::policy::router::RouterConfig;
 use windtunnel::policy::scheduler::{
     Chunked, Clairvoyant, Iteration, PrefillFirst, RaggedPrompts, SchedulerConfig, Static, Unified,
@@ -115,7 +116,14 @@ impl Scenario {
         let scheduler = small(scheduler, &mut d);
         let stages = if d.one_in(4) { 2 } else { 1 };
         let late_stop = stages == 1 && d.one_in(4);
-        let replica = ReplicaConfig { scheduler, kv, max_model_len: d.pick(&[50, 64, 200]), late_stop };
+        let replica = ReplicaConfig {
+            scheduler,
+            kv,
+            max_model_len: d.pick(&[50, 64, 200]),
+            late_stop,
+            order: Order::Fcfs,
+            host_cache: 0,
+        };
         let config = ClusterConfig {
             replica,
             replicas: d.range(1, 2) as u16,
@@ -218,6 +226,91 @@ fn leaps_change_nothing() {
         assert_eq!(leaps.counters.busy, steps.counters.busy, "{name}");
         assert_eq!(leaps.end, steps.end, "{name}");
     });
+}
+
+/// A scenario with three replicas, sessions and prefix ids behind this router, some of them with limits at the door.
+fn routed(router: &RouterConfig, seed: u64) -> Scenario {
+    let schedulers =
+        [SchedulerConfig::Unified(Unified::default()), SchedulerConfig::Chunked(Chunked::default())];
+    let mut s = Scenario::new(&schedulers[seed as usize % 2], seed);
+    let mut d = Draws(seed + 77);
+    let block = s.config.replica.kv.block;
+    s.trace = Scenario::trace(&mut d, Some(block));
+    s.trace.sessions = Some((0..s.trace.len()).map(|_| d.range(0, 4)).collect());
+    (s.config.router, s.config.replicas) = (router.clone(), 3);
+    s.config.replica.order = d.pick(&[Order::Fcfs, Order::ShortestPrompt]);
+    if d.one_in(3) {
+        let timeout = SimDuration::from_us(u64::from(d.pick(&[2_000u32, 9_000, 30_000])));
+        let timeout = d.one_in(2).then_some(timeout);
+        s.config.front_end.admission =
+            Admission { max_outstanding: Some(d.range(1, 9)), max_queue: Some(d.range(1, 5)), timeout };
+    }
+    s
+}
+
+fn for_all_routers(check: impl Fn(&Scenario, &str)) {
+    for config in RouterConfig::all() {
+        for seed in 0..SCENARIOS {
+            check(&routed(&config, seed), &format!("{} seed {seed}", config.key()));
+        }
+    }
+}
+
+#[test]
+fn no_router_loses_a_request() {
+    for_all_routers(|s, name| {
+        let (leaps, steps) = (s.run(false, &mut ()), s.run(true, &mut ()));
+        assert_eq!(leaps.records, steps.records, "{name}");
+        let open = s.config.front_end.admission == Admission::OPEN;
+        for (r, q) in leaps.records.iter().zip(&s.trace.requests) {
+            assert!(r.replica.0 < s.config.replicas && r.fate != Fate::Unfinished, "{name}: {r:?}");
+            let too_long = r.fate == Fate::Rejected(Rejection::TooLong);
+            assert_eq!(too_long, q.prompt + 1 > s.limit(), "{name}: {r:?}");
+            assert!(!open || too_long || r.fate == Fate::Finished, "{name}: {r:?}");
+            assert_eq!(r.ledger.total(), r.e2e(), "{name}: {r:?}");
+        }
+    });
+}
+
+#[test]
+fn no_router_knows_answers_yet_to_come() {
+    for_all_routers(|s, name| {
+        let rule_knows = matches!(
+            s.config.replica.kv.allocation,
+            Allocation::Reserve(ReserveRule::Pow2 | ReserveRule::Exact)
+        );
+        if rule_knows {
+            return;
+        }
+        let before = s.run(false, &mut ());
+        let t = SimTime::from_ps(before.end.as_ps() / 2);
+        let mut trace = s.trace.clone();
+        for (q, r) in trace.requests.iter_mut().zip(&before.records).filter(|(_, r)| r.finish >= t) {
+            q.output += 1 + r.id.0 % 9;
+        }
+        let after = Scenario { config: s.config.clone(), cost: s.cost, trace }.run(false, &mut ());
+        for (a, b) in before.records.iter().zip(&after.records).filter(|(a, _)| a.queued < t) {
+            assert_eq!(a.replica, b.replica, "{name} at {t}: {a:?} {b:?}");
+            assert_eq!(known_at(a, t), known_at(b, t), "{name} at {t}: {a:?} {b:?}");
+        }
+    });
+}
+
+#[test]
+fn the_routers_scenarios_reach_what_they_are_for() {
+    for config in RouterConfig::all() {
+        let (mut used, mut overloaded, mut timed_out) = ([0; 3], 0, 0);
+        for seed in 0..SCENARIOS {
+            for r in routed(&config, seed).run(false, &mut ()).records {
+                used[r.replica.index()] += 1;
+                overloaded += u32::from(r.fate == Fate::Rejected(Rejection::Overloaded));
+                timed_out += u32::from(r.fate == Fate::TimedOut);
+            }
+        }
+        let key = config.key();
+        assert!(used.iter().all(|&n| n > 100), "{key}: {used:?}");
+        assert!(overloaded > 20 && timed_out > 20, "{key}: {overloaded} {timed_out}");
+    }
 }
 
 /// Instants of a record as they were known at `t`.

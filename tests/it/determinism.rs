@@ -38,7 +38,7 @@ fn configs() -> Vec<ClusterConfig> {
         config.replica.late_stop = i / 7 == 2;
         config.replicas = if i < 14 { 1 } else { 2 };
         let staleness = SimDuration::from_ms(u64::from(i / 14) * 90);
-        config.router = RouterConfig::LeastTokens(LeastLoad { staleness, own_dispatches: true });
+        config.router = RouterConfig::LeastTokens(LeastLoad { staleness, ..LeastLoad::default() });
         config.front_end = FrontEnd { per_request: SimDuration::from_us(300), ..FrontEnd::NONE };
         configs.push(config);
     }

@@ -12,10 +12,11 @@ use windtunnel::engine::config::{
 };
 use windtunnel::ids::{ClassId, RequestId};
 use windtunnel::metrics::record::RequestRecord;
+use windtunnel::policy::order::Order;
 use windtunnel::policy::router::RouterConfig;
 use windtunnel::policy::scheduler::{Decode, Preempt, SchedulerConfig};
 use windtunnel::units::{SimDuration, SimTime};
-use windtunnel::workload::{Request, Trace};
+use windtunnel::workload::{Priority, Request, Trace};
 
 /// A step takes 1 ms, 1 us more per prompt token, `per_context` more per token of context, on each stage; a swapped
 /// block takes 100 us.
@@ -82,6 +83,7 @@ pub struct Eut {
     config: ClusterConfig,
     names: Vec<&'static str>,
     requests: Vec<Request>,
+    priorities: Vec<Priority>,
 }
 
 impl Eut {
@@ -93,14 +95,21 @@ impl Eut {
             preemption: Preemption::Recompute,
             prefix_cache: false,
         };
-        let replica = ReplicaConfig { scheduler, kv, max_model_len: 4096, late_stop: false };
+        let replica = ReplicaConfig {
+            scheduler,
+            kv,
+            max_model_len: 4096,
+            late_stop: false,
+            order: Order::Fcfs,
+            host_cache: 0,
+        };
         let config = ClusterConfig {
             replica,
             replicas: 1,
             router: RouterConfig::default(),
             front_end: FrontEnd::NONE,
         };
-        Eut { config, names: Vec::new(), requests: Vec::new() }
+        Eut { config, names: Vec::new(), requests: Vec::new(), priorities: Vec::new() }
     }
 
     pub fn kv(mut self, block: u32, blocks: u32) -> Self {
@@ -121,6 +130,25 @@ impl Eut {
 
     pub fn swap(mut self, host_blocks: u32) -> Self {
         self.config.replica.kv.preemption = Preemption::Swap { host_blocks };
+        self
+    }
+
+    pub fn order(mut self, order: Order) -> Self {
+        self.config.replica.order = order;
+        self
+    }
+
+    /// Clients give up so long after their arrival.
+    pub fn timeout_us(mut self, us: u64) -> Self {
+        self.config.front_end.admission.timeout = Some(SimDuration::from_us(us));
+        self
+    }
+
+    /// The level of the request added last, and its deadline in microseconds after its arrival (0: none).
+    pub fn urgency(mut self, level: u32, deadline_us: u64) -> Self {
+        let deadline = (deadline_us > 0).then(|| SimDuration::from_us(deadline_us));
+        self.requests.last_mut().expect("a request").class = ClassId(self.priorities.len() as u16);
+        self.priorities.push(Priority { level, deadline });
         self
     }
 
@@ -147,7 +175,9 @@ impl Eut {
     /// Runs to the end, one event per step, audited; then once more with leaps, which must not change a record.
     #[track_caller]
     pub fn run(self) -> Run {
-        let trace = Trace { requests: self.requests, classes: vec!["all".to_owned()], ..Trace::default() };
+        let classes = vec!["all".to_owned(); self.priorities.len().max(1)];
+        let trace =
+            Trace { requests: self.requests, classes, priorities: self.priorities, ..Trace::default() };
         let cost = TestCost { stages: 1, per_context: SimDuration::ZERO };
         let mut log = StepLog::new(&self.names, &trace);
         let options = RunOptions { stepwise: true, audit: true, samples: 0, deadlines: None };
@@ -185,6 +215,13 @@ impl Run {
         let row = self.names.iter().position(|n| *n == name).expect("a known name");
         assert!(check(&outcome.records[row]), "record of {name}: {:?}", outcome.records[row]);
         self
+    }
+
+    /// One request's record.
+    #[track_caller]
+    pub fn record(&self, name: &str) -> &RequestRecord {
+        let row = self.names.iter().position(|n| *n == name).expect("a known name");
+        &self.outcome.records[row]
     }
 
     /// Checks when a request's first and last token were delivered, in microseconds.

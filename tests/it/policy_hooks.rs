@@ -6,6 +6,7 @@ use windtunnel::cluster::{Outcome, RunOptions, simulate_with};
 use windtunnel::engine::config::{Allocation, ClusterConfig, FrontEnd, KvConfig, Preemption, ReplicaConfig};
 use windtunnel::engine::view::EngineView;
 use windtunnel::ids::{ClassId, RequestId};
+use windtunnel::policy::order::Order;
 use windtunnel::policy::router::RouterConfig;
 use windtunnel::policy::scheduler::{
     Horizon, ReplicaEvent, Scheduler, SchedulerConfig, StepPlan, StepSpan, Unified,
@@ -77,6 +78,8 @@ fn run(stepwise: bool, late_stop: bool) -> (Outcome, Told) {
         },
         max_model_len: 64,
         late_stop,
+        order: Order::Fcfs,
+        host_cache: 0,
     };
     let config =
         ClusterConfig { replica, replicas: 1, router: RouterConfig::default(), front_end: FrontEnd::NONE };

@@ -75,7 +75,7 @@ fn check(name: &str, config: &ClusterConfig, trace: &Trace, outcome: &Outcome) -
                 continue;
             }
             Fate::Finished => row.output.min(limit - row.prompt),
-            Fate::Unfinished => panic!("{name}: lost: {r:?}"),
+            Fate::TimedOut | Fate::Unfinished => panic!("{name}: lost: {r:?}"),
         };
         assert_eq!((r.id.0, r.prompt, r.output), (number, row.prompt, expected), "{name}");
         assert_eq!(r.arrival, row.arrival, "{name}");

@@ -10,6 +10,7 @@ use windtunnel::engine::config::{Allocation, ClusterConfig, FrontEnd, KvConfig, 
 use windtunnel::hardware::Accelerator;
 use windtunnel::ids::ClassId;
 use windtunnel::model::Model;
+use windtunnel::policy::order::Order;
 use windtunnel::policy::router::RouterConfig;
 use windtunnel::policy::scheduler::{SchedulerConfig, Unified};
 use windtunnel::units::{Seconds, SimDuration, SimTime};
@@ -73,6 +74,8 @@ fn replay(log: &[Served], accelerator: &str, max_sequences: u32, blocks: Option<
             },
             max_model_len: 131_072,
             late_stop,
+            order: Order::Fcfs,
+            host_cache: 0,
         },
         replicas: 1,
         router: RouterConfig::default(),

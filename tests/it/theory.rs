@@ -7,6 +7,7 @@ use windtunnel::cluster::{Outcome, RunOptions, StepObserver};
 use windtunnel::cost::{DecodeShape, Segment, StepCost, StepShape, StepTime};
 use windtunnel::engine::config::{Allocation, ClusterConfig, FrontEnd, KvConfig, Preemption, ReplicaConfig};
 use windtunnel::metrics::record::RequestRecord;
+use windtunnel::policy::order::Order;
 use windtunnel::policy::router::RouterConfig;
 use windtunnel::policy::scheduler::{Iteration, SchedulerConfig};
 use windtunnel::rng::{Component, stream};
@@ -87,7 +88,14 @@ pub fn deployment(scheduler: SchedulerConfig) -> ClusterConfig {
         prefix_cache: false,
     };
     ClusterConfig {
-        replica: ReplicaConfig { scheduler, kv, max_model_len: 1 << 20, late_stop: false },
+        replica: ReplicaConfig {
+            scheduler,
+            kv,
+            max_model_len: 1 << 20,
+            late_stop: false,
+            order: Order::Fcfs,
+            host_cache: 0,
+        },
         replicas: 1,
         router: RouterConfig::default(),
         front_end: FrontEnd::NONE,

@@ -184,8 +184,9 @@ fn doubling_every_rate_halves_every_duration_of_a_run() {
             per_prompt_token: SimDuration::from_ps(1_234_567),
             per_streamed_token: SimDuration::from_us(11),
             workers: 2,
+            ..FrontEnd::NONE
         };
-        let stale = |ms| LeastLoad { staleness: SimDuration::from_ms(ms), own_dispatches: true };
+        let stale = |ms| LeastLoad { staleness: SimDuration::from_ms(ms), ..LeastLoad::default() };
         config.router = RouterConfig::LeastTokens(stale(70));
         let trace = crowd(3000, 30.0, case);
         let fast = run(&config, &COST, &trace);

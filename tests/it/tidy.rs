@@ -27,7 +27,20 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ),
     (
         "cluster",
-        &["units", "ids", "collections", "kernel", "workload", "cost", "kv", "policy", "engine", "metrics"],
+        // Draws of routers, keyed by request.
+        &[
+            "units",
+            "ids",
+            "collections",
+            "rng",
+            "kernel",
+            "workload",
+            "cost",
+            "kv",
+            "policy",
+            "engine",
+            "metrics",
+        ],
     ),
     ("metrics", &["units", "ids", "collections", "kernel", "workload"]),
 ];

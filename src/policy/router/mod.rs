@@ -1,41 +1,180 @@
 //! Which replica gets a request: the contract, and the registry of mechanisms.
+//!
+//! A router reads replicas through [`Replicas`] and only those it asks for; the cluster computes what it asks for at
+//! that moment, so a router that reads nothing costs nothing (docs/semantics.md §2).
+
+mod least;
+mod prefix_affinity;
+mod turns;
+
+pub use least::{LeastLoad, MemoryLoad, PowerOfTwo, Session};
+pub use prefix_affinity::{Knowledge, PrefixAffinity};
+pub use turns::{Random, RoundRobin};
+
+use least::Measure;
 
 use serde::{Deserialize, Serialize};
 
+use crate::ids::{ReplicaId, RequestId};
 use crate::units::SimDuration;
 
-/// Which router, with its parameters. Written as `router.KEY = { … }`.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum RouterConfig {
-    /// Each replica in turn.
-    RoundRobin(RoundRobin),
-    /// The replica with the fewest outstanding requests.
-    LeastRequests(LeastLoad),
-    /// The replica with the fewest outstanding tokens.
-    LeastTokens(LeastLoad),
+/// Decides which replica gets each request.
+///
+/// # Contract
+/// * Called once per routed request, in the order of routing; own state may change with every call.
+/// * Load, caches and draws come from [`Replicas`] only; a router never sees an answer's length (I6).
+/// * The replica returned exists.
+pub trait Router: Send {
+    /// The replica that gets `request`.
+    fn route(&mut self, request: &RouteRequest<'_>, replicas: &mut dyn Replicas) -> ReplicaId;
 }
 
-/// Parameters of `round-robin`: none.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct RoundRobin {}
+/// What a router may know of the request at hand.
+#[derive(Clone, Copy, Debug)]
+pub struct RouteRequest<'a> {
+    /// Which request.
+    pub id: RequestId,
+    /// Prompt tokens.
+    pub prompt: u32,
+    /// Its session, where the trace has them.
+    pub session: Option<u32>,
+    /// Prefix ids of its prompt, in order; empty where the trace has none.
+    pub prefix: &'a [u64],
+    /// Tokens that each id covers (the last one may cover fewer).
+    pub tokens_per_id: u32,
+}
 
-/// Parameters of the routers that read load.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
-pub struct LeastLoad {
-    /// Reported load is read at the last multiple of this period; 0: at the instant of the decision.
-    #[serde(with = "duration_text")]
+/// Outstanding work of a replica, as a router sees it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Load {
+    /// Requests queued and not yet gone.
+    pub requests: u32,
+    /// Their prompt and generated tokens.
+    pub tokens: u64,
+    /// KV blocks held, and those that waiting and swapped requests will ask for.
+    pub blocks: u64,
+}
+
+/// KV memory of a replica.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Memory {
+    /// Usable blocks.
+    pub blocks: u32,
+    /// Tokens per block.
+    pub block: u32,
+}
+
+/// Read access to the replicas at the moment of routing.
+pub trait Replicas {
+    /// How many there are, at least 1; their ids are below.
+    fn count(&self) -> u16;
+
+    /// The load that `replica` reported last, with this router's later dispatches if it counts them.
+    fn load(&mut self, replica: ReplicaId) -> Load;
+
+    /// KV memory of `replica`.
+    fn memory(&self, replica: ReplicaId) -> Memory;
+
+    /// Leading prompt tokens of the request at hand in `replica`'s prefix cache, now: full blocks only.
+    fn cached(&mut self, replica: ReplicaId) -> u32;
+
+    /// Draw number `index` of the request at hand: uniform below `below`, which is at least 1.
+    fn draw(&self, index: u64, below: u16) -> u16;
+}
+
+/// How current the load is that a router reads.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Load is that of the last multiple of this period; 0: that of the instant of the decision.
     pub staleness: SimDuration,
-    /// Add the router's own dispatches since the last report, which it knows at once.
+    /// Add the router's own dispatches since then, which it knows at once.
     pub own_dispatches: bool,
 }
 
-impl Default for LeastLoad {
-    fn default() -> Self {
-        LeastLoad { staleness: SimDuration::ZERO, own_dispatches: true }
+/// A parameter that no run can work with: its key below `router.KEY`, what is wrong, and what to do about it.
+pub type BadParameter = (&'static str, String, String);
+
+/// What the registry asks of a parameter struct.
+trait Mechanism {
+    /// The router of one run.
+    fn build(&self) -> Box<dyn Router>;
+
+    /// How it reads load; none where it reads none.
+    fn report(&self) -> Option<Report> {
+        None
     }
+
+    /// Refuses what can never work.
+    fn validate(&self) -> Result<(), BadParameter> {
+        Ok(())
+    }
+}
+
+/// One line per mechanism: variant, parameter struct, key, summary, whether it draws, and what of a load it compares
+/// where several share their parameters.
+macro_rules! routers {
+    ($($variant:ident($parameters:ident) = $key:literal, $summary:literal, draws: $draws:literal
+        $(, compares: $measure:ident)?;)+) => {
+        /// Which router, with its parameters. Written as `router.KEY = { … }`.
+        #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+        #[serde(rename_all = "kebab-case")]
+        pub enum RouterConfig {
+            $(#[doc = $summary] #[serde(rename = $key)] $variant($parameters),)+
+        }
+
+        impl RouterConfig {
+            /// Every mechanism with its default parameters, in registry order.
+            pub fn all() -> Vec<RouterConfig> {
+                vec![$(RouterConfig::$variant($parameters::default()),)+]
+            }
+
+            /// The key of the mechanism in TOML.
+            pub fn key(&self) -> &'static str {
+                match self { $(RouterConfig::$variant(_) => $key,)+ }
+            }
+
+            /// What it does, in one line.
+            pub fn summary(&self) -> &'static str {
+                match self { $(RouterConfig::$variant(_) => $summary,)+ }
+            }
+
+            /// Whether it draws, so that seeds differ even on equal requests.
+            pub fn draws(&self) -> bool {
+                match self { $(RouterConfig::$variant(_) => $draws,)+ }
+            }
+
+            /// The router of one run.
+            pub fn build(&self) -> Box<dyn Router> {
+                match self { $(RouterConfig::$variant(p) => p.build($(Measure::$measure)?),)+ }
+            }
+
+            /// How it reads load; none where it reads none.
+            pub fn report(&self) -> Option<Report> {
+                match self { $(RouterConfig::$variant(p) => p.report(),)+ }
+            }
+
+            /// Refuses parameters that no run can work with.
+            ///
+            /// # Errors
+            /// The key below `router.KEY`, what is wrong with its value, and what to do about it.
+            pub fn validate(&self) -> Result<(), BadParameter> {
+                match self { $(RouterConfig::$variant(p) => p.validate(),)+ }
+            }
+        }
+    };
+}
+
+routers! {
+    RoundRobin(RoundRobin) = "round-robin", "Each replica in turn; reads nothing", draws: false;
+    Random(Random) = "random", "Any replica, drawn per request; reads nothing", draws: true;
+    LeastRequests(LeastLoad) = "least-requests", "The replica with the fewest outstanding requests", draws: false,
+        compares: Requests;
+    LeastTokens(LeastLoad) = "least-tokens", "The replica with the fewest outstanding tokens", draws: false,
+        compares: Tokens;
+    PowerOfTwo(PowerOfTwo) = "power-of-two", "Of two replicas drawn per request the one with fewer requests", draws: true;
+    MemoryLoad(MemoryLoad) = "memory-load", "INFaaS++: the smallest share of KV memory held or queued for", draws: false;
+    Session(Session) = "session", "A session stays on its replica; its first request goes where fewest are", draws: false;
+    PrefixAffinity(PrefixAffinity) = "prefix-affinity", "The longest known prefix, unless that replica is far busier", draws: false;
 }
 
 impl Default for RouterConfig {

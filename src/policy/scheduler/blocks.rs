@@ -21,10 +21,11 @@ impl Head {
         Head { request: r, tokens: view.request(r).tokens(), hit: view.prefix_hit(r, plan) }
     }
 
-    /// Blocks that leave the free queue if it is admitted with KV for `tokens` tokens: new ones and pinned hits.
+    /// Blocks that leave the free queue if it is admitted with KV for `tokens` tokens: new ones, those
+    /// for hits in host memory included, and pinned hits.
     pub fn takes(&self, view: &EngineView<'_>, tokens: u32) -> u32 {
         let hit = self.hit.tokens / view.block();
-        view.admission_blocks(self.request, tokens) - hit + self.hit.from_free
+        view.admission_blocks(self.request, tokens) - hit + self.hit.from_free + self.hit.from_host
     }
 
     /// Adds the admission, with blocks for `allocate` tokens and a chunk of `chunk` tokens after the hit.

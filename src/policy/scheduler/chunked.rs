@@ -89,7 +89,7 @@ impl Scheduler for Chunked {
 
     fn horizon(&self, view: &EngineView<'_>, _plan: &StepPlan) -> Horizon {
         let full = view.decoding_len() >= self.token_budget || view.running_len() >= self.max_sequences;
-        let blocked = view.waiting_len() > 0 || view.swapped_len() > 0;
+        let blocked = view.waiting_len() > 0 && !view.arrivals_overtake() || view.swapped_len() > 0;
         horizon_of(!full && !blocked, steps_with_a_free_block(view))
     }
 }

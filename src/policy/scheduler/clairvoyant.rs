@@ -33,7 +33,8 @@ use serde::{Deserialize, Serialize};
 use super::blocks::{Head, horizon_of};
 use super::chunked::continue_prefills;
 use super::parameters::{BadParameter, Mechanism, at_least_one};
-use super::{Decode, Horizon, Scheduler, StepPlan};
+use super::{Decode, Horizon, ReplicaEvent, Scheduler, StepPlan};
+use crate::collections::LookupMap;
 use crate::engine::view::EngineView;
 use crate::ids::RequestId;
 
@@ -55,8 +56,8 @@ impl Default for Clairvoyant {
 
 impl Mechanism for Clairvoyant {
     fn build(&self) -> Option<Box<dyn Scheduler>> {
-        let (shortest, indexed) = (BTreeMap::new(), 0);
-        Some(Box::new(ShortestFirst { parameters: self.clone(), shortest, indexed }))
+        let (shortest, ranks, indexed) = (BTreeMap::new(), LookupMap::default(), 0);
+        Some(Box::new(ShortestFirst { parameters: self.clone(), shortest, ranks, indexed }))
     }
 
     fn validate(&self) -> Result<(), BadParameter> {
@@ -73,6 +74,8 @@ struct ShortestFirst {
     parameters: Clairvoyant,
     /// The waiting requests whose queue number is below `indexed`: nobody is preempted, so who has left is never back.
     shortest: BTreeMap<Rank, RequestId>,
+    /// Their ranks, for those whose clients give up.
+    ranks: LookupMap<RequestId, Rank>,
     indexed: u32,
 }
 
@@ -96,6 +99,14 @@ impl Scheduler for ShortestFirst {
         horizon_of(!full, u32::MAX)
     }
 
+    fn on_event(&mut self, event: ReplicaEvent) {
+        if let ReplicaEvent::Left(r) = event
+            && let Some(rank) = self.ranks.remove(&r)
+        {
+            self.shortest.remove(&rank);
+        }
+    }
+
     fn knows_lengths(&self) -> bool {
         true
     }
@@ -111,7 +122,9 @@ impl ShortestFirst {
                 break;
             }
             self.indexed = self.indexed.max(it.number + 1);
-            self.shortest.insert((u64::from(it.prompt) + u64::from(view.true_output(r)), it.number), r);
+            let rank = (u64::from(it.prompt) + u64::from(view.true_output(r)), it.number);
+            self.shortest.insert(rank, r);
+            self.ranks.insert(r, rank);
         }
     }
 

@@ -87,6 +87,7 @@ impl Scheduler for Iteration {
 
     fn horizon(&self, view: &EngineView<'_>, _plan: &StepPlan) -> Horizon {
         let full = view.decoding_len() >= self.max_batch;
-        horizon_of(!full && view.waiting_len() == 0, steps_with_a_free_block(view))
+        let blocked = view.waiting_len() > 0 && !view.arrivals_overtake();
+        horizon_of(!full && !blocked, steps_with_a_free_block(view))
     }
 }

@@ -155,6 +155,11 @@ macro_rules! schedulers {
                 match self { $(SchedulerConfig::$variant(_) => $lengths,)+ }
             }
 
+            /// Whether it takes requests in queue order, whatever that is; else only first come, first served is sound.
+            pub fn allows_order(&self) -> bool {
+                matches!(self.key(), "unified" | "chunked" | "prefill-first" | "iteration")
+            }
+
             /// The scheduler of one replica. `None` for `ideal`, which the cluster runs without a replica.
             pub fn build(&self) -> Option<Box<dyn Scheduler>> {
                 match self { $(SchedulerConfig::$variant(parameters) => parameters.build(),)+ }

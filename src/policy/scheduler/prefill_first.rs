@@ -78,7 +78,7 @@ impl Scheduler for PrefillFirst {
 
     fn horizon(&self, view: &EngineView<'_>, _plan: &StepPlan) -> Horizon {
         let full = view.running_len() >= self.max_sequences;
-        let blocked = view.waiting_len() > 0 || view.swapped_len() > 0;
+        let blocked = view.waiting_len() > 0 && !view.arrivals_overtake() || view.swapped_len() > 0;
         horizon_of(!full && !blocked, steps_with_a_free_block(view))
     }
 }

@@ -12,12 +12,14 @@
 //!
 //! Horizon: never `OneStep` by choice. Arrivals do not matter while the budget or the sequences are used up or the
 //! head of the queue is blocked: decoding only takes blocks, and with `reserve-full-prompt` evicting a block of the
-//! head's hit never makes it need less. Without it an eviction can, so a head that hits free blocks is looked at
+//! head's hit never makes it need less. Without it an eviction can, so a head that hits free blocks (or blocks in host memory) is looked at
 //! again after the first step that takes a block.
 //!
 //! # Left out, and the effect
-//! Priorities, speculative and multi-modal tokens, encoder budgets, LoRA limits: none in the traces. Asynchronous
-//! scheduling is the engine's `late-stop`. `max_num_partial_prefills` is 1 in effect, as in vLLM's default.
+//! Speculative and multi-modal tokens, encoder budgets, LoRA limits: none in the traces. Its priority policy is the
+//! system's `order = "priority"` (`policy::order`); the loop over running requests then goes by priority too, where vLLM's
+//! goes by admission, which matters only where the budget is used up. Asynchronous scheduling is the engine's
+//! `late-stop`. `max_num_partial_prefills` is 1 in effect, as in vLLM's default.
 //!
 //! # Parameters
 //! | key | default | vLLM's value |
@@ -102,9 +104,10 @@ impl Scheduler for Unified {
         let Some(head) = head else {
             return horizon_of(!full, u32::MAX);
         };
-        let evictable = !self.reserve_full_prompt && view.prefix_hit(head, plan).from_free > 0;
+        let hit = view.prefix_hit(head, plan);
+        let evictable = !self.reserve_full_prompt && hit.from_free + hit.from_host > 0;
         let steps = if evictable { view.steps_within(0).saturating_add(1) } else { u32::MAX };
-        horizon_of(false, steps)
+        horizon_of(view.arrivals_overtake(), steps)
     }
 }
 

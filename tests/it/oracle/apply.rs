@@ -12,8 +12,15 @@ use super::sim::{Sim, insert};
 pub fn apply(sim: &mut Sim<'_>, k: usize, mut plan: Plan) {
     for a in &plan.admit {
         for h in &a.hit {
-            if let HitBlock::Entered(b) = *h {
-                sim.replicas[k].kv.pin(b);
+            match *h {
+                HitBlock::Entered(b) => sim.replicas[k].kv.pin(b),
+                HitBlock::Host(key) => {
+                    sim.replicas[k].kv.use_host(key);
+                    plan.loaded += 1;
+                    sim.counters.host_cached_tokens += u64::from(sim.config(k).kv.block);
+                    sim.coverage.host_hits += 1;
+                }
+                HitBlock::Planned(..) => {}
             }
         }
         start_running(sim, k, a);
@@ -36,7 +43,7 @@ pub fn apply(sim: &mut Sim<'_>, k: usize, mut plan: Plan) {
             enter_keys(sim, a.request, a.chunk);
         }
     }
-    let reserving = matches!(sim.config.replica.kv.allocation, Allocation::Reserve(_));
+    let reserving = matches!(sim.config(k).kv.allocation, Allocation::Reserve(_));
     let mut work = plan.prefill.clone();
     work.extend(plan.decode.iter().map(|&r| (r, 1)));
     if !reserving {
@@ -54,6 +61,14 @@ pub fn apply(sim: &mut Sim<'_>, k: usize, mut plan: Plan) {
         work.sort_by_key(|&(r, _)| !admitted(r));
     }
     for (r, q) in work {
+        if let Some(a) = plan.admit.iter().find(|a| a.request == r) {
+            for (index, h) in a.hit.iter().enumerate() {
+                if let HitBlock::Host(key) = *h {
+                    let id = sim.requests[r].blocks[index];
+                    sim.replicas[k].kv.enter(id, key);
+                }
+            }
+        }
         enter_keys(sim, r, q);
     }
     sim.replicas[k].kv.check();
@@ -63,7 +78,7 @@ pub fn apply(sim: &mut Sim<'_>, k: usize, mut plan: Plan) {
 /// An admitted request leaves the waiting queue; its hit counts as computed.
 fn start_running(sim: &mut Sim<'_>, k: usize, admission: &Admission) {
     let r = admission.request;
-    let block = sim.config.replica.kv.block;
+    let block = sim.config(k).kv.block;
     sim.replicas[k].waiting.retain(|&x| x != r);
     insert(&mut sim.replicas[k].running, &sim.requests, r);
     let hit = (admission.hit.len() as u32 * block).min(sim.requests[r].tokens() - 1);
@@ -98,6 +113,7 @@ fn allocate_admission(sim: &mut Sim<'_>, k: usize, admissions: &[Admission], i: 
     for h in &a.hit {
         let block = match *h {
             HitBlock::Entered(b) => b,
+            HitBlock::Host(_) => sim.replicas[k].kv.take(),
             HitBlock::Planned(other, index) => {
                 let b = sim.requests[admissions[other].request].blocks[index];
                 sim.replicas[k].kv.pin(b);
@@ -113,7 +129,7 @@ fn allocate_admission(sim: &mut Sim<'_>, k: usize, admissions: &[Admission], i: 
 
 /// Blocks that the next `q` tokens fill get their keys (§3).
 fn enter_keys(sim: &mut Sim<'_>, r: usize, q: u32) {
-    let block = sim.config.replica.kv.block;
+    let block = sim.config(0).kv.block;
     let (from, to) = (sim.requests[r].computed / block, (sim.requests[r].computed + q) / block);
     if sim.requests[r].unfindable {
         return;

@@ -50,6 +50,7 @@ fn counters(c: &RunCounters) -> Vec<(&'static str, String)> {
         ("decode_tokens", c.decode_tokens.to_string()),
         ("recomputed_tokens", c.recomputed_tokens.to_string()),
         ("cached_tokens", c.cached_tokens.to_string()),
+        ("host_cached_tokens", c.host_cached_tokens.to_string()),
         ("wasted_slots", c.wasted_slots.to_string()),
         ("preemptions", c.preemptions.to_string()),
         ("swapped_blocks", c.swapped_blocks.to_string()),
@@ -115,7 +116,7 @@ impl Differences {
     pub fn compare(&mut self, s: &Scenario, oracle: &OracleOutcome) {
         for stepwise in [false, true] {
             let options = RunOptions { stepwise, audit: true, samples: 0, deadlines: Some(DEADLINES) };
-            let found = match engine_run(&s.config, &s.cost, &s.trace, &options) {
+            let found = match engine_run(&s.deployment(), &s.trace, &options) {
                 Err(violation) => Some(violation.to_string()),
                 Ok(outcome) => {
                     let ours = (&oracle.records[..], &oracle.counters);
@@ -138,7 +139,7 @@ impl Differences {
     fn explain(&mut self, s: &Scenario, engine: &Outcome) {
         for mutation in Mutation::READINGS.into_iter().chain(Mutation::ALL) {
             let options = Options { mutation, max_steps: 2 * MAX_STEPS, ..Options::default() };
-            let other = run_with(&s.config, &s.cost, &s.trace, options);
+            let other = run_with(&s.deployment(), &s.trace, options);
             let theirs = (&engine.records[..], &engine.counters);
             if difference(theirs, (&other.records, &other.counters)).is_some() {
                 continue;
@@ -152,11 +153,11 @@ impl Differences {
 
     fn keep_smallest(&mut self, s: &Scenario, stepwise: bool, text: &str) {
         let options = Options { log: true, ..Options::default() };
-        let logged = run_with(&s.config, &s.cost, &s.trace, options);
+        let logged = run_with(&s.deployment(), &s.trace, options);
         let steps = logged.counters.steps;
         if self.smallest.as_ref().is_none_or(|best| steps < best.0) {
             let log = logged.log.join("\n");
-            let engine = engine_log(&s.config, &s.cost, &s.trace);
+            let engine = engine_log(&s.deployment(), &s.trace);
             let text = format!(
                 "stepwise: {stepwise}\n{text}\n{s}\nsteps of the engine:\n{engine}\nsteps of the oracle:\n{log}"
             );

@@ -1,6 +1,7 @@
 //! Before the replica (§2): arrivals, limits, the front end, clients of a closed loop.
 
-use windtunnel::engine::config::ClusterConfig;
+use windtunnel::engine::config::FrontEnd;
+use windtunnel::metrics::record::Rejection;
 use windtunnel::workload::Trace;
 
 use super::outcome::Mutation;
@@ -18,12 +19,12 @@ pub struct Door {
 }
 
 impl Door {
-    pub fn new(config: &ClusterConfig, trace: &Trace) -> Door {
+    pub fn new(front_end: &FrontEnd, trace: &Trace) -> Door {
         let clients = trace.closed.map_or(0, |c| c.clients);
         Door {
             issues: vec![0; clients as usize],
             next: 0,
-            workers: vec![0; usize::from(config.front_end.workers)],
+            workers: vec![0; usize::from(front_end.workers)],
             in_service: Vec::new(),
         }
     }
@@ -58,7 +59,7 @@ impl Door {
             let limit = sim.limit;
             let request = &mut sim.requests[r];
             if request.prompt + 1 > limit + slack {
-                request.rejected = true;
+                request.rejected = Some((Rejection::TooLong, sim.now));
                 sim.coverage.rejections += 1;
                 Door::release(sim, sim.now);
                 continue;
@@ -72,7 +73,7 @@ impl Door {
 
     /// FCFS: the worker that is free first, the lowest one of several.
     fn serve(sim: &mut Sim<'_>, r: usize) {
-        let front = sim.config.front_end;
+        let front = sim.deployment.front_end;
         let mut worker = 0;
         for w in 1..sim.door.workers.len() {
             if sim.door.workers[w] < sim.door.workers[worker] {
@@ -92,6 +93,16 @@ impl Door {
         let served = self.in_service.iter().filter(|s| s.0 == now).map(|s| s.1).collect();
         self.in_service.retain(|s| s.0 != now);
         served
+    }
+
+    /// Whether a request is still being served here.
+    pub fn drop(&mut self, r: usize) {
+        self.in_service.retain(|s| s.1 != r);
+    }
+
+    /// Whether `r` is in the front end.
+    pub fn has(&self, r: usize) -> bool {
+        self.in_service.iter().any(|s| s.1 == r)
     }
 
     /// A request left the engine's books at `t`: its client thinks and asks again.

@@ -1,25 +1,24 @@
 //! The one call of the product under test.
 
-use windtunnel::cluster::{Outcome, RunOptions, StepEvent, StepObserver, Violation, simulate};
-use windtunnel::cost::StepCost;
-use windtunnel::engine::config::ClusterConfig;
+use windtunnel::cluster::{
+    Deployment, Outcome, RunOptions, StepEvent, StepObserver, Violation, simulate_deployment,
+};
 use windtunnel::workload::Trace;
 
 /// One engine run.
 pub fn engine_run(
-    config: &ClusterConfig,
-    cost: &dyn StepCost,
+    deployment: &Deployment<'_>,
     trace: &Trace,
     options: &RunOptions,
 ) -> Result<Outcome, Violation> {
-    simulate(config, cost, trace, options, &mut ())
+    simulate_deployment(deployment, trace, options, &mut ())
 }
 
 /// The steps of an engine run, for a diff that can be read.
-pub fn engine_log(config: &ClusterConfig, cost: &dyn StepCost, trace: &Trace) -> String {
+pub fn engine_log(deployment: &Deployment<'_>, trace: &Trace) -> String {
     let mut log = Log::default();
     let options = RunOptions { stepwise: true, ..RunOptions::default() };
-    let _ = simulate(config, cost, trace, &options, &mut log);
+    let _ = simulate_deployment(deployment, trace, &options, &mut log);
     log.0.join("\n")
 }
 

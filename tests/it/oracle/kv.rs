@@ -31,12 +31,15 @@ pub struct Kv {
     pub prefix_cache: bool,
     pub host_total: u32,
     pub host_used: u32,
+    /// Keys of evicted blocks that host memory keeps, the least recently used first, and how many it can.
+    pub host_list: Vec<Key>,
+    pub host_most: usize,
     /// Keyed blocks that were taken from the free queue.
     pub evictions: u64,
 }
 
 impl Kv {
-    pub fn new(config: &KvConfig) -> Kv {
+    pub fn new(config: &KvConfig, host_cache: u32) -> Kv {
         Kv {
             tokens_per_block: config.block,
             blocks: vec![Block::default(); config.blocks as usize],
@@ -47,6 +50,8 @@ impl Kv {
                 Preemption::Recompute => 0,
             },
             host_used: 0,
+            host_list: Vec::new(),
+            host_most: host_cache as usize,
             evictions: 0,
         }
     }
@@ -73,11 +78,22 @@ impl Kv {
     pub fn take(&mut self) -> usize {
         let block = self.free.pop_front().expect("the plan fits");
         assert_eq!(self.blocks[block].holders, 0);
-        if self.blocks[block].key.take().is_some() {
+        if let Some(key) = self.blocks[block].key.take() {
             self.evictions += 1;
+            if matches!(key, Key::Shared(..)) && self.host_most > 0 {
+                self.use_host(key);
+                let beyond = self.host_list.len().saturating_sub(self.host_most);
+                self.host_list.drain(..beyond);
+            }
         }
         self.blocks[block].holders = 1;
         block
+    }
+
+    /// The key becomes the latest of the host list.
+    pub fn use_host(&mut self, key: Key) {
+        self.host_list.retain(|&k| k != key);
+        self.host_list.push(key);
     }
 
     /// Lets go of all of a request's blocks, the last one first; those nobody else holds join the back of the queue.

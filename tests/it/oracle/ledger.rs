@@ -38,7 +38,7 @@ pub fn account_queue(request: &mut Req, now: u64) {
 
 /// A step has ended; nobody's counters have moved yet.
 pub fn account_step(sim: &mut Sim<'_>, k: usize, batch: &Batch) {
-    let pipelined = sim.pipelined();
+    let pipelined = sim.pipelined(k);
     let mutation = sim.options.mutation;
     for request in &mut sim.requests {
         let here = request.outstanding && request.replica == k;
@@ -66,6 +66,8 @@ fn account_work(request: &mut Req, batch: &Batch, pipelined: bool, mutation: Mut
         return;
     }
     let feeds = batch.decode.contains(&request.id) && mutation == Mutation::ReadFeedIsDecoding;
+    let waits = if !request.prefilled && !feeds { Cause::PrefillExecution } else { Cause::DecodeStalled };
+    add(request, waits, batch.load);
     if !request.prefilled && !feeds {
         add(request, Cause::PrefillExecution, batch.gpu);
     } else if pipelined {
@@ -78,5 +80,5 @@ fn account_work(request: &mut Req, batch: &Batch, pipelined: bool, mutation: Mut
     add(request, Cause::Host, batch.host);
     let swap_is_bubble = pipelined && mutation == Mutation::ReadPipelineSwapIsBubble;
     add(request, if swap_is_bubble { Cause::Bubble } else { Cause::PreemptionLoss }, batch.swap);
-    add(request, Cause::Bubble, length - batch.gpu - batch.host - batch.swap);
+    add(request, Cause::Bubble, length - batch.gpu - batch.host - batch.swap - batch.load);
 }

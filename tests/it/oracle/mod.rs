@@ -1,7 +1,8 @@
 //! The independent oracle: a naive simulator written from `docs/semantics.md` alone.
 //!
 //! One event per step, plain vectors, linear scans, its own copy of every scheduler and router. It shares with the
-//! product only configuration types, record types and the cost function `StepCost::{step, hop, token_return, swap}`.
+//! product only configuration types, record types, the keyed draws of `rng` and the cost function `StepCost::{step, hop,
+//! token_return, swap}`.
 //! Section numbers in comments (§) are those of `docs/semantics.md`.
 //!
 //! When engine and oracle differ, the test prints how many scenarios differ, the smallest of them (the requests that
@@ -18,6 +19,7 @@ mod kv;
 mod ledger;
 mod mutants;
 mod outcome;
+mod patience;
 mod pipeline;
 mod plan;
 mod random;

@@ -3,7 +3,7 @@
 use super::compare::difference;
 use super::outcome::{Mutation, Options};
 use super::scenario::{KINDS, MAX_STEPS, scenario};
-use super::sim::{run, run_with};
+use super::sim::run_with;
 
 /// Scenarios per scheduler that are tried.
 const TRIED: u64 = 80;
@@ -17,10 +17,10 @@ fn mutants_are_caught() {
                 return;
             }
             let s = scenario(kind, index);
-            let sound = run(&s.config, &s.cost, &s.trace);
+            let sound = run_with(&s.deployment(), &s.trace, Options::default());
             alive.retain(|&mutation| {
                 let options = Options { mutation, max_steps: 2 * MAX_STEPS, ..Options::default() };
-                let faulty = run_with(&s.config, &s.cost, &s.trace, options);
+                let faulty = run_with(&s.deployment(), &s.trace, options);
                 difference((&faulty.records, &faulty.counters), (&sound.records, &sound.counters)).is_none()
             });
         }

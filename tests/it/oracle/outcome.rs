@@ -50,6 +50,22 @@ pub enum Mutation {
     FinishingStepTooLong,
     /// Keys are entered a second time (the newer block wins).
     DuplicateKeys,
+    /// Memory load does not count what waiting requests ask for.
+    QueueAsksForNothing,
+    /// Of two equally busy replicas the second one drawn wins.
+    SecondDrawWinsTies,
+    /// Requests of a session are routed like any others.
+    SessionForgotten,
+    /// Affinity holds however far loads are apart.
+    ImbalanceIgnored,
+    /// Every queue is first come, first served.
+    OrderIgnored,
+    /// `max_outstanding` looks at those who wait only.
+    OutstandingCountsTheQueue,
+    /// A client that gives up during a step is forgotten.
+    GivesUpForgotten,
+    /// Host memory keeps no prefix block.
+    HostTierMissing,
 
     // Other readings of the specification, tried when engine and oracle differ.
     /// A plan that only names victims is applied while batches are in flight.
@@ -90,7 +106,7 @@ impl Mutation {
     ];
 
     /// The faults.
-    pub const ALL: [Mutation; 22] = [
+    pub const ALL: [Mutation; 30] = [
         Mutation::VictimOrderReversed,
         Mutation::FitsOffByOne,
         Mutation::ArrivalTiesReversed,
@@ -113,6 +129,14 @@ impl Mutation {
         Mutation::ArrivalsAfterPlan,
         Mutation::FinishingStepTooLong,
         Mutation::DuplicateKeys,
+        Mutation::QueueAsksForNothing,
+        Mutation::SecondDrawWinsTies,
+        Mutation::SessionForgotten,
+        Mutation::ImbalanceIgnored,
+        Mutation::OrderIgnored,
+        Mutation::OutstandingCountsTheQueue,
+        Mutation::GivesUpForgotten,
+        Mutation::HostTierMissing,
     ];
 }
 
@@ -159,6 +183,23 @@ pub struct Coverage {
     pub front_end_waits: u64,
     /// Steps of chunks in a turn for chunks, without hybrid batches.
     pub chunk_turns: u64,
+    /// Requests turned away by an admission limit.
+    pub overloaded: u64,
+    /// Requests that joined a queue ahead of others.
+    pub overtakings: u64,
+    /// Clients that gave up while the request was in the front end, in a queue, swapped out, running.
+    pub gave_up_at_door: u64,
+    pub gave_up_waiting: u64,
+    pub gave_up_swapped: u64,
+    pub gave_up_running: u64,
+    /// Requests that followed the first one of their session.
+    pub sticky: u64,
+    /// Requests that went to a known prefix, that did not because of the loads, and prefix ids forgotten.
+    pub affine: u64,
+    pub unbalanced: u64,
+    pub forgotten_prefixes: u64,
+    /// Blocks loaded from host memory.
+    pub host_hits: u64,
 }
 
 /// Everything an oracle run leaves behind.

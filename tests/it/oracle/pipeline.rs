@@ -7,6 +7,7 @@ use windtunnel::policy::scheduler::SchedulerConfig;
 use super::door::Door;
 use super::ledger;
 use super::outcome::Mutation;
+use super::patience;
 use super::plan::Plan;
 use super::request::Loss;
 use super::sim::Sim;
@@ -24,6 +25,8 @@ pub struct Batch {
     pub gpu: u64,
     pub host: u64,
     pub swap: u64,
+    /// Loading prefix blocks from host memory.
+    pub load: u64,
     /// Accelerator time of stage 0 for the same sequences without chunks.
     pub decode_only_gpu: u64,
 }
@@ -65,11 +68,12 @@ pub fn launch(sim: &mut Sim<'_>, k: usize, plan: Plan) {
     };
     let shape = StepShape { chunks: &chunks, decode };
     let swap = if plan.moved > 0 && !sim.mutated(Mutation::SwapIsFree) {
-        sim.cost.swap(plan.moved).as_ps()
+        sim.cost(k).swap(plan.moved).as_ps()
     } else {
         0
     };
-    let (end, gpu, host) = stages(sim, k, &shape, swap);
+    let load = if plan.loaded > 0 { sim.cost(k).swap(plan.loaded).as_ps() } else { 0 };
+    let (end, gpu, host) = stages(sim, k, &shape, swap + load);
     let only = StepShape { chunks: &[], decode };
     let batch = Batch {
         start: sim.now,
@@ -79,7 +83,8 @@ pub fn launch(sim: &mut Sim<'_>, k: usize, plan: Plan) {
         gpu,
         host,
         swap,
-        decode_only_gpu: if decode.n == 0 { 0 } else { sim.cost.step(0, &only).gpu().as_ps() },
+        load,
+        decode_only_gpu: if decode.n == 0 { 0 } else { sim.cost(k).step(0, &only).gpu().as_ps() },
     };
     count(sim, &batch, &shape);
     for &r in batch.prefill.iter().map(|p| &p.0).chain(&batch.decode) {
@@ -101,11 +106,11 @@ fn stages(sim: &mut Sim<'_>, k: usize, shape: &StepShape<'_>, swap: u64) -> (u64
     let tokens = shape.chunks.iter().map(|c| c.tokens).sum::<u32>() + shape.decode.n + shape.decode.padding;
     let (mut gpu, mut host) = (0, 0);
     let mut end = 0;
-    for s in 0..sim.stages() {
-        let time = sim.cost.step(s as u8, shape);
+    for s in 0..sim.stages(k) {
+        let time = sim.cost(k).step(s as u8, shape);
         gpu += time.gpu().as_ps();
         host += time.host.as_ps();
-        let hop = if sim.mutated(Mutation::HopMissing) { 0 } else { sim.cost.hop(tokens).as_ps() };
+        let hop = if sim.mutated(Mutation::HopMissing) { 0 } else { sim.cost(k).hop(tokens).as_ps() };
         end = if s == 0 {
             sim.now + time.total().as_ps() + swap
         } else {
@@ -113,9 +118,9 @@ fn stages(sim: &mut Sim<'_>, k: usize, shape: &StepShape<'_>, swap: u64) -> (u64
         };
         sim.replicas[k].stage_end[s] = end;
     }
-    if sim.pipelined() {
+    if sim.pipelined(k) {
         sim.replicas[k].timer = Some(sim.replicas[k].stage_end[0]);
-        end += sim.cost.token_return().as_ps();
+        end += sim.cost(k).token_return().as_ps();
     }
     (end, gpu, host)
 }
@@ -155,18 +160,21 @@ pub fn complete(sim: &mut Sim<'_>, k: usize) {
     }
     let mut members = batch.prefill.clone();
     members.extend(batch.decode.iter().map(|&r| (r, 1)));
-    members.sort_by_key(|m| sim.requests[m.0].number);
+    members.sort_by_key(|m| sim.requests[m.0].place());
     for (r, q) in members {
         sim.requests[r].in_flight = false;
         advance(sim, r, q, batch.start);
     }
     end_of_static_batch(sim, k);
+    patience::step_ended(sim, k);
 }
 
 /// `q` more tokens of the request have KV; one is sampled when that is all of them (§4).
 fn advance(sim: &mut Sim<'_>, r: usize, q: u32, start: u64) {
     let now = sim.now;
     let from_start = sim.mutated(Mutation::GapFromStepStart);
+    let k = sim.requests[r].replica;
+    let early = !matches!(&sim.config(k).scheduler, SchedulerConfig::Static(s) if !s.return_early);
     let request = &mut sim.requests[r];
     request.computed += q;
     assert!(request.computed <= request.tokens());
@@ -180,7 +188,6 @@ fn advance(sim: &mut Sim<'_>, r: usize, q: u32, start: u64) {
     }
     request.generated += 1;
     request.loss = Loss::None;
-    let early = !matches!(&sim.config.replica.scheduler, SchedulerConfig::Static(s) if !s.return_early);
     if early {
         if from_start && request.first_token.is_some() {
             request.gap_max = request.gap_max.max(start - request.last_token.min(start));
@@ -201,9 +208,10 @@ fn got_last_token(sim: &mut Sim<'_>, r: usize, early: bool) {
         sim.requests[r].finish = Some(sim.now);
         Door::release(sim, sim.now);
     }
-    if matches!(sim.config.replica.scheduler, SchedulerConfig::Static(_)) {
+    let k = sim.requests[r].replica;
+    if matches!(sim.config(k).scheduler, SchedulerConfig::Static(_)) {
         sim.requests[r].holding = true;
-    } else if sim.late_stop() {
+    } else if sim.late_stop(k) {
         sim.requests[r].stopping = true;
     } else {
         leave(sim, r);
@@ -228,7 +236,7 @@ fn end_of_static_batch(sim: &mut Sim<'_>, k: usize) {
     }
     for r in batch {
         if sim.requests[r].finish.is_none() {
-            let (now, pipelined) = (sim.now, sim.pipelined());
+            let (now, pipelined) = (sim.now, sim.pipelined(k));
             ledger::account_wait(&mut sim.requests[r], now, pipelined);
             sim.requests[r].deliver(now);
             (1..sim.requests[r].output).for_each(|_| sim.requests[r].count(now));

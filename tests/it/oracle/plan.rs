@@ -20,6 +20,8 @@ pub enum HitBlock {
     Entered(usize),
     /// An earlier admission of this plan fills it: (which admission, which of its blocks).
     Planned(usize, usize),
+    /// It is loaded from host memory.
+    Host(Key),
 }
 
 pub struct Admission {
@@ -35,6 +37,8 @@ pub struct Plan {
     pub preempted: bool,
     /// Blocks moved to and from host memory.
     pub moved: u32,
+    /// Blocks loaded by hits in host memory.
+    pub loaded: u32,
     pub swap_in: Vec<usize>,
     pub admit: Vec<Admission>,
     /// Prompt tokens per request in plan order.
@@ -60,7 +64,7 @@ pub struct Planner<'s, 'a> {
 pub fn plan_replica(sim: &mut Sim<'_>, k: usize) {
     loop {
         let replica = &sim.replicas[k];
-        if replica.in_flight.len() >= sim.stages() || replica.timer.is_some() {
+        if replica.in_flight.len() >= sim.stages(k) || replica.timer.is_some() {
             return;
         }
         sim.counters.plans += 1;
@@ -90,7 +94,7 @@ pub fn plan_replica(sim: &mut Sim<'_>, k: usize) {
 
 impl Planner<'_, '_> {
     fn decide(&mut self) {
-        match self.sim.config.replica.scheduler.clone() {
+        match self.sim.config(self.k).scheduler.clone() {
             SchedulerConfig::Unified(p) => schedulers::unified(self, &p),
             SchedulerConfig::Chunked(p) => schedulers::chunked(self, &p),
             SchedulerConfig::PrefillFirst(p) => schedulers::prefill_first(self, &p),
@@ -110,7 +114,7 @@ impl Planner<'_, '_> {
     }
 
     pub fn kv_config(&self) -> KvConfig {
-        self.sim.config.replica.kv
+        self.sim.config(self.k).kv
     }
 
     pub fn reserving(&self) -> bool {
@@ -187,27 +191,38 @@ impl Planner<'_, '_> {
             let key = key_of(self.sim.trace, self.request(r), index, block);
             match self.replica().kv.find(key) {
                 Some(b) => hit.push(HitBlock::Entered(b)),
-                None => match self.planned(key) {
-                    Some(at) => hit.push(at),
-                    None => break,
+                None => match (self.planned(key), self.replica().kv.host_list.contains(&key)) {
+                    (Some((at, true)), _) => hit.push(at),
+                    (_, true) if !self.sim.mutated(Mutation::HostTierMissing) => {
+                        hit.push(HitBlock::Host(key))
+                    }
+                    (Some((at, false)), _) => hit.push(at),
+                    (None, _) => break,
                 },
             }
         }
         hit
     }
 
-    /// The block of an earlier admission that this plan fills with this content.
-    fn planned(&self, key: Key) -> Option<HitBlock> {
+    /// The block of an earlier admission that has this content after this plan, and whether it is a hit of that one.
+    fn planned(&self, key: Key) -> Option<(HitBlock, bool)> {
         let block = self.kv_config().block;
+        let mut found = None;
         for (a, admission) in self.plan.admit.iter().enumerate() {
             let filled = (admission.hit.len() as u32 * block + admission.chunk) / block;
             for index in 0..filled {
                 if key_of(self.sim.trace, self.request(admission.request), index, block) == key {
-                    return Some(HitBlock::Planned(a, index as usize));
+                    let hit = (index as usize) < admission.hit.len();
+                    if hit || found.is_none() {
+                        found = Some((HitBlock::Planned(a, index as usize), hit));
+                    }
+                    if hit {
+                        return found;
+                    }
                 }
             }
         }
-        None
+        found
     }
 
     /// Blocks of a hit that are in the free queue and not pinned by this plan yet.
@@ -226,7 +241,8 @@ impl Planner<'_, '_> {
 
     /// New blocks that an admission takes for `tokens` tokens.
     pub fn admission_need(&self, r: usize, tokens: u32, hit: &[HitBlock]) -> u32 {
-        self.reservation(r).unwrap_or_else(|| self.blocks_for(tokens) - hit.len() as u32)
+        let loaded = hit.iter().filter(|h| matches!(h, HitBlock::Host(_))).count() as u32;
+        self.reservation(r).unwrap_or_else(|| self.blocks_for(tokens) - hit.len() as u32 + loaded)
     }
 
     /// Whether an admission fits and leaves `keep` blocks.
@@ -274,7 +290,7 @@ impl Planner<'_, '_> {
             pipeline::leave(self.sim, v);
             return;
         }
-        let (now, pipelined) = (self.sim.now, self.sim.pipelined());
+        let (now, pipelined) = (self.sim.now, self.sim.pipelined(self.k));
         let last_first = !self.sim.mutated(Mutation::FreesFirstBlockFirst);
         let to_back = self.sim.mutated(Mutation::VictimToBack);
         let replica = &mut self.sim.replicas[self.k];

@@ -3,9 +3,10 @@
 use std::fmt::Write as _;
 
 use super::compare::Differences;
+use super::outcome::Options;
 use super::outcome::OracleOutcome;
 use super::scenario::{KINDS, MAX_STEPS, Scenario, scenario};
-use super::sim::run;
+use super::sim::run_with;
 
 /// Scenarios per scheduler.
 const SCENARIOS: u64 = 500;
@@ -34,7 +35,7 @@ impl Covered {
         self.count("swapping", c.swaps_out > 0);
         self.count("swaps-in", c.swaps_in > 0);
         self.count("swap-refused", c.swaps_refused > 0);
-        self.count("pipeline", s.cost.stage.len() > 1);
+        self.count("pipeline", s.stages() > 1);
         self.count("overlapped", c.overlapped_batches > 0);
         self.count("ties", c.ties > 0);
         self.count("rejections", c.rejections > 0);
@@ -50,6 +51,19 @@ impl Covered {
         self.count("plans-again", c.plans_again > 0);
         self.count("stale-reads", c.stale_reads > 0);
         self.count("front-end-waits", c.front_end_waits > 0);
+        self.count("overloaded", c.overloaded > 0);
+        self.count("overtakings", c.overtakings > 0);
+        self.count("gave-up-at-door", c.gave_up_at_door > 0);
+        self.count("gave-up-waiting", c.gave_up_waiting > 0);
+        self.count("gave-up-swapped", c.gave_up_swapped > 0);
+        self.count("gave-up-running", c.gave_up_running > 0);
+        self.count("sticky", c.sticky > 0);
+        self.count("affine", c.affine > 0);
+        self.count("unbalanced", c.unbalanced > 0);
+        self.count("forgotten-prefixes", c.forgotten_prefixes > 0);
+        self.count("host-hits", c.host_hits > 0);
+        self.count("groups", !s.more.is_empty());
+        self.count(s.config.router.key(), s.replicas() > 1 && s.trace.len() > 1);
         self.count("closed-loop", s.trace.closed.is_some());
         self.count("recomputed", o.counters.recomputed_tokens > 0);
         self.count("chunk-turns", c.chunk_turns > 0);
@@ -62,7 +76,7 @@ fn check_scheduler(kind: usize) -> Covered {
     let mut differences = Differences::default();
     for index in 0..SCENARIOS {
         let s = scenario(kind, index);
-        let oracle = run(&s.config, &s.cost, &s.trace);
+        let oracle = run_with(&s.deployment(), &s.trace, Options::default());
         check_oracle(&s, &oracle);
         differences.compare(&s, &oracle);
         covered.add(&s, &oracle);
@@ -73,11 +87,11 @@ fn check_scheduler(kind: usize) -> Covered {
 
 /// Invariants of the oracle's own outcome: I1, I2, I3, I4, I7, I15.
 fn check_oracle(s: &Scenario, o: &OracleOutcome) {
-    use windtunnel::metrics::record::Fate;
+    use windtunnel::metrics::record::{Fate, Rejection};
     assert!(!o.stuck && o.all_free, "{s}");
     assert!(o.counters.steps < MAX_STEPS, "{s}");
     assert_eq!(o.records.len(), s.trace.len());
-    let limit = s.config.replica.effective_limit();
+    let limit = s.limit();
     let closed = s.trace.closed.is_some();
     for (record, row) in o.records.iter().zip(&s.trace.requests) {
         assert!(closed || record.arrival == row.arrival, "{s}");
@@ -85,12 +99,23 @@ fn check_oracle(s: &Scenario, o: &OracleOutcome) {
             assert!(matches!(record.fate, Fate::Rejected(_)), "{s}");
             continue;
         }
-        assert_eq!(record.fate, Fate::Finished, "{s}");
-        assert_eq!(record.output, row.output.min(row.max_tokens).min(limit - row.prompt), "{s}");
+        assert_eq!(record.ledger.total(), record.e2e(), "{record:?}\n{s}");
         assert!(record.arrival <= record.queued && record.queued <= record.scheduled, "{s}");
+        match record.fate {
+            Fate::Finished => {}
+            Fate::TimedOut => {
+                assert!(record.output < row.output && s.config.front_end.admission.timeout.is_some(), "{s}");
+                continue;
+            }
+            Fate::Rejected(reason) => {
+                assert!(reason == Rejection::Overloaded && record.output == 0, "{s}");
+                continue;
+            }
+            Fate::Unfinished => panic!("{record:?}\n{s}"),
+        }
+        assert_eq!(record.output, row.output.min(row.max_tokens).min(limit - row.prompt), "{s}");
         assert!(record.scheduled < record.first_token && record.first_token <= record.finish, "{s}");
         assert!(record.gap_max <= record.finish - record.first_token, "{s}");
-        assert_eq!(record.ledger.total(), record.e2e(), "{record:?}\n{s}");
     }
 }
 
@@ -123,7 +148,7 @@ fn random_scenarios_cover_every_mechanism() {
         let mut covered = Covered::default();
         for index in 0..SCENARIOS {
             let s = scenario(kind, index);
-            let oracle = run(&s.config, &s.cost, &s.trace);
+            let oracle = run_with(&s.deployment(), &s.trace, Options::default());
             covered.add(&s, &oracle);
             total.add(&s, &oracle);
         }
@@ -154,6 +179,26 @@ fn random_scenarios_cover_every_mechanism() {
         ("held-slots", 50),
         ("stale-reads", 50),
         ("front-end-waits", 50),
+        ("overloaded", 100),
+        ("overtakings", 100),
+        ("gave-up-at-door", 20),
+        ("gave-up-waiting", 50),
+        ("gave-up-swapped", 5),
+        ("gave-up-running", 100),
+        ("sticky", 50),
+        ("affine", 50),
+        ("unbalanced", 20),
+        ("forgotten-prefixes", 20),
+        ("host-hits", 50),
+        ("groups", 200),
+        ("round-robin", 50),
+        ("random", 50),
+        ("least-requests", 50),
+        ("least-tokens", 50),
+        ("power-of-two", 50),
+        ("memory-load", 50),
+        ("session", 50),
+        ("prefix-affinity", 50),
         ("closed-loop", 50),
         ("chunk-turns", 50),
     ];

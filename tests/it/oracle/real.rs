@@ -3,9 +3,10 @@
 use std::io::Write as _;
 use std::path::PathBuf;
 
-use windtunnel::cluster::RunOptions;
+use windtunnel::cluster::{Deployment, RunOptions};
 use windtunnel::engine::config::{Allocation, ClusterConfig, FrontEnd, KvConfig, Preemption, ReplicaConfig};
 use windtunnel::ids::ClassId;
+use windtunnel::policy::order::Order;
 use windtunnel::policy::router::{LeastLoad, RouterConfig};
 use windtunnel::policy::scheduler::SchedulerConfig;
 use windtunnel::units::SimTime;
@@ -79,6 +80,8 @@ fn real_rows_equal_the_oracle() {
         let config = ClusterConfig {
             replica: ReplicaConfig {
                 late_stop: matches!(scheduler, SchedulerConfig::Unified(_)),
+                order: Order::Fcfs,
+                host_cache: 0,
                 scheduler,
                 kv: KvConfig {
                     block: 16,
@@ -106,7 +109,8 @@ fn real_rows_equal_the_oracle() {
         }
         for stepwise in [false, true] {
             let options = RunOptions { stepwise, audit: true, samples: 0, deadlines: Some(DEADLINES) };
-            let outcome = engine_run(&config, &cost(), &trace, &options).expect("no violation");
+            let outcome =
+                engine_run(&Deployment::uniform(&config, &cost()), &trace, &options).expect("no violation");
             assert_equal(&outcome, &oracle, &format!("{:?}", config.replica));
         }
     }

@@ -26,14 +26,20 @@ pub struct Req {
     /// After the cut of §2.
     pub output: u32,
     pub max_tokens: u32,
-    pub rejected: bool,
+    /// Turned away: why and when.
+    pub rejected: Option<(Rejection, u64)>,
+    /// Its client gave up and it left, at this instant.
+    pub timed_out: Option<u64>,
+    /// Its client has given up (§2), whether or not that changes anything.
+    pub gave_up: bool,
 
     pub arrival: u64,
     pub queued: u64,
     /// In the books of a replica (§2: queued there and not yet left).
     pub outstanding: bool,
     pub replica: usize,
-    /// Queue number in its replica (§4).
+    /// Rank and queue number in its replica (§4).
+    pub rank: u64,
     pub number: u64,
 
     pub generated: u32,
@@ -81,7 +87,10 @@ impl Req {
             prompt,
             output,
             max_tokens,
-            rejected: false,
+            rejected: None,
+            timed_out: None,
+            gave_up: false,
+            rank: 0,
             arrival: 0,
             queued: 0,
             outstanding: false,
@@ -112,6 +121,16 @@ impl Req {
             upto: 0,
             loss: Loss::None,
         }
+    }
+
+    /// §4: queue order.
+    pub fn place(&self) -> (u64, u64) {
+        (self.rank, self.number)
+    }
+
+    /// Nothing more will happen to it.
+    pub fn is_over(&self) -> bool {
+        self.finish.is_some() || self.rejected.is_some() || self.timed_out.is_some()
     }
 
     /// §4: what a prefill has to cover.
@@ -162,14 +181,26 @@ impl Req {
             alone: SimDuration::ZERO,
             ledger,
         };
-        if self.rejected {
-            let at = time(self.arrival);
+        if let Some((reason, at)) = self.rejected {
+            let at = time(at);
             return RequestRecord {
-                fate: Fate::Rejected(Rejection::TooLong),
+                fate: Fate::Rejected(reason),
                 queued: at,
                 scheduled: at,
                 first_token: at,
                 finish: at,
+                ..base
+            };
+        }
+        if let Some(left) = self.timed_out {
+            let stream = if self.first_token.is_some() { stream } else { 0 };
+            ledger.0[windtunnel::metrics::record::Cause::FrontEnd as usize] += stream;
+            return RequestRecord {
+                fate: Fate::TimedOut,
+                scheduled: time(self.scheduled.unwrap_or(left)),
+                first_token: time(self.first_token.unwrap_or(left) + stream),
+                finish: time(left + stream),
+                ledger,
                 ..base
             };
         }

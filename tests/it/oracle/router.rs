@@ -1,50 +1,165 @@
-//! Routers (§2) on the live state, or on remembered states of earlier instants.
+//! Admission and routers (§2) on the live state, or on remembered states of earlier instants.
 
-use windtunnel::policy::router::{LeastLoad, RouterConfig};
+use windtunnel::engine::config::Allocation;
+use windtunnel::ids::RequestId;
+use windtunnel::policy::router::{Knowledge, PrefixAffinity, Report, RouterConfig};
+use windtunnel::rng::stream;
 
+use super::kv::{Key, key_of, reserved_tokens};
 use super::outcome::Mutation;
 use super::sim::Sim;
+
+/// Outstanding requests, tokens and blocks of one replica.
+#[derive(Clone, Copy, Default)]
+struct Load {
+    requests: u64,
+    tokens: u64,
+    blocks: u64,
+}
 
 #[derive(Default)]
 pub struct Router {
     /// Requests routed so far.
     routed: usize,
-    /// (instant, replica, prompt) of every dispatch.
-    dispatches: Vec<(u64, usize, u64)>,
-    /// After every event of an instant: outstanding (requests, tokens) of each replica.
-    history: Vec<(u64, Vec<(u64, u64)>)>,
+    /// (instant, replica, what it adds) of every dispatch.
+    dispatches: Vec<(u64, usize, Load)>,
+    /// After everything of an instant: the load of each replica.
+    history: Vec<(u64, Vec<Load>)>,
+    /// (session, replica) of every session seen.
+    homes: Vec<(u32, usize)>,
+    /// Prefix ids sent to each replica, the latest last.
+    sent: Vec<Vec<u64>>,
 }
 
-/// Outstanding requests and tokens of every replica, now.
-fn load(sim: &Sim<'_>) -> Vec<(u64, u64)> {
-    let mut load = vec![(0, 0); sim.replicas.len()];
+/// Blocks that a waiting request asks replica `k` for.
+fn demand(sim: &Sim<'_>, k: usize, r: usize) -> u64 {
+    let request = &sim.requests[r];
+    let reserved = reserved_tokens(sim.config(k).kv.allocation, request, sim.limit);
+    u64::from(sim.replicas[k].kv.blocks_for(reserved.unwrap_or(request.tokens())))
+}
+
+/// The load of every replica, now.
+fn load(sim: &Sim<'_>) -> Vec<Load> {
+    let mut load = vec![Load::default(); sim.replicas.len()];
     for request in sim.requests.iter().filter(|r| r.outstanding) {
-        load[request.replica].0 += 1;
-        load[request.replica].1 += u64::from(request.prompt + request.generated);
+        load[request.replica].requests += 1;
+        load[request.replica].tokens += u64::from(request.prompt + request.generated);
+    }
+    for (k, replica) in sim.replicas.iter().enumerate() {
+        load[k].blocks = replica.kv.blocks.iter().filter(|b| b.holders > 0).count() as u64;
+        if !sim.mutated(Mutation::QueueAsksForNothing) {
+            load[k].blocks +=
+                replica.waiting.iter().chain(&replica.swapped).map(|&r| demand(sim, k, r)).sum::<u64>();
+        }
     }
     load
 }
 
+/// What a router knows of load, if it reads any.
+fn report(config: &RouterConfig) -> Option<Report> {
+    let read = |staleness, own_dispatches| Some(Report { staleness, own_dispatches });
+    match config {
+        RouterConfig::RoundRobin(_) | RouterConfig::Random(_) => None,
+        RouterConfig::LeastRequests(p) | RouterConfig::LeastTokens(p) => read(p.staleness, p.own_dispatches),
+        RouterConfig::PowerOfTwo(p) => read(p.staleness, p.own_dispatches),
+        RouterConfig::MemoryLoad(p) => read(p.staleness, p.own_dispatches),
+        RouterConfig::Session(p) => read(p.staleness, p.own_dispatches),
+        RouterConfig::PrefixAffinity(p) => read(p.staleness, p.own_dispatches),
+    }
+}
+
 impl Router {
     pub fn choose(sim: &mut Sim<'_>, r: usize) -> usize {
-        let k = match &sim.config.router {
-            RouterConfig::RoundRobin(_) => sim.router.routed % sim.replicas.len(),
-            RouterConfig::LeastRequests(p) => Router::least(sim, p, |l| l.0),
-            RouterConfig::LeastTokens(p) => Router::least(sim, p, |l| l.1),
+        let count = sim.replicas.len();
+        let draw = |sim: &Sim<'_>, index: u64, below: usize| {
+            stream(sim.deployment.seed, "router", r as u64, index).below(below as u64) as usize
+        };
+        let k = match sim.deployment.router {
+            RouterConfig::RoundRobin(_) => sim.router.routed % count,
+            RouterConfig::Random(_) => draw(sim, 0, count),
+            RouterConfig::LeastRequests(p) => Router::least(sim, p.per_capacity, |l| l.requests),
+            RouterConfig::LeastTokens(p) => Router::least(sim, p.per_capacity, |l| l.tokens),
+            RouterConfig::MemoryLoad(_) => Router::least(sim, true, |l| l.blocks),
+            RouterConfig::PowerOfTwo(_) if count == 1 => 0,
+            RouterConfig::PowerOfTwo(p) => {
+                let a = draw(sim, 0, count);
+                let b = draw(sim, 1, count - 1);
+                let b = if b >= a { b + 1 } else { b };
+                let read = Router::reported(sim);
+                let of = |k: usize| if p.per_capacity { u64::from(sim.config(k).kv.blocks) } else { 1 };
+                let (left, right) = (read[b].requests * of(a), read[a].requests * of(b));
+                let tie = sim.mutated(Mutation::SecondDrawWinsTies) && left == right;
+                if left < right || tie { b } else { a }
+            }
+            RouterConfig::Session(p) => Router::session(sim, r, p.per_capacity),
+            RouterConfig::PrefixAffinity(p) => Router::affinity(sim, r, p),
         };
         sim.router.routed += 1;
-        sim.router.dispatches.push((sim.now, k, u64::from(sim.requests[r].prompt)));
+        let (tokens, blocks) = (u64::from(sim.requests[r].prompt), demand(sim, k, r));
+        sim.router.dispatches.push((sim.now, k, Load { requests: 1, tokens, blocks }));
         k
     }
 
-    fn least(sim: &mut Sim<'_>, p: &LeastLoad, measure: fn(&(u64, u64)) -> u64) -> usize {
-        let reported = Router::reported(sim, p);
-        let values: Vec<u64> = reported.iter().map(measure).collect();
+    fn session(sim: &mut Sim<'_>, r: usize, per_capacity: bool) -> usize {
+        let session = sim.trace.session(RequestId(r as u32));
+        let known = sim
+            .router
+            .homes
+            .iter()
+            .find(|h| Some(h.0) == session && !sim.mutated(Mutation::SessionForgotten));
+        if let Some(&(_, home)) = known {
+            sim.coverage.sticky += 1;
+            return home;
+        }
+        let k = Router::least(sim, per_capacity, |l| l.requests);
+        sim.router.homes.extend(session.map(|s| (s, k)));
+        k
+    }
+
+    fn affinity(sim: &mut Sim<'_>, r: usize, p: &PrefixAffinity) -> usize {
+        let sized = sim.trace.prefixes.as_ref().filter(|c| c.tokens_per_id > 0);
+        let ids: Vec<u64> = sized.map_or_else(Vec::new, |c| c.of(RequestId(r as u32)).to_vec());
+        let per_id = sized.map_or(1, |c| c.tokens_per_id);
+        sim.router.sent.resize(sim.replicas.len(), Vec::new());
+        let requests: Vec<u64> = Router::reported(sim).iter().map(|l| l.requests).collect();
+        let (most, fewest) = (*requests.iter().max().unwrap_or(&0), *requests.iter().min().unwrap_or(&0));
+        let unbalanced = most > fewest + u64::from(p.imbalance_requests)
+            && most as f64 > p.imbalance_ratio * fewest as f64
+            && !sim.mutated(Mutation::ImbalanceIgnored);
+        sim.coverage.unbalanced += u64::from(unbalanced && !ids.is_empty());
+        let mut best = None;
+        if !ids.is_empty() && !unbalanced {
+            let known: Vec<u32> =
+                (0..sim.replicas.len()).map(|k| known(sim, k, r, p.knowledge, &ids, per_id)).collect();
+            let top = known.iter().copied().max().unwrap_or(0);
+            let enough = top > 0 && f64::from(top) >= p.least_match * f64::from(sim.requests[r].prompt);
+            let candidates = (0..known.len()).filter(|&k| known[k] == top && enough);
+            best = candidates.min_by_key(|&k| requests[k]);
+            sim.coverage.affine += u64::from(best.is_some());
+        }
+        let k = best.unwrap_or_else(|| Router::least(sim, false, |l| l.requests));
+        if p.knowledge == Knowledge::Dispatched {
+            let room = (sim.config(k).kv.blocks * sim.config(k).kv.block / per_id).max(1) as usize;
+            let list = &mut sim.router.sent[k];
+            for id in ids.iter().rev() {
+                list.retain(|x| x != id);
+                list.push(*id);
+            }
+            let beyond = list.len().saturating_sub(room);
+            list.drain(..beyond);
+            sim.coverage.forgotten_prefixes += beyond as u64;
+        }
+        k
+    }
+
+    fn least(sim: &mut Sim<'_>, per_capacity: bool, measure: fn(&Load) -> u64) -> usize {
+        let values: Vec<u64> = Router::reported(sim).iter().map(measure).collect();
+        let of = |k: usize| if per_capacity { u64::from(sim.config(k).kv.blocks) } else { 1 };
         let mut best = 0;
         for k in 1..values.len() {
-            let better = values[k] < values[best];
-            let tie = values[k] == values[best] && sim.mutated(Mutation::RouterTieToHighest);
-            if better || tie {
+            let (mine, other) = (values[k] * of(best), values[best] * of(k));
+            let tie = mine == other && sim.mutated(Mutation::RouterTieToHighest);
+            if mine < other || tie {
                 best = k;
             }
         }
@@ -52,7 +167,8 @@ impl Router {
     }
 
     /// The load at τ = ⌊t/Δ⌋·Δ, and what this router has dispatched after τ.
-    fn reported(sim: &mut Sim<'_>, p: &LeastLoad) -> Vec<(u64, u64)> {
+    fn reported(sim: &mut Sim<'_>) -> Vec<Load> {
+        let p = report(sim.deployment.router).expect("this router reads load");
         let period = p.staleness.as_ps();
         if period == 0 || sim.now.is_multiple_of(period) || sim.mutated(Mutation::StalenessIgnored) {
             return load(sim);
@@ -60,25 +176,41 @@ impl Router {
         sim.coverage.stale_reads += 1;
         let tau = sim.now / period * period;
         let last = sim.router.history.iter().rev().find(|h| h.0 <= tau);
-        let mut load = last.map_or_else(|| vec![(0, 0); sim.replicas.len()], |h| h.1.clone());
+        let mut load = last.map_or_else(|| vec![Load::default(); sim.replicas.len()], |h| h.1.clone());
         if p.own_dispatches {
-            for &(_, k, prompt) in sim.router.dispatches.iter().filter(|d| d.0 > tau) {
-                load[k].0 += 1;
-                load[k].1 += prompt;
+            for &(_, k, added) in sim.router.dispatches.iter().filter(|d| d.0 > tau) {
+                load[k].requests += added.requests;
+                load[k].tokens += added.tokens;
+                load[k].blocks += added.blocks;
             }
         }
         load
     }
 
-    /// Keeps the state after every event of this instant.
+    /// Keeps the state after everything of this instant.
     pub fn remember(sim: &mut Sim<'_>) {
-        let stale = match &sim.config.router {
-            RouterConfig::RoundRobin(_) => false,
-            RouterConfig::LeastRequests(p) | RouterConfig::LeastTokens(p) => p.staleness.as_ps() > 0,
-        };
-        if stale {
+        if report(sim.deployment.router).is_some_and(|p| p.staleness.as_ps() > 0) {
             let load = load(sim);
             sim.router.history.push((sim.now, load));
         }
     }
+}
+
+/// Prompt tokens that replica `k` is known to have.
+fn known(sim: &Sim<'_>, k: usize, r: usize, knowledge: Knowledge, ids: &[u64], per_id: u32) -> u32 {
+    let prompt = sim.requests[r].prompt;
+    if knowledge == Knowledge::Dispatched {
+        let list = &sim.router.sent[k];
+        let leading = ids.iter().take_while(|id| list.contains(id)).count() as u32;
+        return (leading * per_id).min(prompt);
+    }
+    let kv = sim.config(k).kv;
+    if !kv.prefix_cache || matches!(kv.allocation, Allocation::Reserve(_)) {
+        return 0;
+    }
+    let entered = |&index: &u32| {
+        let key = key_of(sim.trace, &sim.requests[r], index, kv.block);
+        matches!(key, Key::Shared(..)) && sim.replicas[k].kv.find(key).is_some()
+    };
+    (0..prompt / kv.block).take_while(entered).count() as u32 * kv.block
 }

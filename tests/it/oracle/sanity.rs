@@ -7,6 +7,7 @@ use std::sync::Arc;
 use windtunnel::engine::config::{Allocation, ClusterConfig, FrontEnd, KvConfig, Preemption, ReplicaConfig};
 use windtunnel::ids::ClassId;
 use windtunnel::metrics::record::{Cause, Fate, RequestRecord};
+use windtunnel::policy::order::Order;
 use windtunnel::policy::router::{RoundRobin, RouterConfig};
 use windtunnel::policy::scheduler::{Chunked, PrefillFirst, SchedulerConfig, Unified};
 use windtunnel::units::{SimDuration, SimTime};
@@ -30,6 +31,8 @@ pub fn deployment(scheduler: SchedulerConfig, block: u32, blocks: u32) -> Cluste
             },
             max_model_len: 1000,
             late_stop: false,
+            order: Order::Fcfs,
+            host_cache: 0,
         },
         replicas: 1,
         router: RouterConfig::RoundRobin(RoundRobin {}),
@@ -98,6 +101,7 @@ fn one_request_alone() {
         per_prompt_token: SimDuration::from_ps(2),
         per_streamed_token: SimDuration::from_ps(3),
         workers: 1,
+        ..FrontEnd::NONE
     };
     let out = oracle(&config, &rows(&[(0, 5, 3), (0, 1, 1)]));
     // Queued at 20 + 5·2 = 30; the second waits for the worker and passes at 30 + 22 = 52, joins at 180:

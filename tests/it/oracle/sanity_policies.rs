@@ -96,7 +96,8 @@ fn stale_routers_herd_unless_they_count_their_own_dispatches() {
         let mut config = deployment(v1(), 4, 100);
         config.replicas = 2;
         let staleness = SimDuration::from_ps(staleness);
-        config.router = RouterConfig::LeastRequests(LeastLoad { staleness, own_dispatches });
+        config.router =
+            RouterConfig::LeastRequests(LeastLoad { staleness, own_dispatches, ..LeastLoad::default() });
         let out = oracle(&config, &trace);
         out.records.iter().map(|r| r.replica.0).collect::<Vec<u16>>()
     };

@@ -3,17 +3,20 @@
 use std::fmt;
 use std::sync::Arc;
 
-use windtunnel::cost::StepCost;
+use windtunnel::cluster::{Deployment, Group};
 use windtunnel::engine::config::{
-    Allocation, ClusterConfig, FrontEnd, KvConfig, Preemption, ReplicaConfig, ReserveRule,
+    Admission, Allocation, ClusterConfig, FrontEnd, KvConfig, Preemption, ReplicaConfig, ReserveRule,
 };
 use windtunnel::ids::{ClassId, RequestId};
-use windtunnel::policy::router::{LeastLoad, RoundRobin, RouterConfig};
+use windtunnel::policy::order::Order;
+use windtunnel::policy::router::{
+    Knowledge, LeastLoad, MemoryLoad, PowerOfTwo, PrefixAffinity, Random, RoundRobin, RouterConfig, Session,
+};
 use windtunnel::policy::scheduler::{
     Chunked, Clairvoyant, Ideal, Iteration, PrefillFirst, RaggedPrompts, SchedulerConfig, Static, Unified,
 };
 use windtunnel::units::{SimDuration, SimTime};
-use windtunnel::workload::{Closed, PrefixChains, Request, Trace};
+use windtunnel::workload::{Closed, NO_SESSION, PrefixChains, Priority, Request, Trace};
 
 use super::cost::TestCost;
 use super::outcome::Options;
@@ -35,7 +38,47 @@ pub struct Scenario {
     pub redrawn: u64,
     pub config: ClusterConfig,
     pub cost: TestCost,
+    /// Replicas that are not like those of `config`.
+    pub more: Vec<Others>,
+    pub seed: u64,
     pub trace: Trace,
+}
+
+/// Replicas of another kind.
+#[derive(Debug)]
+pub struct Others {
+    pub replica: ReplicaConfig,
+    pub replicas: u16,
+    pub cost: TestCost,
+}
+
+impl Scenario {
+    /// All of its replicas.
+    pub fn deployment(&self) -> Deployment<'_> {
+        let mut deployment = Deployment { seed: self.seed, ..Deployment::uniform(&self.config, &self.cost) };
+        deployment.groups.extend(self.more.iter().map(|o| Group {
+            replica: &o.replica,
+            replicas: o.replicas,
+            cost: &o.cost,
+        }));
+        deployment
+    }
+
+    /// The longest context that is served.
+    pub fn limit(&self) -> u32 {
+        let limits = self.deployment().groups.into_iter().map(|g| g.replica.effective_limit());
+        limits.min().expect("a group")
+    }
+
+    /// Replicas of all kinds.
+    pub fn replicas(&self) -> u16 {
+        self.config.replicas + self.more.iter().map(|o| o.replicas).sum::<u16>()
+    }
+
+    /// Most pipeline stages.
+    pub fn stages(&self) -> usize {
+        self.more.iter().map(|o| o.cost.stage.len()).max().unwrap_or(1).max(self.cost.stage.len())
+    }
 }
 
 impl fmt::Display for Scenario {
@@ -43,6 +86,8 @@ impl fmt::Display for Scenario {
         writeln!(f, "scenario({}, {}) of {}", self.kind, self.index, KINDS[self.kind])?;
         writeln!(f, "config: {:?}", self.config)?;
         writeln!(f, "cost: {:?}", self.cost)?;
+        writeln!(f, "more: {:?}, seed: {}", self.more, self.seed)?;
+        writeln!(f, "sessions: {:?}, priorities: {:?}", self.trace.sessions, self.trace.priorities)?;
         writeln!(f, "closed: {:?}, prefixes: {:?}", self.trace.closed, self.trace.prefixes)?;
         write!(f, "requests (arrival, prompt, output, max_tokens):")?;
         for r in &self.trace.requests {
@@ -58,7 +103,7 @@ pub fn scenario(kind: usize, index: u64) -> Scenario {
     for redrawn in 0.. {
         let candidate = draw(kind, index, redrawn);
         let options = Options { max_steps: MAX_STEPS, ..Options::default() };
-        if !sim::run_with(&candidate.config, &candidate.cost, &candidate.trace, options).stuck {
+        if !sim::run_with(&candidate.deployment(), &candidate.trace, options).stuck {
             return candidate;
         }
     }
@@ -77,11 +122,66 @@ fn draw(kind: usize, index: u64, redrawn: u64) -> Scenario {
         router: router(&mut rng),
         front_end: front_end(&mut rng),
     };
-    let mut trace = trace(&mut rng, config.replica.kv.block);
-    if trace.closed.is_none() && rng.chance(60) {
-        arrive_on_boundaries(&mut rng, &config, &cost, &mut trace);
+    let trace = trace(&mut rng, config.replica.kv.block);
+    let mut s =
+        Scenario { kind, index, redrawn, config, cost, more: Vec::new(), seed: rng.range(0, 9), trace };
+    if rng.chance(25) {
+        let more = others(&mut rng, &s);
+        s.more.push(more);
     }
-    Scenario { kind, index, redrawn, config, cost, trace }
+    admission(&mut rng, &mut s.config.front_end.admission);
+    if rng.chance(40) {
+        urgency(&mut rng, &mut s);
+    }
+    if rng.chance(60) {
+        let groups = rng.range(1, 8);
+        s.trace.sessions = Some(
+            (0..s.trace.len())
+                .map(|_| if rng.chance(15) { NO_SESSION } else { rng.range(0, groups) as u32 })
+                .collect(),
+        );
+    }
+    if s.trace.closed.is_none() && rng.chance(60) {
+        arrive_on_boundaries(&mut rng, &mut s);
+    }
+    s
+}
+
+/// Replicas with more blocks, another cost, other limits of the same scheduler.
+fn others(rng: &mut Rng, s: &Scenario) -> Others {
+    let stages = if rng.chance(30) { rng.range(2, 3) as usize } else { 1 };
+    let mut replica = s.config.replica.clone();
+    replica.scheduler = scheduler(rng, s.kind, stages);
+    replica.kv.blocks += rng.small(0, 40);
+    // Under the block rule a request that fills the whole memory alone is its own victim; see `replica`.
+    replica.late_stop = rng.chance(40) && (stages == 1 || KINDS[s.kind] != "clairvoyant");
+    if let Preemption::Swap { host_blocks } = &mut replica.kv.preemption {
+        *host_blocks = rng.small(0, 40);
+    }
+    Others { replica, replicas: rng.small(1, 2) as u16, cost: TestCost::random(rng, stages) }
+}
+
+fn admission(rng: &mut Rng, admission: &mut Admission) {
+    admission.max_queue = rng.chance(12).then(|| rng.small(1, 6));
+    admission.max_outstanding = rng.chance(12).then(|| rng.small(1, 12));
+    admission.timeout =
+        rng.chance(25).then(|| SimDuration::from_ps(rng.pick(&[150, 500, 1000, 2000, 4000, 8000])));
+}
+
+/// An order for the queues, and levels and deadlines for the classes.
+fn urgency(rng: &mut Rng, s: &mut Scenario) {
+    let level = |rng: &mut Rng| Priority {
+        level: rng.small(0, 2),
+        deadline: rng.chance(70).then(|| SimDuration::from_ps(rng.pick(&[100, 1000, 1000, 5000]))),
+    };
+    s.trace.priorities = vec![level(rng), level(rng)];
+    if s.config.replica.scheduler.allows_order() {
+        let orders = [Order::Priority, Order::ShortestPrompt, Order::ShortestJob, Order::EarliestDeadline];
+        s.config.replica.order = rng.pick(&orders);
+        for others in &mut s.more {
+            others.replica.order = s.config.replica.order;
+        }
+    }
 }
 
 fn scheduler(rng: &mut Rng, kind: usize, stages: usize) -> SchedulerConfig {
@@ -149,16 +249,32 @@ fn replica(rng: &mut Rng, kind: usize, scheduler: SchedulerConfig, stages: usize
         kv: KvConfig { block, blocks, allocation, preemption, prefix_cache },
         max_model_len: wanted.min((blocks - spare) * block - u32::from(KINDS[kind] == "clairvoyant")),
         late_stop,
+        order: Order::Fcfs,
+        host_cache: if prefix_cache && rng.chance(50) { rng.small(1, 30) } else { 0 },
     }
 }
 
 fn router(rng: &mut Rng) -> RouterConfig {
     let staleness = if rng.chance(40) { 0 } else { rng.pick(&[50, 100, 300, 1000, 2500]) };
-    let load = LeastLoad { staleness: SimDuration::from_ps(staleness), own_dispatches: rng.chance(60) };
-    match rng.range(0, 2) {
+    let staleness = SimDuration::from_ps(staleness);
+    let (own_dispatches, per_capacity) = (rng.chance(60), rng.chance(30));
+    let load = LeastLoad { staleness, own_dispatches, per_capacity };
+    match rng.range(0, 7) {
         0 => RouterConfig::RoundRobin(RoundRobin {}),
         1 => RouterConfig::LeastRequests(load),
-        _ => RouterConfig::LeastTokens(load),
+        2 => RouterConfig::LeastTokens(load),
+        3 => RouterConfig::PowerOfTwo(PowerOfTwo { staleness, own_dispatches, per_capacity }),
+        4 => RouterConfig::MemoryLoad(MemoryLoad { staleness, own_dispatches }),
+        5 => RouterConfig::Session(Session { staleness, own_dispatches, per_capacity }),
+        6 => RouterConfig::Random(Random {}),
+        _ => RouterConfig::PrefixAffinity(PrefixAffinity {
+            knowledge: rng.pick(&[Knowledge::Dispatched, Knowledge::Reported]),
+            imbalance_requests: rng.small(0, 4),
+            imbalance_ratio: rng.pick(&[1.0, 1.5, 3.0]),
+            least_match: rng.pick(&[0.0, 0.0, 0.3]),
+            staleness,
+            own_dispatches,
+        }),
     }
 }
 
@@ -171,6 +287,7 @@ fn front_end(rng: &mut Rng) -> FrontEnd {
         per_prompt_token: SimDuration::from_ps(rng.range(0, 5)),
         per_streamed_token: SimDuration::from_ps(rng.pick(&[0, 3, 40])),
         workers: rng.small(1, 2) as u16,
+        admission: Admission::OPEN,
     }
 }
 
@@ -221,15 +338,23 @@ fn prefixes(rng: &mut Rng, requests: &[Request], block: u32) -> PrefixChains {
 }
 
 /// Runs the first rows, then lets the other rows arrive exactly at ends of steps of that run.
-fn arrive_on_boundaries(rng: &mut Rng, config: &ClusterConfig, cost: &TestCost, trace: &mut Trace) {
-    let kept = rng.range(1, trace.len() as u64) as usize;
-    let mut first = trace.clone();
+fn arrive_on_boundaries(rng: &mut Rng, s: &mut Scenario) {
+    let kept = rng.range(1, s.trace.len() as u64) as usize;
+    let mut first = s.trace.clone();
     first.requests.truncate(kept);
     let options = Options { max_steps: MAX_STEPS, ..Options::default() };
-    let outcome = sim::run_with(config, cost as &dyn StepCost, &first, options);
+    let outcome = sim::run_with(&s.deployment(), &first, options);
     if outcome.boundaries.is_empty() {
         return;
     }
+    let admission = &mut s.config.front_end.admission;
+    if admission.timeout.is_some() && rng.chance(50) {
+        // Somebody gives up exactly at the end of a step.
+        let arrival = rng.pick(&first.requests).arrival;
+        let patience = rng.pick(&outcome.boundaries).saturating_sub(arrival.as_ps());
+        admission.timeout = Some(SimDuration::from_ps(patience.max(1)));
+    }
+    let trace = &mut s.trace;
     for request in &mut trace.requests[kept..] {
         request.arrival = SimTime::from_ps(rng.pick(&outcome.boundaries));
     }

@@ -65,7 +65,7 @@ pub fn unified(s: &mut Planner<'_, '_>, p: &Unified) {
 pub fn decode_or_preempt(s: &mut Planner<'_, '_>, r: usize, may_swap: bool) {
     while !s.reserving() && !s.fits(1) {
         let after: Vec<usize> =
-            s.ready().into_iter().filter(|&v| s.request(v).number > s.request(r).number).collect();
+            s.ready().into_iter().filter(|&v| s.request(v).place() > s.request(r).place()).collect();
         let first = s.sim.mutated(Mutation::VictimOrderReversed);
         let victim = if first { after.first() } else { after.last() };
         let victim = victim.copied().unwrap_or(r);

@@ -72,7 +72,7 @@ pub fn static_batch(s: &mut Planner<'_, '_>, p: &Static) {
     }
     s.plan.decode = ready.into_iter().take(most).collect();
     let finished = members.iter().filter(|&&r| s.request(r).holding).count() as u32;
-    let travels = !s.sim.pipelined() && !s.plan.decode.is_empty();
+    let travels = !s.sim.pipelined(s.k) && !s.plan.decode.is_empty();
     if travels && !s.sim.mutated(Mutation::PaddingMissing) {
         s.plan.padding = finished;
     }
@@ -94,7 +94,7 @@ fn lifetime(s: &Planner<'_, '_>, r: usize) -> u32 {
     if let Some(reserved) = s.reservation(r) {
         return reserved;
     }
-    let late = u32::from(s.sim.late_stop());
+    let late = u32::from(s.sim.late_stop(s.k));
     s.blocks_for(s.request(r).prompt + s.request(r).output + late).min(s.kv_config().blocks)
 }
 

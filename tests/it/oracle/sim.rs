@@ -1,15 +1,19 @@
 //! The event loop (§1): all events of an instant, then every touched replica plans once.
 
+use windtunnel::cluster::Deployment;
 use windtunnel::cost::StepCost;
-use windtunnel::engine::config::{Allocation, ClusterConfig};
-use windtunnel::metrics::record::RunCounters;
+use windtunnel::engine::config::{Allocation, ClusterConfig, ReplicaConfig};
+use windtunnel::metrics::record::{Cause, Rejection, RunCounters};
+use windtunnel::policy::order::Order;
 use windtunnel::policy::scheduler::SchedulerConfig;
+use windtunnel::units::SimDuration;
 use windtunnel::workload::Trace;
 
 use super::door::Door;
 use super::ideal;
 use super::kv::Kv;
 use super::outcome::{Coverage, Mutation, Options, OracleOutcome};
+use super::patience;
 use super::pipeline::{self, Batch};
 use super::plan;
 use super::request::Req;
@@ -18,6 +22,8 @@ use super::router::Router;
 /// One replica: three lists in queue order, its blocks, its batches.
 #[derive(Clone)]
 pub struct Replica {
+    /// Which group of the deployment it is of.
+    pub group: usize,
     pub waiting: Vec<usize>,
     pub running: Vec<usize>,
     pub swapped: Vec<usize>,
@@ -32,13 +38,14 @@ pub struct Replica {
     pub touched: bool,
     /// The last step held chunks (chunked without hybrid batches).
     pub after_chunks: bool,
+    /// Running requests whose clients have given up, in that order.
+    pub giving_up: Vec<usize>,
     /// Start and end of the last decode-only step (coverage).
     pub last_decode_step: (u64, u64),
 }
 
 pub struct Sim<'a> {
-    pub config: &'a ClusterConfig,
-    pub cost: &'a dyn StepCost,
+    pub deployment: &'a Deployment<'a>,
     pub trace: &'a Trace,
     pub options: Options,
     /// M of §3.
@@ -56,17 +63,12 @@ pub struct Sim<'a> {
 
 /// One run as specified.
 pub fn run(config: &ClusterConfig, cost: &dyn StepCost, trace: &Trace) -> OracleOutcome {
-    run_with(config, cost, trace, Options::default())
+    run_with(&Deployment::uniform(config, cost), trace, Options::default())
 }
 
 /// One run, perhaps with a fault, a log or a bound on its steps.
-pub fn run_with(
-    config: &ClusterConfig,
-    cost: &dyn StepCost,
-    trace: &Trace,
-    options: Options,
-) -> OracleOutcome {
-    let mut sim = Sim::new(config, cost, trace, options);
+pub fn run_with(deployment: &Deployment<'_>, trace: &Trace, options: Options) -> OracleOutcome {
+    let mut sim = Sim::new(deployment, trace, options);
     let mut gave_up = false;
     while let Some(t) = sim.next_instant() {
         assert!(t >= sim.now, "the clock went back");
@@ -81,17 +83,25 @@ pub fn run_with(
 }
 
 impl<'a> Sim<'a> {
-    fn new(config: &'a ClusterConfig, cost: &'a dyn StepCost, trace: &'a Trace, options: Options) -> Sim<'a> {
-        let stages = usize::from(cost.stages());
-        let replicas = (0..config.replicas)
-            .map(|_| Replica {
+    fn new(deployment: &'a Deployment<'a>, trace: &'a Trace, options: Options) -> Sim<'a> {
+        let mut groups = Vec::new();
+        for (g, group) in deployment.groups.iter().enumerate() {
+            groups.extend(vec![g; usize::from(group.replicas)]);
+        }
+        let replicas = (groups.into_iter())
+            .map(|group| Replica {
+                group,
+                giving_up: Vec::new(),
                 waiting: Vec::new(),
                 running: Vec::new(),
                 swapped: Vec::new(),
-                kv: Kv::new(&config.replica.kv),
+                kv: Kv::new(
+                    &deployment.groups[group].replica.kv,
+                    deployment.groups[group].replica.host_cache,
+                ),
                 next_number: 0,
                 in_flight: Vec::new(),
-                stage_end: vec![0; stages],
+                stage_end: vec![0; usize::from(deployment.groups[group].cost.stages())],
                 timer: None,
                 touched: false,
                 after_chunks: false,
@@ -100,20 +110,19 @@ impl<'a> Sim<'a> {
             .collect();
         let requests = (trace.requests.iter().enumerate())
             .map(|(i, r)| Req {
-                streaming: config.front_end.per_streamed_token.as_ps(),
+                streaming: deployment.front_end.per_streamed_token.as_ps(),
                 ..Req::new(i, r.class, r.prompt, r.output, r.max_tokens)
             })
             .collect();
         Sim {
-            config,
-            cost,
+            deployment,
             trace,
             options,
-            limit: served_limit(config),
+            limit: deployment.groups.iter().map(|g| served_limit(g.replica)).min().expect("a group"),
             now: 0,
             requests,
             replicas,
-            door: Door::new(config, trace),
+            door: Door::new(&deployment.front_end, trace),
             router: Router::default(),
             counters: RunCounters::default(),
             coverage: Coverage::default(),
@@ -122,12 +131,22 @@ impl<'a> Sim<'a> {
         }
     }
 
-    pub fn stages(&self) -> usize {
-        usize::from(self.cost.stages())
+    /// Configuration of a replica.
+    pub fn config(&self, k: usize) -> &'a ReplicaConfig {
+        self.deployment.groups[self.replicas[k].group].replica
     }
 
-    pub fn pipelined(&self) -> bool {
-        self.cost.stages() > 1
+    /// What a step of a replica costs.
+    pub fn cost(&self, k: usize) -> &'a dyn StepCost {
+        self.deployment.groups[self.replicas[k].group].cost
+    }
+
+    pub fn stages(&self, k: usize) -> usize {
+        usize::from(self.cost(k).stages())
+    }
+
+    pub fn pipelined(&self, k: usize) -> bool {
+        self.stages(k) > 1
     }
 
     pub fn mutated(&self, mutation: Mutation) -> bool {
@@ -135,18 +154,16 @@ impl<'a> Sim<'a> {
     }
 
     /// §6: one stage only, and not for batches that hold their slots.
-    pub fn late_stop(&self) -> bool {
-        self.config.replica.late_stop
-            && !self.pipelined()
-            && !matches!(
-                self.config.replica.scheduler,
-                SchedulerConfig::Static(_) | SchedulerConfig::Ideal(_)
-            )
+    pub fn late_stop(&self, k: usize) -> bool {
+        self.config(k).late_stop
+            && !self.pipelined(k)
+            && !matches!(self.config(k).scheduler, SchedulerConfig::Static(_) | SchedulerConfig::Ideal(_))
             && !self.mutated(Mutation::LateStopMissing)
     }
 
     fn next_instant(&self) -> Option<u64> {
-        let mut next = self.door.next_instant(self.trace);
+        let mut next =
+            self.door.next_instant(self.trace).into_iter().chain(patience::next_instant(self)).min();
         for replica in &self.replicas {
             let own = replica.in_flight.iter().map(|b| b.end).chain(replica.timer).min();
             next = match (next, own) {
@@ -171,6 +188,7 @@ impl<'a> Sim<'a> {
         }
         let routed = self.arrivals();
         self.timers();
+        patience::cancellations(self);
         self.plans();
         self.coverage.ties += u64::from(completions + routed > 1);
         Router::remember(self);
@@ -194,7 +212,7 @@ impl<'a> Sim<'a> {
     }
 
     /// Class 3: what arrives goes through the front end; what has passed it is routed in request order.
-    fn arrivals(&mut self) -> usize {
+    pub fn arrivals(&mut self) -> usize {
         Door::admit_arrivals(self);
         let mut routed = self.door.take_served(self.now);
         routed.sort_unstable();
@@ -203,40 +221,77 @@ impl<'a> Sim<'a> {
         }
         for &r in &routed {
             self.requests[r].queued = self.now;
-            if matches!(self.config.replica.scheduler, SchedulerConfig::Ideal(_)) {
+            if matches!(self.config(0).scheduler, SchedulerConfig::Ideal(_)) {
                 ideal::serve(self, r);
+                continue;
+            }
+            if self.is_full() {
+                let front = self.now - self.requests[r].arrival;
+                self.requests[r].ledger.add(Cause::FrontEnd, SimDuration::from_ps(front));
+                self.requests[r].rejected = Some((Rejection::Overloaded, self.now));
+                self.coverage.overloaded += 1;
+                Door::release(self, self.now);
                 continue;
             }
             let k = Router::choose(self, r);
             self.join(r, k);
         }
-        routed.len()
+        // Clients of a closed loop who were turned away and do not think ask again at once.
+        let again = routed.iter().any(|&r| self.requests[r].rejected.is_some());
+        routed.len() + if again { self.arrivals() } else { 0 }
     }
 
-    /// The request joins the end of the replica's waiting queue.
+    /// §2: an admission limit is reached.
+    fn is_full(&self) -> bool {
+        let limits = self.deployment.front_end.admission;
+        let waiting: usize = self.replicas.iter().map(|r| r.waiting.len()).sum();
+        let mut inside = self.requests.iter().filter(|r| r.outstanding).count();
+        if self.mutated(Mutation::OutstandingCountsTheQueue) {
+            inside = waiting;
+        }
+        limits.max_queue.is_some_and(|most| waiting >= most as usize)
+            || limits.max_outstanding.is_some_and(|most| inside >= most as usize)
+    }
+
+    /// §4.
+    fn rank(&self, r: usize) -> u64 {
+        let request = &self.requests[r];
+        let level = self.trace.priorities.get(request.class.index()).copied().unwrap_or_default();
+        let order = if self.mutated(Mutation::OrderIgnored) { Order::Fcfs } else { self.config(0).order };
+        match order {
+            Order::Fcfs => 0,
+            Order::Priority => u64::from(level.level),
+            Order::ShortestPrompt => u64::from(request.prompt),
+            Order::ShortestJob => u64::from(request.prompt + request.output),
+            Order::EarliestDeadline => level.deadline.map_or(u64::MAX, |d| request.arrival + d.as_ps()),
+        }
+    }
+
+    /// The request joins the replica's waiting queue.
     fn join(&mut self, r: usize, k: usize) {
+        let rank = self.rank(r);
         let replica = &mut self.replicas[k];
         let request = &mut self.requests[r];
         request.replica = k;
         request.outstanding = true;
-        request.number = replica.next_number;
+        (request.rank, request.number) = (rank, replica.next_number);
         replica.next_number += 1;
-        replica.waiting.push(r);
+        insert(&mut replica.waiting, &self.requests, r);
+        self.coverage.overtakings += u64::from(replica.waiting.last() != Some(&r));
+        let request = &mut self.requests[r];
         replica.touched = true;
         let (start, end) = replica.last_decode_step;
         let inside = replica.in_flight.last().is_some_and(|b| b.prefill.is_empty() && b.start < self.now);
         self.coverage.leap_cuts += u64::from(inside || (end == self.now && start < end));
         let at = request.queued - request.arrival;
-        request
-            .ledger
-            .add(windtunnel::metrics::record::Cause::FrontEnd, windtunnel::units::SimDuration::from_ps(at));
+        request.ledger.add(Cause::FrontEnd, SimDuration::from_ps(at));
     }
 
     fn outcome(mut self, gave_up: bool) -> OracleOutcome {
-        let unfinished = self.requests.iter().any(|r| r.finish.is_none() && !r.rejected);
+        let unfinished = self.requests.iter().any(|r| !r.is_over());
         let lingering = self.requests.iter().any(|r| r.outstanding);
         self.coverage.evictions = self.replicas.iter().map(|r| r.kv.evictions).sum();
-        let stream = self.config.front_end.per_streamed_token.as_ps();
+        let stream = self.deployment.front_end.per_streamed_token.as_ps();
         let records: Vec<_> = self.requests.iter().map(|r| r.record(stream)).collect();
         self.counters.recomputed_tokens = records.iter().map(|r| u64::from(r.recomputed)).sum();
         self.counters.cached_tokens = records.iter().map(|r| u64::from(r.cached)).sum();
@@ -256,17 +311,17 @@ impl<'a> Sim<'a> {
 }
 
 /// M of §3.
-fn served_limit(config: &ClusterConfig) -> u32 {
-    let kv = config.replica.kv;
+fn served_limit(config: &ReplicaConfig) -> u32 {
+    let kv = config.kv;
     let kept = match kv.allocation {
         Allocation::Paged { watermark } => watermark,
         Allocation::Reserve(_) => 0,
     };
-    config.replica.max_model_len.min((kv.blocks - kept) * kv.block)
+    config.max_model_len.min((kv.blocks - kept) * kv.block)
 }
 
 /// Inserts into a list that is kept in queue order.
 pub fn insert(list: &mut Vec<usize>, requests: &[Req], r: usize) {
     list.push(r);
-    list.sort_by_key(|&x| requests[x].number);
+    list.sort_by_key(|&x| requests[x].place());
 }

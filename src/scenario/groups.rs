@@ -1,0 +1,102 @@
+//! `deployment.groups`: replicas that are not alike. Each group is the system with a few keys of its own, resolved as a
+//! deployment of equal replicas; together they stand behind one router.
+
+use std::ops::Range;
+
+use serde::Deserialize;
+
+use crate::diagnostic::{InputErrors, Node, Value, from_tree};
+
+use super::document::Document;
+use super::plan::{GroupPlan, Setting, SystemPlan};
+use super::resolve;
+use super::schema::{Parallel, TAGGED};
+
+/// One group: what it says goes before the deployment's own keys. Read on its own so that a wrong key is an error.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[expect(dead_code, reason = "only its types matter: the values are merged as a tree")]
+pub struct GroupOptions {
+    replicas: Option<u16>,
+    accelerator: Option<String>,
+    engine: Option<String>,
+    parallel: Option<Parallel>,
+    kv_blocks: Option<u32>,
+}
+
+/// Resolves a system with groups. `node` is the system without them.
+pub(super) fn system(
+    doc: &mut Document,
+    name: &str,
+    node: &Node,
+    groups: &Node,
+    place: &Range<usize>,
+) -> Result<SystemPlan, InputErrors> {
+    from_tree::<Vec<GroupOptions>>(groups, "groups", &doc.sources)?;
+    let Value::Array(items) = &groups.value else { return Err(InputErrors::default()) };
+    let refuse = |message: &str, help: &str| {
+        Err(doc.sources.error(groups.span.clone(), message.to_owned(), help).into())
+    };
+    if items.is_empty() {
+        return refuse(
+            "`groups` is an empty list",
+            "remove it, or write `[{ replicas = 2, kv-blocks = 4000 }, …]`",
+        );
+    }
+    let mut errors = InputErrors::default();
+    let mut plans = Vec::new();
+    for item in items {
+        let mut merged = node.clone();
+        merged.overlay(item, "", &TAGGED);
+        plans.extend(errors.note(resolve::equal_replicas(doc, name, merged, place)));
+    }
+    if !errors.0.is_empty() {
+        return Err(errors);
+    }
+    let total: u32 = plans.iter().map(|p| u32::from(p.cluster.replicas)).sum();
+    if u16::try_from(total).is_err() {
+        let message = format!("`groups` have {total} replicas together, more than {}", u16::MAX);
+        return Err(doc.sources.error(groups.span.clone(), message, "write fewer replicas").into());
+    }
+    Ok(together(plans))
+}
+
+/// One plan for all groups: that of the first, with every group in it.
+fn together(plans: Vec<SystemPlan>) -> SystemPlan {
+    let settings = settings(&plans);
+    let gpus = plans.iter().map(|p| p.gpus).sum();
+    let groups = plans
+        .iter()
+        .map(|p| GroupPlan {
+            replica: p.cluster.replica.clone(),
+            replicas: p.cluster.replicas,
+            cost: p.cost.clone(),
+            spec: p.spec.clone(),
+            gpus: p.gpus,
+            stages: p.options.parallel.pp,
+        })
+        .collect();
+    let mut plans = plans.into_iter();
+    let first = plans.next().expect("the list of groups is not empty");
+    SystemPlan { settings, gpus, groups, ..first }
+}
+
+/// Settings that all groups share as they are, the others under `groups.N.`, N from 0.
+fn settings(plans: &[SystemPlan]) -> Vec<Setting> {
+    let mut all: Vec<Setting> = Vec::new();
+    for (n, plan) in plans.iter().enumerate() {
+        for setting in &plan.settings {
+            let shared = plans.iter().all(|p| p.settings.contains(setting));
+            match (shared, n) {
+                (true, 0) => all.push(setting.clone()),
+                (true, _) => {}
+                (false, _) => {
+                    let path = format!("groups.{n}.{}", setting.path);
+                    all.push(Setting { path, ..setting.clone() });
+                }
+            }
+        }
+    }
+    all.sort_by(|a, b| a.path.cmp(&b.path));
+    all
+}
