@@ -16,6 +16,7 @@ mod cost_lines;
 mod determinism;
 mod eut;
 mod groups;
+mod host_tier;
 mod metrics;
 mod oracle;
 mod policy_hooks;
