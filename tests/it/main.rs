@@ -22,6 +22,7 @@ mod determinism;
 mod eut;
 mod explain;
 mod groups;
+mod host_tier;
 mod metrics;
 mod model_import;
 mod model_table;

@@ -191,6 +191,22 @@ fn sensitivity() -> Sensitivity {
     }
 }
 
+/// One run of the study.
+fn run(shape: &Shape, (system, point, seed): (usize, usize, u64), load: f64, trace: &Trace) -> RunResult {
+    let outcome = outcome(system, load, seed, shape.requests);
+    let context = context(load * CAPACITY);
+    RunResult {
+        system,
+        point,
+        seed,
+        summary: measure(&outcome, trace, &context),
+        curves: curves(&outcome, &context),
+        extract: extract(&outcome, trace, &context.slo),
+        timeline: timeline_of(&outcome, &context),
+        requests: (shape.hostile && seed == 1).then(|| outcome.records.clone()),
+    }
+}
+
 /// The study.
 pub fn study(shape: &Shape) -> Study {
     let hostile = |text: &str| {
@@ -201,18 +217,7 @@ pub fn study(shape: &Shape) -> Study {
     for system in 0..QUEUES.len() {
         for (point, load) in shape.loads.iter().enumerate() {
             for seed in 1..=shape.seeds {
-                let outcome = outcome(system, *load, seed, shape.requests);
-                let context = context(load * CAPACITY);
-                runs.push(RunResult {
-                    system,
-                    point,
-                    seed,
-                    summary: measure(&outcome, &trace, &context),
-                    curves: curves(&outcome, &context),
-                    extract: extract(&outcome, &trace, &context.slo),
-                    timeline: timeline_of(&outcome, &context),
-                    requests: (shape.hostile && seed == 1).then(|| outcome.records.clone()),
-                });
+                runs.push(run(shape, (system, point, seed), *load, &trace));
             }
         }
     }
