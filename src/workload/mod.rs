@@ -5,9 +5,11 @@
 
 mod arrivals;
 mod clock;
+mod dialogue;
 mod distance;
 mod formats;
 mod input;
+mod law;
 mod lengths;
 mod limits;
 mod mixture;
@@ -16,21 +18,27 @@ mod rate;
 mod recipe;
 mod report;
 mod rows;
+mod servegen;
+mod sessions;
 mod spec;
+mod synthetic;
 mod text;
 mod trace;
 mod transform;
 pub mod twin;
 
-pub use arrivals::{ArrivalsSpec, GammaArrivals, SteadyRate};
+pub use arrivals::{ArrivalsSpec, OnOffArrivals, RenewalArrivals, ReplayArrivals, SteadyRate};
 pub use clock::TimeUnit;
+pub use dialogue::PrefixSpec;
 pub use distance::{Sample, kolmogorov_smirnov, wasserstein};
 pub use formats::{
     ColumnMap, Failures, FormatInfo, OnBadRow, ReadOptions, formats, read_trace, read_trace_bytes,
     write_trace,
 };
+pub use law::{Spread, TokenLaw};
 pub use lengths::{
-    EmpiricalLengths, FixedLengths, LengthsSpec, Lognormal, LognormalLengths, UniformLengths, ZipfLengths,
+    EmpiricalLengths, FixedLengths, IndependentLengths, LengthsSpec, Lognormal, LognormalLengths,
+    UniformLengths, ZipfLengths,
 };
 pub use limits::{LimitCounts, MaxTokens, apply_limits};
 pub use mixture::Mixture;
@@ -39,6 +47,10 @@ pub use rate::{RequestRate, rescale_to_rate};
 pub use recipe::Recipe;
 pub use report::LoadReport;
 pub use rows::Rows;
+pub use servegen::ServeGenSpec;
+pub use sessions::{
+    ExponentialThink, GeometricSize, LogSeriesSize, LognormalThink, SessionsSpec, SizeLaw, ThinkLaw,
+};
 pub use spec::{ClosedSpec, Loads, WorkloadSpec};
 pub use trace::{Closed, NO_SESSION, PrefixChains, Request, Trace};
 pub use transform::{Dequantise, Filter, Slice};
