@@ -179,12 +179,14 @@ fn check_clusters(stream: &StreamSpec, need: Need<'_>) {
     if let Some(c) = stream.campaign {
         need(share(c.icc) && c.persist.is_none_or(share), "campaign", "needs shares in 0 to 1");
         let clients = matches!(stream.cluster, Cluster::Clients(_));
+        let of_starts = clients || matches!(stream.cluster, Cluster::Session(_));
+        let bins = matches!(stream.envelope, Envelope::Renewal(_));
+        need(c.persist.is_some() || of_starts, "campaign.persist", "is needed without sessions or clients");
+        need(c.persist.is_none() || !clients, "campaign.persist", "has no meaning for `cluster.clients`");
         need(
-            c.persist.is_some() != clients,
+            c.persist.is_none() || !bins,
             "campaign.persist",
-            "is needed, but not for `cluster.clients`: each client is a campaign of its own",
+            "needs bins, which `envelope.renewal` has not",
         );
-        let binless = matches!(stream.envelope, Envelope::Renewal(_)) && !clients;
-        need(!binless, "campaign", "needs bins: it cannot be combined with `envelope.renewal`");
     }
 }

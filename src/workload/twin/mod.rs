@@ -14,6 +14,7 @@ use super::report::LoadReport;
 use super::rows::{Clock, MOST_REQUESTS, Row, Rows, too_many_requests};
 use super::sessions::{SideTables, too_many_ids};
 use crate::diagnostic::{InputError, InputErrors};
+use crate::ids::ClassId;
 
 pub use self::spec::{
     Background, Batch, CampaignSpec, Clients, Cluster, Envelope, FlatRate, LawScale, LinearRate, LogMixture,
@@ -40,14 +41,20 @@ pub(super) fn generate(
     seed: u64,
 ) -> Result<Rows, InputErrors> {
     debug_assert!(spec.check().is_ok(), "a recipe is checked when it is opened");
-    let mut classes = Vec::new();
+    // Parts of one name are one class.
+    let mut classes: Vec<String> = Vec::new();
     let mut streams = Vec::new();
     for (place, stream) in (0u64..).zip(&spec.stream) {
-        let first = u16::try_from(classes.len()).unwrap_or(u16::MAX);
-        classes.extend(stream.part.iter().map(|p| p.class.clone()));
-        streams.push(StreamProcess::new(spec, place, first, rate_scale, seed));
+        let of_part = |part: &Part| {
+            let known = classes.iter().position(|c| *c == part.class).unwrap_or_else(|| {
+                classes.push(part.class.clone());
+                classes.len() - 1
+            });
+            ClassId(u16::try_from(known).unwrap_or(u16::MAX))
+        };
+        let own: Vec<ClassId> = stream.part.iter().map(of_part).collect();
+        streams.push(StreamProcess::new(spec, place, &own, rate_scale, seed));
     }
-    let lead_in = spec.lead_in.as_ps();
     let from_ps = window.from_ps.saturating_add(lead_in);
     let end_ps = window.to_ps.map_or(u64::MAX, |to| to.saturating_add(lead_in));
     let wanted = window.requests.unwrap_or(usize::MAX);

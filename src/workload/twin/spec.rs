@@ -290,8 +290,8 @@ pub struct PartOfBin {
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct CampaignSpec {
-    /// Probability that a campaign goes on in the next bin; a bin after a silent one starts a new campaign. None for
-    /// `clients`, each of which is a campaign of its own.
+    /// Probability that a campaign goes on in the next bin; a bin after a silent one starts a new campaign. None:
+    /// each session or client is a campaign of its own.
     pub persist: Option<f64>,
     /// Share of the variance of log lengths that lies between campaigns.
     pub icc: f64,

@@ -63,7 +63,7 @@ struct Layers {
 }
 
 impl StreamProcess {
-    pub fn new(twin: &TwinSpec, place: u64, first_class: u16, rate_scale: f64, seed: u64) -> Self {
+    pub fn new(twin: &TwinSpec, place: u64, classes: &[ClassId], rate_scale: f64, seed: u64) -> Self {
         let spec: &StreamSpec = &twin.stream[usize::try_from(place).unwrap_or(usize::MAX)];
         let root = Component::named("twin/").then(&spec.name);
         let mut sum = 0.0;
@@ -74,7 +74,7 @@ impl StreamProcess {
         let shares: Vec<f64> = shares.collect();
         let mixture =
             |name: &str, shift: f64| twin.lengths.get(name).cloned().map(|m| m.shift_output(shift).ready());
-        let parts = (first_class..).zip(&spec.part);
+        let parts = classes.iter().zip(&spec.part);
         StreamProcess {
             seed,
             place,
@@ -91,9 +91,7 @@ impl StreamProcess {
             templates: None,
             silent: true,
             shares,
-            parts: parts
-                .filter_map(|(c, p)| Some((ClassId(c), mixture(&p.lengths, p.output_shift)?)))
-                .collect(),
+            parts: parts.filter_map(|(c, p)| Some((*c, mixture(&p.lengths, p.output_shift)?))).collect(),
             who: Layers {
                 starts: root.then("/starts"),
                 active: root.then("/active-part"),
@@ -199,12 +197,19 @@ impl StreamProcess {
         }
     }
 
+    /// The template of one start, where each is a campaign of its own.
+    fn own_campaign(&self, id: u64, part: usize) -> Option<Campaign> {
+        let spec = self.campaign.filter(|spec| spec.persist.is_none())?;
+        Some(self.parts[part].1.campaign(spec.icc, &mut stream(self.seed, self.who.campaign, id, 0)))
+    }
+
     fn session(&self, id: u64, part: usize, at: u128, session: &Session, out: &mut Out<'_>) {
         let mut draws = stream(self.seed, self.who.cluster, id, 0);
         let size = draws.log_series(session.p).min(u64::from(session.max));
         let number = *out.next_session;
         *out.next_session = number.saturating_add(1);
-        let (class, _) = self.parts[part];
+        let own = self.own_campaign(id, part);
+        let class = self.parts[part].0;
         let mut time = at;
         let mut growing: Option<Dialogue> = None;
         for turn in 0..size {
@@ -212,7 +217,7 @@ impl StreamProcess {
                 let cap_ps = session.think_cap.as_ps() as f64;
                 time += lognormal_ps(&mut draws, session.think_mu, session.think_sigma, cap_ps);
             }
-            let mut lengths = self.lengths((id, turn), part, None);
+            let mut lengths = self.lengths((id, turn), part, own.as_ref());
             if let Some(growth) = &self.growth {
                 let goes_on = match &mut growing {
                     None => {
