@@ -55,6 +55,7 @@ pub(super) fn generate(
         let own: Vec<ClassId> = stream.part.iter().map(of_part).collect();
         streams.push(StreamProcess::new(spec, place, &own, rate_scale, seed));
     }
+    let lead_in = spec.lead_in.as_ps();
     let from_ps = window.from_ps.saturating_add(lead_in);
     let end_ps = window.to_ps.map_or(u64::MAX, |to| to.saturating_add(lead_in));
     let wanted = window.requests.unwrap_or(usize::MAX);
