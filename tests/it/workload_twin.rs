@@ -312,7 +312,7 @@ fn gpt4_api_clients_are_those_of_the_trace() {
         let whole = |trace: &Trace| -> Vec<f64> {
             trace.requests.iter().map(|r| r.arrival.as_secs_f64().floor()).collect()
         };
-        let mut add = |to: &mut (Vec<f64>, Vec<f64>), times: &[f64]| {
+        let add = |to: &mut (Vec<f64>, Vec<f64>), times: &[f64]| {
             to.0.extend(gaps(times));
             to.1.extend(counts(times, 3_600.0, end));
         };
