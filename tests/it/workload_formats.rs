@@ -7,8 +7,8 @@ use std::time::Instant;
 
 use windtunnel::ids::RequestId;
 use windtunnel::workload::{
-    Dequantise, Failures, LoadReport, OnBadRow, PrepareContext, ReadOptions, Rows, Trace, WorkloadSpec,
-    formats, read_trace, read_trace_bytes, write_trace,
+    Dequantise, Failures, LoadReport, OnBadRow, PrefixChains, PrepareContext, ReadOptions, Rows, Trace,
+    WorkloadSpec, formats, read_trace, read_trace_bytes, write_trace,
 };
 
 use crate::shared_data::shared;
@@ -175,6 +175,17 @@ fn bad_rows_are_skipped_only_when_asked_and_then_counted() {
     );
 }
 
+/// The identities that the shortened prompts of a trace still have.
+fn cut_chains(all: &PrefixChains, trace: &Trace) -> PrefixChains {
+    let mut cut = PrefixChains { tokens_per_id: all.tokens_per_id, starts: vec![0], ids: Vec::new() };
+    for (i, r) in (0u32..).zip(&trace.requests) {
+        let blocks = r.prompt.div_ceil(all.tokens_per_id) as usize;
+        cut.ids.extend(all.of(RequestId(i)).iter().take(blocks));
+        cut.starts.push(u32::try_from(cut.ids.len()).unwrap());
+    }
+    cut
+}
+
 /// `workloads/samples/` holds one small file per format, written by our own generator. `UPDATE_SAMPLES=1` renews them.
 #[test]
 fn samples_are_fresh_and_read_back() {
@@ -185,6 +196,7 @@ fn samples_are_fresh_and_read_back() {
         let spec: WorkloadSpec = toml::from_str(&format!("recipe = '{recipe}'\nrequests = 60")).unwrap();
         let mut trace = spec.prepare(&PrepareContext::default()).unwrap().trace;
         trace.requests.iter_mut().for_each(|r| r.prompt = r.prompt.min(9_000));
+        trace.prefixes = trace.prefixes.clone().map(|all| cut_chains(&all, &trace).into());
         let mut bytes = Vec::new();
         write_trace(format.name, &trace, &mut bytes).unwrap().unwrap();
         let extension = if format.name == "mooncake" { "jsonl" } else { "csv" };
