@@ -35,7 +35,8 @@ impl ReplicaState {
                 sample.finished += self.cohort.late_stops_at(self.cohort.step + leap.steps, &world.requests);
             }
             held += self.cohort.growth_over(steps);
-            stored += steps * u64::from(self.cohort.emitting);
+            // Those that are fed their prompt or stop late store a token a step too.
+            stored += steps * u64::from(self.cohort.n);
         }
         sample.kv_held += held;
         sample.kv_room += held * u64::from(self.pool.block());
