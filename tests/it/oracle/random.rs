@@ -183,7 +183,7 @@ fn random_scenarios_cover_every_mechanism() {
         ("overtakings", 100),
         ("gave-up-at-door", 20),
         ("gave-up-waiting", 50),
-        ("gave-up-swapped", 5),
+        ("gave-up-swapped", 3),
         ("gave-up-running", 100),
         ("sticky", 50),
         ("affine", 50),
