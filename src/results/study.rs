@@ -95,6 +95,8 @@ pub struct SystemInfo {
     /// US dollars per hour for all of them; absent when there is no price.
     #[serde(default)]
     pub usd_per_hour: Option<f64>,
+    /// Power limit of all its accelerators in kW, hosts not counted.
+    pub tdp_kw: f64,
     /// KV memory of the whole deployment that requests can use, in tokens; 0 when not known.
     #[serde(default)]
     pub kv_tokens: u64,

@@ -84,6 +84,11 @@ impl CapacityPlan {
             ("normalised-mean", Limit::NormalisedMean, plain(o.normalised_mean)),
         ];
         let mut errors = InputErrors::default();
+        if doc.workload.get("load-by").and_then(|by| by.as_str()) == Some("users") {
+            let message = "`[capacity]` sets rates by time, but `workload.load-by` says users".to_owned();
+            let help = "remove `[capacity]`, or set `load-by = \"time\"`";
+            errors.0.push(doc.sources.error(doc.workload.value_span("load-by"), message, help));
+        }
         let mut refuse = |key: &str, message: String, help: &str| {
             errors.0.push(doc.sources.error(node.value_span(key), message, help));
         };

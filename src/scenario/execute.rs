@@ -12,7 +12,7 @@ use crate::workload::{Prepared, RequestRate, Trace, declare};
 
 use super::load::{self, Capacity, NoCapacity};
 use super::plan::{Axis, RunPlan, StudyPlan, SystemPlan};
-use super::requests::at_rate;
+use super::requests::of_seed_at;
 use super::sensitivity::sensitivity;
 
 /// How a study is carried out; none of it changes a number.
@@ -139,10 +139,11 @@ pub fn execute(plan: &StudyPlan, options: Options, progress: &dyn Progress) -> R
     let traces = rates
         .par_iter()
         .map(|rate| {
-            prepared
-                .iter()
-                .map(|p| rate.map_or_else(|| Ok(p.trace.clone()), |r| at_rate(&p.trace, r)))
-                .collect()
+            let at = |(p, seed): (&Prepared, u64)| match *rate {
+                Some(rate) => of_seed_at(plan, p, seed, rate, usize::MAX),
+                None => Ok(p.trace.clone()),
+            };
+            prepared.iter().zip(1..).map(at).collect()
         })
         .collect::<Result<Vec<Vec<Trace>>, InputErrors>>()?;
     let seeds = prepared.len() as u64;

@@ -11,11 +11,11 @@ use rayon::prelude::*;
 use crate::cluster::{RunOptions, Violation};
 use crate::diagnostic::InputErrors;
 use crate::metrics::{MeasureContext, Saturation, Summary, measure, verdict};
-use crate::workload::{Prepared, RequestRate, Trace};
+use crate::workload::{Prepared, RequestRate};
 
 use super::execute::{measure_context, simulate_run};
 use super::plan::{StudyPlan, SystemPlan};
-use super::requests::at_rate;
+use super::requests::of_seed_at;
 
 /// Requests used for the search at most. A shorter slice would miss the peaks that decide about the rest of a trace.
 pub const SLICE: usize = 100_000;
@@ -49,8 +49,7 @@ pub enum NoCapacity {
 
 /// Searches the capacity of one system of the study with the requests of each seed.
 pub fn capacity(plan: &StudyPlan, system: &SystemPlan, traces: &[Prepared]) -> Result<Capacity, NoCapacity> {
-    let slices = slices(traces);
-    search(|rate| passes(plan, system, &slices, rate))
+    search(|rate| passes(plan, system, traces, rate))
 }
 
 /// Relative width at which [`capacity_near`] stops.
@@ -66,8 +65,7 @@ pub(super) fn capacity_near(
     traces: &[Prepared],
     start: f64,
 ) -> Result<RequestRate, NoCapacity> {
-    let slices = slices(traces);
-    let passes = |rate: f64| passes(plan, system, &slices, rate);
+    let passes = |rate: f64| passes(plan, system, traces, rate);
     let (mut low, mut high) = (start, start);
     if passes(start)? {
         loop {
@@ -97,16 +95,6 @@ pub(super) fn capacity_near(
         if passes(middle)? { low = middle } else { high = middle }
     }
     RequestRate::per_second(low).ok_or(NoCapacity::NeverMet)
-}
-
-/// What of each seed's requests the search uses.
-fn slices(traces: &[Prepared]) -> Vec<Trace> {
-    let slice = |p: &Prepared| {
-        let mut trace = p.trace.clone();
-        trace.requests.truncate(SLICE);
-        trace
-    };
-    traces.iter().map(slice).collect()
 }
 
 /// Brackets from 1 req/s, then bisects.
@@ -150,11 +138,11 @@ pub(super) fn search(
     RequestRate::per_second(low).map(|rate| Capacity { rate, trials }).ok_or(NoCapacity::NeverMet)
 }
 
-fn passes(plan: &StudyPlan, system: &SystemPlan, traces: &[Trace], rate: f64) -> Result<bool, NoCapacity> {
+fn passes(plan: &StudyPlan, system: &SystemPlan, traces: &[Prepared], rate: f64) -> Result<bool, NoCapacity> {
     let Some(rate) = RequestRate::per_second(rate) else { return Ok(false) };
     let context: MeasureContext = measure_context(plan, system, Some(rate));
-    let one = |seed: u64, trace: &Trace| {
-        let trace = at_rate(trace, rate).map_err(NoCapacity::Input)?;
+    let one = |seed: u64, prepared: &Prepared| {
+        let trace = of_seed_at(plan, prepared, seed, rate, SLICE).map_err(NoCapacity::Input)?;
         let outcome =
             simulate_run(system, &trace, &RunOptions::default(), seed).map_err(NoCapacity::Violation)?;
         Ok(measure(&outcome, &trace, &context))

@@ -8,6 +8,7 @@ use crate::cluster::{Deployment, Group};
 use crate::cost::{CostSpec, StepCost};
 use crate::diagnostic::Sources;
 use crate::engine::config::{ClusterConfig, ReplicaConfig};
+use crate::hardware::Accelerator;
 use crate::metrics::slo::Slo;
 use crate::results::SweepInfo;
 use crate::workload::RequestRate;
@@ -89,6 +90,14 @@ impl SystemPlan {
             router: &self.cluster.router,
             front_end: self.cluster.front_end,
             seed,
+        }
+    }
+
+    /// A figure of each accelerator, summed over all of them.
+    pub fn sum_over_gpus(&self, figure: impl Fn(&Accelerator) -> f64) -> f64 {
+        match &self.groups[..] {
+            [] => figure(&self.spec.accelerator) * f64::from(self.gpus),
+            groups => groups.iter().map(|g| figure(&g.spec.accelerator) * f64::from(g.gpus)).sum(),
         }
     }
 

@@ -68,10 +68,23 @@ pub struct WorkloadSpec {
     pub rate: Option<RequestRate>,
     /// Loads relative to the reference system's capacity; resolved by the scenario, not by `prepare`.
     pub load: Option<Loads>,
+    /// How `load` and a list of rates change the rate.
+    pub load_by: LoadBy,
     /// The client's `max_tokens`.
     pub max_tokens: MaxTokens,
     /// How urgent the requests are.
     pub priorities: Option<Vec<PrioritySpec>>,
+}
+
+/// How a workload is brought to a rate.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LoadBy {
+    /// All gaps are divided by one factor: the same requests, faster. A day is over sooner.
+    #[default]
+    Time,
+    /// More or fewer users (`rate-scale`): days, think times and bursts keep their length.
+    Users,
 }
 
 /// A closed loop: so many clients, each asking again some time after its answer.

@@ -238,6 +238,7 @@ pub fn study(shape: &Shape) -> Study {
                 notes: String::new(),
                 gpus: 1,
                 usd_per_hour: Some(2.5),
+                tdp_kw: 0.7,
                 kv_tokens: 16_000,
                 hardware_grade: "fitted".to_owned(),
             })
