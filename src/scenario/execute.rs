@@ -4,6 +4,7 @@ use rayon::prelude::*;
 
 use crate::cluster::{Outcome, RunOptions, Violation, simulate_deployment};
 use crate::diagnostic::{InputError, InputErrors, Sources};
+use crate::metrics::slo::Limit;
 use crate::metrics::{MeasureContext, Window, curves, extract, measure, timeline_of};
 use crate::policy::order::Order;
 use crate::policy::router::RouterConfig;
@@ -81,8 +82,11 @@ impl Executed {
     /// What the loads mean in requests per second; none without loads.
     pub fn capacity_text(&self, plan: &StudyPlan) -> Option<String> {
         let capacity = self.capacity.as_ref()?;
+        let per_request = Limit::PER_REQUEST.iter().any(|&l| plan.slo.get(l).is_some());
         let goal = if plan.slo.is_empty() {
             "the highest stable rate".to_owned()
+        } else if !per_request {
+            "the SLO is met".to_owned()
         } else {
             format!("{:.0} % of the requests meet the SLO", plan.attainment * 100.0)
         };

@@ -51,6 +51,7 @@ mod scheduler_unified;
 mod served_logs;
 mod serving_equivalence;
 mod shared_data;
+mod studies;
 mod theory;
 mod theory_invariants;
 mod theory_laws;
