@@ -11,6 +11,7 @@ mod memory;
 mod roofline;
 mod spec;
 mod terms;
+mod unit_work;
 
 pub use datasheet::Datasheet;
 pub use engine_profile::{
@@ -19,6 +20,7 @@ pub use engine_profile::{
 pub use memory::{KvCapacity, MemoryRequest, kv_blocks};
 pub use roofline::{ExactStep, Roofline};
 pub use spec::{CostSpec, Overrides, Precision};
+pub use unit_work::UnitWork;
 
 use crate::units::SimDuration;
 

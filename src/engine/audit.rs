@@ -15,23 +15,6 @@ impl ReplicaState {
         self.waiting.len() + self.running.len() + self.swapped.len()
     }
 
-    /// Adds this replica's state at `at` (not before the last change, before the next event) to a sample.
-    pub fn sample(&self, at: SimTime, world: &World<'_>, sample: &mut Sample) {
-        let waiting = self.waiting.len() + self.swapped.len();
-        sample.waiting += u32::try_from(waiting).unwrap_or(u32::MAX);
-        sample.running += u32::try_from(self.running.len()).unwrap_or(u32::MAX);
-        sample.kv_held += u64::from(self.pool.held());
-        let leap = self.flights.front().and_then(|f| f.leap.map(|l| (f.start, l)));
-        if let Some((start, leap)) = leap.filter(|(start, _)| at >= *start) {
-            let steps = leap.steps_within(at - start);
-            sample.generated += steps * u64::from(self.cohort.emitting);
-            if steps + 1 == leap.steps {
-                sample.finished += self.cohort.late_stops_at(self.cohort.step + leap.steps, &world.requests);
-            }
-            sample.kv_held += self.cohort.growth_over(steps);
-        }
-    }
-
     /// The step just launched is not faster than the datasheet allows (I5).
     pub fn audit_step(&self, now: SimTime, world: &World<'_>) -> Result<(), Violation> {
         let Some(flight) = self.flights.back().filter(|_| world.audit) else { return Ok(()) };
@@ -82,6 +65,16 @@ impl ReplicaState {
                 "I3",
                 format!("requests hold {} blocks, the pool says {}", blocks - extra, self.pool.held()),
             );
+        }
+        if (extra, self.pool.audit_cached()) != (self.pool.shared(), self.pool.cached()) {
+            let kept = (self.pool.shared(), self.pool.cached());
+            return fail("I3", format!("{extra} shared, {} cached, kept {kept:?}", self.pool.audit_cached()));
+        }
+        let mut memory = Sample::default();
+        self.sample_memory(0, world, &mut memory);
+        if memory.kv_live + memory.kv_fragmented > u64::from(self.pool.held()) * u64::from(self.pool.block())
+        {
+            return fail("I3", format!("more slots than the blocks have: {memory:?}"));
         }
         if self.pool.audit_free() != self.pool.free() {
             return fail("I3", format!("{} free, {} in the queue", self.pool.free(), self.pool.audit_free()));

@@ -2,11 +2,13 @@
 
 mod apply;
 mod audit;
+mod bound;
 mod clock;
 mod cohort;
 mod complete;
 pub mod config;
 mod contract;
+mod count;
 mod deadlines;
 mod event;
 mod flight;
@@ -17,6 +19,7 @@ mod launch;
 mod load;
 mod replica;
 mod request;
+mod sample;
 pub mod view;
 mod world;
 

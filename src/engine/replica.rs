@@ -8,9 +8,11 @@ use std::collections::VecDeque;
 use crate::ids::{ReplicaId, RequestId};
 use crate::kv::{Pool, Released};
 use crate::metrics::record::Cause;
+use crate::metrics::work::Binding;
 use crate::policy::scheduler::{Completion, ReplicaEvent, Scheduler};
 use crate::units::{SimDuration, SimTime};
 
+use super::bound::{BoundClock, binding};
 use super::clock::BusyClock;
 use super::cohort::Cohort;
 use super::config::{Preemption, ReplicaConfig};
@@ -54,6 +56,8 @@ pub(crate) struct ReplicaState {
     pub clock: BusyClock,
     /// Finished requests that hold their slot.
     pub held_slots: u32,
+    /// What keeps it from admitting more.
+    pub bound: BoundClock,
     /// In launch order.
     pub flights: VecDeque<Flight>,
     /// Finished flights, kept for their memory.
@@ -102,6 +106,7 @@ impl Replica {
             step_ends: StepEnds::default(),
             clock: BusyClock::default(),
             held_slots: 0,
+            bound: BoundClock::default(),
             flights: VecDeque::new(),
             spare: Vec::new(),
             stage_free: vec![SimTime::ZERO; usize::from(stages)],
@@ -153,6 +158,8 @@ impl Replica {
                 let leaps = flight.plan.is_pure_decode() && state.stage_free.len() == 1 && !world.stepwise;
                 let horizon = leaps.then(|| self.scheduler.horizon(&view, &flight.plan));
                 state.apply(&mut flight, now, world)?;
+                let bound = if state.nobody_waits() { Binding::Open } else { binding(&flight.plan) };
+                state.bound.set(Some(bound), now, &mut world.counters.bound_time);
                 let launched = state.launch(flight, horizon, now, world);
                 state.audit_step(now, world)?;
                 self.tell_who_left();
@@ -172,6 +179,10 @@ impl Replica {
             }
         }
         self.tell_who_left();
+        let state = &mut self.state;
+        if state.flights.is_empty() {
+            state.bound.set(None, now, &mut world.counters.bound_time);
+        }
         Ok(None)
     }
 }
@@ -190,7 +201,15 @@ impl ReplicaState {
         self.load.queued(u64::from(request.prompt), now);
         world.inside += 1;
         self.waiting.push_back(id);
+        self.bound_follows(now);
         self.cut_leap(now)
+    }
+
+    /// Whoever comes during a leap waits for its next step boundary, and from there on for what the plan says.
+    fn bound_follows(&mut self, now: SimTime) {
+        let Some((flight, leap)) = self.flights.front().and_then(|f| Some((f, f.leap?))) else { return };
+        let boundary = flight.start + leap.elapsed(leap.steps_to_boundary(now - flight.start));
+        self.bound.follow(binding(&flight.plan), boundary);
     }
 
     /// Shortens a leap that arrivals cut to the first step boundary at or after `now`.
@@ -220,9 +239,14 @@ impl ReplicaState {
         self.next_event - 1
     }
 
+    /// Whether no request waits or is swapped out.
+    fn nobody_waits(&self) -> bool {
+        self.waiting.is_empty() && self.swapped.is_empty()
+    }
+
     /// Whether there is nothing to plan: nobody waits, is swapped out, or is ready.
     fn has_no_work(&self) -> bool {
-        self.waiting.is_empty() && self.swapped.is_empty() && self.cohort.n == 0 && self.partial.is_empty()
+        self.nobody_waits() && self.cohort.n == 0 && self.partial.is_empty()
     }
 
     /// Takes a request out of the cohort: settles counters, ledger and longest gap.

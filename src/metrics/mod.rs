@@ -13,6 +13,7 @@ pub mod series;
 pub mod slo;
 pub mod summary;
 mod verdict;
+pub mod work;
 
 pub use column::{Better, Column};
 pub use estimate::Estimate;

@@ -134,6 +134,7 @@ fn samples(records: &[RequestRecord], end: SimTime) -> Vec<Sample> {
                 kv_held: u64::from(running.min(40)) * 24,
                 generated: records.iter().filter(|r| r.finish <= at).map(|r| u64::from(r.output)).sum(),
                 finished: count(&|r| r.finish <= at),
+                ..Sample::default()
             }
         })
         .collect()

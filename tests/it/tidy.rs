@@ -29,7 +29,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         "cluster",
         &["units", "ids", "collections", "kernel", "workload", "cost", "kv", "policy", "engine", "metrics"],
     ),
-    ("metrics", &["units", "ids", "collections", "kernel", "workload"]),
+    // `cost` for the FLOPs and bytes of a unit of work (MFU, MBU).
+    ("metrics", &["units", "ids", "collections", "kernel", "workload", "cost"]),
 ];
 
 /// Modules above the simulation: they may import everything but `cli`.

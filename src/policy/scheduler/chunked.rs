@@ -32,9 +32,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::blocks::{Head, decode_or_preempt, horizon_of, is_victim, steps_with_a_free_block, swap_in};
+use super::blocks::{Head, decode_or_preempt, full, horizon_of, is_victim, steps_with_a_free_block, swap_in};
 use super::parameters::{BadParameter, Mechanism, at_least_one};
-use super::{Horizon, Scheduler, StepPlan};
+use super::{AdmissionLimit, Horizon, Scheduler, StepPlan};
 use crate::engine::view::EngineView;
 
 /// Parameters of `chunked` (Sarathi-Serve, FastGen).
@@ -73,6 +73,8 @@ impl Scheduler for Chunked {
         let budget = continue_prefills(view, plan, self.token_budget.saturating_sub(used.decodes));
         if plan.preempt.is_empty() && view.swapped_len() == 0 {
             self.admit(view, plan, budget, used.free);
+        } else {
+            plan.limit = Some(AdmissionLimit::Memory);
         }
     }
 
@@ -85,14 +87,14 @@ impl Scheduler for Chunked {
 
 impl Chunked {
     fn admit(&self, view: &EngineView<'_>, plan: &mut StepPlan, mut budget: u32, mut free: u32) {
-        let running = view.running_len();
-        for (running, r) in (running..).zip(view.waiting()) {
-            if budget == 0 || running >= self.max_sequences {
-                break;
-            }
+        let mut waiting = view.waiting();
+        for running in view.running_len().. {
+            plan.limit = full(budget == 0, running >= self.max_sequences);
+            let Some(r) = waiting.next().filter(|_| plan.limit.is_none()) else { break };
             let head = Head::of(view, plan, r);
             let takes = head.takes(view, head.tokens);
             if takes + view.watermark() > free {
+                plan.limit = Some(AdmissionLimit::Memory);
                 break;
             }
             let chunk = (head.tokens - head.hit.tokens).min(budget);

@@ -50,6 +50,10 @@ pub enum Mutation {
     FinishingStepTooLong,
     /// Keys are entered a second time (the newer block wins).
     DuplicateKeys,
+    /// Tokens computed again count as needed.
+    RecomputationIsUseful,
+    /// Who comes during a step waits for a limit from that instant on.
+    BoundFromArrival,
 
     // Other readings of the specification, tried when engine and oracle differ.
     /// A plan that only names victims is applied while batches are in flight.
@@ -90,7 +94,7 @@ impl Mutation {
     ];
 
     /// The faults.
-    pub const ALL: [Mutation; 22] = [
+    pub const ALL: [Mutation; 24] = [
         Mutation::VictimOrderReversed,
         Mutation::FitsOffByOne,
         Mutation::ArrivalTiesReversed,
@@ -113,6 +117,8 @@ impl Mutation {
         Mutation::ArrivalsAfterPlan,
         Mutation::FinishingStepTooLong,
         Mutation::DuplicateKeys,
+        Mutation::RecomputationIsUseful,
+        Mutation::BoundFromArrival,
     ];
 }
 

@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use windtunnel::metrics::work::Binding;
+
 use super::compare::Differences;
 use super::outcome::OracleOutcome;
 use super::scenario::{KINDS, MAX_STEPS, Scenario, scenario};
@@ -51,6 +53,11 @@ impl Covered {
         self.count("stale-reads", c.stale_reads > 0);
         self.count("front-end-waits", c.front_end_waits > 0);
         self.count("closed-loop", s.trace.closed.is_some());
+        for state in Binding::ALL {
+            self.count(state.name(), o.counters.bound_time[state as usize] > 0);
+        }
+        self.count("all-waste steps", o.counters.waste.steps > 0);
+        self.count("padded chunks", o.counters.waste.pairs > 0 && o.counters.recomputed_tokens == 0);
         self.count("recomputed", o.counters.recomputed_tokens > 0);
         self.count("redrawn", s.redrawn > 0);
     }
@@ -154,6 +161,14 @@ fn random_scenarios_cover_every_mechanism() {
         ("stale-reads", 50),
         ("front-end-waits", 50),
         ("closed-loop", 50),
+        (Binding::Open.name(), 100),
+        (Binding::Memory.name(), 100),
+        (Binding::Sequences.name(), 50),
+        (Binding::Budget.name(), 50),
+        (Binding::Batch.name(), 50),
+        ("all-waste steps", 50),
+        ("padded chunks", 20),
+        ("recomputed", 50),
     ];
     for (name, n) in least {
         assert!(total.of(name) >= n, "only {} scenarios with {name}\n{table}", total.of(name));

@@ -3,6 +3,7 @@
 use windtunnel::cost::StepCost;
 use windtunnel::engine::config::{Allocation, ClusterConfig};
 use windtunnel::metrics::record::RunCounters;
+use windtunnel::metrics::work::Binding;
 use windtunnel::policy::scheduler::SchedulerConfig;
 use windtunnel::workload::Trace;
 
@@ -14,6 +15,7 @@ use super::pipeline::{self, Batch};
 use super::plan;
 use super::request::Req;
 use super::router::Router;
+use super::work::set_bound;
 
 /// One replica: three lists in queue order, its blocks, its batches.
 #[derive(Clone)]
@@ -30,6 +32,9 @@ pub struct Replica {
     /// Stage 0 becomes free (pp > 1).
     pub timer: Option<u64>,
     pub touched: bool,
+    /// What keeps it from admitting more, and since when (§11).
+    pub bound: Option<Binding>,
+    pub bound_since: u64,
     /// Start and end of the last decode-only step (coverage).
     pub last_decode_step: (u64, u64),
 }
@@ -92,6 +97,8 @@ impl<'a> Sim<'a> {
                 stage_end: vec![0; stages],
                 timer: None,
                 touched: false,
+                bound: None,
+                bound_since: 0,
                 last_decode_step: (0, 0),
             })
             .collect();
@@ -212,6 +219,10 @@ impl<'a> Sim<'a> {
 
     /// The request joins the end of the replica's waiting queue.
     fn join(&mut self, r: usize, k: usize) {
+        let open = self.replicas[k].bound == Some(Binding::Open);
+        if open && self.mutated(Mutation::BoundFromArrival) {
+            set_bound(self, k, Some(Binding::Memory));
+        }
         let replica = &mut self.replicas[k];
         let request = &mut self.requests[r];
         request.replica = k;

@@ -1,0 +1,56 @@
+//! FLOPs and bytes per unit of work, and the datasheet rates they are compared with (MFU and MBU).
+
+use super::CostSpec;
+use super::spec::{HEAD_BYTES, Shard};
+
+/// What one unit of work is in FLOPs and bytes, on all GPUs of a replica together; and what these GPUs could do.
+///
+/// The same FLOPs and bytes as those of the datasheet bound (`Datasheet`, docs/cost-model.md): GEMMs, causal
+/// attention, weights once per step, KV once per sequence and step. Activations, embedding and sampler are not in it.
+/// KV heads that tensor parallelism replicates count on every GPU.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct UnitWork {
+    /// GEMM FLOPs of one token through all layers.
+    pub flops_per_token: f64,
+    /// FLOPs of one row of the output projection.
+    pub flops_per_logit: f64,
+    /// Attention FLOPs of one query token and one token of its context, all layers.
+    pub flops_per_context: f64,
+    /// Bytes of weights that a step reads.
+    pub bytes_per_step: f64,
+    /// Bytes of KV of one token, all layers.
+    pub bytes_per_context: f64,
+    /// 16-bit peak of all GPUs of a replica by the datasheet, FLOP/s.
+    pub peak_flops: f64,
+    /// Memory bandwidth of all GPUs of a replica by the datasheet, B/s.
+    pub bandwidth: f64,
+}
+
+impl UnitWork {
+    /// The constants of one replica.
+    pub fn of(spec: &CostSpec) -> UnitWork {
+        let sheet = &spec.accelerator.datasheet;
+        let layers = spec.stage_layers();
+        let gpus = f64::from(spec.tensor_parallel) * layers.len() as f64;
+        let mut unit = UnitWork {
+            flops_per_token: 0.0,
+            flops_per_logit: 0.0,
+            flops_per_context: 0.0,
+            bytes_per_step: 0.0,
+            bytes_per_context: 0.0,
+            peak_flops: sheet.bf16.0 * gpus,
+            bandwidth: sheet.bandwidth.0 * gpus,
+        };
+        for (i, &here) in layers.iter().enumerate() {
+            let s = Shard::of(spec, here, i + 1 == layers.len());
+            let head = if s.last { s.vocabulary * s.hidden } else { 0.0 };
+            unit.flops_per_token += s.tp * 2.0 * s.layers * s.layer_elements();
+            unit.flops_per_logit += s.tp * 2.0 * head;
+            unit.flops_per_context += s.tp * s.layers * 4.0 * s.heads * s.head_size;
+            unit.bytes_per_step +=
+                s.tp * (s.layers * s.layer_elements() * s.weight_bytes + head * HEAD_BYTES);
+            unit.bytes_per_context += s.tp * s.layers * s.kv_token_bytes;
+        }
+        unit
+    }
+}
