@@ -63,6 +63,7 @@ impl ReplicaState {
             end: now,
             steps: u32::try_from(flight.steps()).unwrap_or(u32::MAX),
             plan: &flight.plan,
+            members: &flight.members,
             shape: flight.shape(),
             time: flight.time,
             kv_held,

@@ -8,6 +8,7 @@ use super::series::{Curves, TimelineRow, curve, curve_of_histogram, timeline};
 use super::slo::{Limit, Met, Slo};
 use super::summary::{ClassSummary, RequestStats, RunStats, Summary};
 use super::verdict::judge;
+use crate::cost::UnitWork;
 use crate::metrics::record::Outcome;
 use crate::units::{SimDuration, SimTime};
 use crate::workload::Trace;
@@ -44,6 +45,10 @@ pub struct MeasureContext {
     pub gpus: u32,
     /// Usable KV blocks of one replica; 0 when unlimited.
     pub kv_blocks: u64,
+    /// Tokens per KV block; 0 when not known.
+    pub kv_block: u32,
+    /// FLOPs and bytes of a unit of work; absent where utilisation means nothing (`ideal`) or is not known.
+    pub unit: Option<UnitWork>,
     /// Rate that the load point stands for, in requests per second.
     pub offered_rate: Option<f64>,
 }
@@ -58,13 +63,16 @@ impl Default for MeasureContext {
             stages: 1,
             gpus: 1,
             kv_blocks: 0,
+            kv_block: 0,
+            unit: None,
             offered_rate: None,
         }
     }
 }
 
 impl MeasureContext {
-    fn kv_total(&self) -> u64 {
+    /// Usable KV blocks of the deployment.
+    pub(super) fn kv_total(&self) -> u64 {
         self.kv_blocks * u64::from(self.replicas)
     }
 }
@@ -102,12 +110,14 @@ pub fn curves(outcome: &Outcome, context: &MeasureContext) -> Curves {
         tpot_s: of(RequestRecord::tpot),
         e2e_s: of(|r| Some(r.e2e().as_secs_f64())),
         gap_s: curve_of_histogram(&outcome.gaps),
+        step_tokens: outcome.counters.step_tokens.shares(),
+        step_sequences: outcome.counters.step_sequences.shares(),
     }
 }
 
 /// The timeline of one run.
 pub fn timeline_of(outcome: &Outcome, context: &MeasureContext) -> Vec<TimelineRow> {
-    timeline(&outcome.samples, context.kv_total())
+    timeline(&outcome.samples, context)
 }
 
 /// The window and the spans that rates are divided by.
@@ -281,6 +291,7 @@ fn run_stats(
         ..RunStats::default()
     };
     gap_stats(&mut stats, outcome, context);
+    super::inside::fill(&mut stats, outcome, makespan_s, context);
     stats
 }
 

@@ -4,6 +4,7 @@
 
 pub mod column;
 pub mod estimate;
+pub mod inside;
 pub mod ledger;
 pub mod measure;
 pub mod quantile;

@@ -7,6 +7,7 @@ mod read;
 mod render;
 pub mod study;
 pub mod text;
+mod token_timeline;
 mod warning;
 
 pub use commit::{Content, FileSet, commit};
@@ -16,4 +17,5 @@ pub use read::{SummaryFile, SummaryRun, read_summary};
 pub use render::{RunFiles, SCHEMA, files, summary_json};
 pub(crate) use render::{csv_bytes, json};
 pub use study::{FailedRun, InputFile, PointInfo, Provenance, RunResult, Study, SystemInfo};
+pub use token_timeline::{GapCause, TokenRow, TokenTimeline};
 pub use warning::{Warning, warnings};

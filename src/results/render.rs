@@ -7,6 +7,7 @@ use super::study::{FailedRun, PointInfo, Provenance, RunResult, Study, SystemInf
 use super::text::{cell, distinct_file_names};
 use super::warning::{Warning, warnings};
 use crate::metrics::record::{Cause, Fate, Rejection, RequestRecord};
+use crate::metrics::work::Binding;
 use crate::metrics::{ClassSummary, RequestStats, Summary, TimelineRow, column};
 
 /// Version of the layout of `manifest.json` and `summary.json`.
@@ -89,6 +90,9 @@ pub fn files<'a>(study: &'a Study, options: &RunFiles) -> FileSet<'a> {
     set.add("summary.json", summary_json(study));
     set.add("classes.csv", classes_csv(study, &runs));
     set.add("ledger.csv", ledger_csv(study, &runs));
+    if let Some(tokens) = study.token_timeline.as_ref().filter(|_| options.timeline) {
+        set.add(&format!("timeline/{}", tokens.file()), tokens.csv());
+    }
     let names: Vec<String> = runs.iter().map(|r| study.run_name(r)).collect();
     let names = distinct_file_names(names.iter().map(String::as_str));
     for (run, name) in runs.iter().zip(&names) {
@@ -205,16 +209,37 @@ fn ledger_csv(study: &Study, runs: &[&RunResult]) -> Vec<u8> {
 }
 
 fn timeline_csv(rows: &[TimelineRow]) -> Vec<u8> {
-    let header = ["at_s", "waiting", "running", "kv_occupancy", "tok_per_s", "finished"];
+    let mut header: Vec<String> =
+        ["at_s", "waiting", "running", "kv_occupancy", "tok_per_s", "finished"].map(str::to_owned).into();
+    let inside = "kv_live,kv_fragmented,kv_reserved,kv_cached,kv_free,mfu,mfu_useful,mbu,mbu_useful";
+    header.extend(inside.split(',').map(str::to_owned));
+    let bound = Binding::ALL.iter().map(|b| format!("bound_{}", b.name().to_lowercase().replace(' ', "_")));
+    header.extend(bound);
+    let header: Vec<&str> = header.iter().map(String::as_str).collect();
+    let number = |v: Option<f64>| v.map_or_else(String::new, |v| v.to_string());
     let cells = |r: &TimelineRow| {
-        vec![
+        let memory = [
+            r.memory.map(|m| m.live),
+            r.memory.map(|m| m.fragmented),
+            r.memory.map(|m| m.reserved),
+            r.memory.map(|m| m.cached),
+            r.memory.map(|m| m.free),
+            r.raw.map(|u| u.flops),
+            r.useful.map(|u| u.flops),
+            r.raw.map(|u| u.bytes),
+            r.useful.map(|u| u.bytes),
+        ];
+        let mut cells = vec![
             r.at_s.to_string(),
             r.waiting.to_string(),
             r.running.to_string(),
             r.kv_occupancy.map_or_else(String::new, |v| v.to_string()),
             r.tok_per_s.to_string(),
             r.finished.to_string(),
-        ]
+        ];
+        cells.extend(memory.map(number));
+        cells.extend(r.bound.map(|share| share.to_string()));
+        cells
     };
     csv_bytes(&header, rows.iter().map(cells))
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Warning;
+use super::{TokenTimeline, Warning};
 use crate::metrics::record::RequestRecord;
 use crate::metrics::{Curves, Slo, Summary, TimelineRow};
 
@@ -29,6 +29,8 @@ pub struct Study {
     pub points: Vec<PointInfo>,
     /// Runs, in any order; [`Study::sorted_runs`] fixes it.
     pub runs: Vec<RunResult>,
+    /// The tokens of one request, for the plot of a stall; absent where nobody looked.
+    pub token_timeline: Option<TokenTimeline>,
     /// Runs that were skipped or failed.
     pub failed: Vec<FailedRun>,
     /// Warnings the caller adds to those found in the numbers.

@@ -3,8 +3,10 @@
 use rayon::prelude::*;
 
 use crate::cluster::{Outcome, RunOptions, Violation, simulate};
+use crate::cost::UnitWork;
 use crate::diagnostic::{InputError, InputErrors};
 use crate::metrics::{MeasureContext, Window, curves, measure, timeline_of};
+use crate::policy::scheduler::SchedulerConfig;
 use crate::results::{PointInfo, RunResult};
 use crate::workload::{Prepared, RequestRate, Trace};
 
@@ -215,6 +217,10 @@ pub(super) fn measure_context(
         stages: system.options.parallel.pp,
         gpus: system.gpus,
         kv_blocks: u64::from(system.cluster.replica.kv.blocks),
+        kv_block: system.cluster.replica.kv.block,
+        // Requests of `ideal` have an accelerator each: there is no deployment to use.
+        unit: (!matches!(system.cluster.replica.scheduler, SchedulerConfig::Ideal(_)))
+            .then(|| UnitWork::of(&system.spec)),
         offered_rate: rate.map(RequestRate::as_per_second),
     }
 }

@@ -13,6 +13,7 @@ mod resolve;
 pub mod schema;
 mod study;
 mod study_results;
+pub mod watch;
 
 pub use document::{Document, Target};
 pub use plan::{Axis, RunPlan, Setting, StudyPlan, SystemPlan};

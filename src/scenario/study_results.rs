@@ -26,6 +26,7 @@ impl Executed {
             systems: plan.systems.iter().map(info).collect(),
             points: self.points,
             runs: self.runs,
+            token_timeline: None,
             failed: Vec::new(),
             warnings,
             provenance,

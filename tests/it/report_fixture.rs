@@ -234,6 +234,7 @@ pub fn study(shape: &Shape) -> Study {
             rows_skipped: 0,
         },
         resolved_plan: String::new(),
+        token_timeline: None,
         failed: Vec::new(),
         warnings: Vec::new(),
     }
