@@ -2,6 +2,7 @@
 
 use super::breakdown::{ledger_figure, timeline_figures};
 use super::chart::{Axis, AxisUnit, Chart, Orientation, ReferenceLine, Scale, Series};
+use super::inside::inside_figures;
 use super::style::Stroke;
 use super::titles::{Wording, best_at, holds};
 use crate::metrics::slo::Limit;
@@ -132,6 +133,7 @@ pub fn figures(study: &Study, comparison: &Comparison) -> Vec<Figure> {
     figures.extend(ledger_figure(study, comparison));
     figures.extend(CDFS.iter().filter_map(|kind| cdf_figure(study, comparison, kind)));
     figures.extend(timeline_figures(study, comparison));
+    figures.extend(inside_figures(study, comparison));
     figures
 }
 
@@ -162,7 +164,7 @@ pub(super) fn series_of(study: &Study, make: impl Fn(usize) -> Option<Series>) -
 
 /// Designs that are overloaded at every one of `points`, unless all are: their latencies measure the length of the
 /// run, and would stretch an axis until nothing else can be seen.
-fn off_scale(points: &[PointComparison]) -> Vec<usize> {
+pub(super) fn off_scale(points: &[PointComparison]) -> Vec<usize> {
     let overloaded = |system: usize| {
         points.iter().all(|p| p.row(system).is_none_or(|r| r.saturation == Saturation::Overloaded))
     };
@@ -247,7 +249,7 @@ fn cdf_range(series: &[Series], line: Option<&ReferenceLine>) -> Option<(f64, f6
 }
 
 /// Where a point stands on the load axis: its rate, else its load, else its position.
-fn abscissa(study: &Study) -> (Vec<f64>, &'static str) {
+pub(super) fn abscissa(study: &Study) -> (Vec<f64>, &'static str) {
     if let Some(rates) = study.points.iter().map(|p| p.rate_per_s).collect::<Option<Vec<f64>>>() {
         return (rates, "offered rate (req/s)");
     }
@@ -319,7 +321,7 @@ fn load_figure(study: &Study, comparison: &Comparison, kind: &LoadKind) -> Optio
 }
 
 /// A little room on both sides instead of an axis from zero.
-fn x_range(xs: &[f64]) -> Option<(f64, f64)> {
+pub(super) fn x_range(xs: &[f64]) -> Option<(f64, f64)> {
     let low = xs.iter().copied().min_by(f64::total_cmp)?;
     let high = xs.iter().copied().max_by(f64::total_cmp)?;
     let room = if high > low { (high - low) * 0.06 } else { high.abs().max(1.0) * 0.5 };

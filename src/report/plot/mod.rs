@@ -5,6 +5,7 @@ mod bars;
 mod breakdown;
 mod chart;
 pub mod figures;
+mod inside;
 mod style;
 mod ticks;
 mod titles;

@@ -1,0 +1,66 @@
+//! What happens inside a run: memory and what binds, preemption, utilisation, steps, the tokens of one request, queues.
+
+mod memory;
+mod panel;
+mod preemption;
+mod queue;
+mod steps;
+mod tokens;
+mod utilisation;
+
+use super::chart::{Axis, AxisUnit, Scale};
+use super::figures::Figure;
+use crate::metrics::TimelineRow;
+use crate::results::{Comparison, ComparisonRow, PointComparison, RunResult, Study};
+
+/// The charts that look inside, in page order. Charts without data are left out; their reasons stand in the captions
+/// of their neighbours.
+pub(super) fn inside_figures(study: &Study, comparison: &Comparison) -> Vec<Figure> {
+    let figures = [
+        memory::figure(study, comparison),
+        preemption::figure(study, comparison),
+        utilisation::figure(study, comparison),
+        steps::figure(study, comparison),
+        tokens::figure(study),
+        queue::figure(study, comparison),
+    ];
+    figures.into_iter().flatten().collect()
+}
+
+/// A linear axis that starts at 0, or at the data.
+fn linear(label: &str, unit: AxisUnit, range: Option<(f64, f64)>) -> Axis {
+    Axis { label: label.to_owned(), scale: Scale::Linear, unit, range, marks: Vec::new() }
+}
+
+/// The first run of a system at a point, if it has a timeline.
+fn first_run(study: &Study, point: usize, system: usize) -> Option<&RunResult> {
+    study.runs_of(point, system).into_iter().find(|r| !r.timeline.is_empty())
+}
+
+/// Where time axes end: one and a half times the reference's run; saturated systems drain for long.
+fn time_end(study: &Study, point: usize) -> f64 {
+    let run = first_run(study, point, study.reference_index());
+    run.and_then(|r| r.timeline.last()).map_or(f64::INFINITY, |row| row.at_s * 1.5)
+}
+
+/// The timeline of a run as means over stretches, up to `end`.
+fn stretches(run: &RunResult, n: usize, end: f64) -> Vec<TimelineRow> {
+    crate::metrics::series::coarse(&run.timeline, n).into_iter().filter(|row| row.at_s <= end).collect()
+}
+
+/// The design, other than the reference, for which `weight` of its row is largest; ties keep the study's order.
+fn most(point: &PointComparison, weight: impl Fn(&ComparisonRow) -> Option<f64>) -> Option<&ComparisonRow> {
+    let others = point.rows.iter().filter(|r| r.is_design() && !r.reference);
+    let weighed = others.filter_map(|r| Some((weight(r)?, r)));
+    weighed
+        .fold(None, |best: Option<(f64, &ComparisonRow)>, next| match best {
+            Some(best) if best.0 >= next.0 => Some(best),
+            _ => Some(next),
+        })
+        .map(|(_, row)| row)
+}
+
+/// Mean of a column of a row.
+fn mean(row: &ComparisonRow, key: &str) -> Option<f64> {
+    row.value(key).map(|v| v.mean)
+}
