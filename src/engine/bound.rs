@@ -7,6 +7,9 @@ use crate::metrics::work::Binding;
 use crate::policy::scheduler::{AdmissionLimit, StepPlan};
 use crate::units::{SimDuration, SimTime};
 
+use super::replica::ReplicaState;
+use super::world::World;
+
 /// The present state, since when, and the state that follows at a known instant.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct BoundClock {
@@ -17,7 +20,7 @@ pub(crate) struct BoundClock {
 }
 
 /// The state behind a plan while somebody waits.
-pub(crate) fn binding(plan: &StepPlan) -> Binding {
+fn binding(plan: &StepPlan) -> Binding {
     match plan.limit {
         Some(AdmissionLimit::Memory) => Binding::Memory,
         Some(AdmissionLimit::Sequences) => Binding::Sequences,
@@ -55,6 +58,26 @@ impl BoundClock {
             }
             _ => add(state, self.since, now),
         }
+    }
+}
+
+impl ReplicaState {
+    /// Whether no request waits or is swapped out.
+    pub fn nobody_waits(&self) -> bool {
+        self.waiting.is_empty() && self.swapped.is_empty()
+    }
+
+    /// The state of a plan that was applied at `now`.
+    pub fn bound_by(&mut self, plan: &StepPlan, now: SimTime, world: &mut World<'_>) {
+        let state = if self.nobody_waits() { Binding::Open } else { binding(plan) };
+        self.bound.set(Some(state), now, &mut world.counters.bound_time);
+    }
+
+    /// Whoever comes during a leap waits for its next step boundary, and from there on for what the plan says.
+    pub fn bound_follows(&mut self, now: SimTime) {
+        let Some((flight, leap)) = self.flights.front().and_then(|f| Some((f, f.leap?))) else { return };
+        let boundary = flight.start + leap.elapsed(leap.steps_to_boundary(now - flight.start));
+        self.bound.follow(binding(&flight.plan), boundary);
     }
 }
 

@@ -8,11 +8,10 @@ use std::collections::VecDeque;
 use crate::ids::{ReplicaId, RequestId};
 use crate::kv::{Pool, Released};
 use crate::metrics::record::Cause;
-use crate::metrics::work::Binding;
 use crate::policy::scheduler::{Completion, ReplicaEvent, Scheduler};
 use crate::units::{SimDuration, SimTime};
 
-use super::bound::{BoundClock, binding};
+use super::bound::BoundClock;
 use super::clock::BusyClock;
 use super::cohort::Cohort;
 use super::config::{Preemption, ReplicaConfig};
@@ -158,8 +157,7 @@ impl Replica {
                 let leaps = flight.plan.is_pure_decode() && state.stage_free.len() == 1 && !world.stepwise;
                 let horizon = leaps.then(|| self.scheduler.horizon(&view, &flight.plan));
                 state.apply(&mut flight, now, world)?;
-                let bound = if state.nobody_waits() { Binding::Open } else { binding(&flight.plan) };
-                state.bound.set(Some(bound), now, &mut world.counters.bound_time);
+                state.bound_by(&flight.plan, now, world);
                 let launched = state.launch(flight, horizon, now, world);
                 state.audit_step(now, world)?;
                 self.tell_who_left();
@@ -205,13 +203,6 @@ impl ReplicaState {
         self.cut_leap(now)
     }
 
-    /// Whoever comes during a leap waits for its next step boundary, and from there on for what the plan says.
-    fn bound_follows(&mut self, now: SimTime) {
-        let Some((flight, leap)) = self.flights.front().and_then(|f| Some((f, f.leap?))) else { return };
-        let boundary = flight.start + leap.elapsed(leap.steps_to_boundary(now - flight.start));
-        self.bound.follow(binding(&flight.plan), boundary);
-    }
-
     /// Shortens a leap that arrivals cut to the first step boundary at or after `now`.
     fn cut_leap(&mut self, now: SimTime) -> Option<(u32, SimTime)> {
         let flight = self.flights.front_mut()?;
@@ -237,11 +228,6 @@ impl ReplicaState {
     pub fn event_number(&mut self) -> u32 {
         self.next_event += 1;
         self.next_event - 1
-    }
-
-    /// Whether no request waits or is swapped out.
-    fn nobody_waits(&self) -> bool {
-        self.waiting.is_empty() && self.swapped.is_empty()
     }
 
     /// Whether there is nothing to plan: nobody waits, is swapped out, or is ready.

@@ -131,7 +131,7 @@ impl Binding {
             Binding::Memory => "KV memory",
             Binding::Sequences => "sequences",
             Binding::Budget => "token budget",
-            Binding::Batch => "batch not over",
+            Binding::Batch => "end of the batch",
             Binding::Other => "other",
         }
     }

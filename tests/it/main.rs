@@ -15,6 +15,7 @@ mod cost_known_answers;
 mod cost_lines;
 mod determinism;
 mod eut;
+mod inside;
 mod metrics;
 mod oracle;
 mod policy_hooks;

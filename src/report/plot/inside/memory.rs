@@ -60,7 +60,7 @@ pub(super) fn figure(study: &Study, comparison: &Comparison) -> Option<Figure> {
     let used = |state: Binding| shown.iter().any(|r| mean(r, key(state)).is_some_and(|v| v > 0.0005));
     let states = STATES.iter().filter(|(state, _)| used(*state) && *state != Binding::Open);
     legend.extend(states.map(|(state, fill)| (Swatch::Fill(*fill), format!("waits: {}", state.name()))));
-    let title = format!("KV memory at {}: {}", point.name(), told.join("; "));
+    let title = format!("KV memory at {}: {}", point.label, told.join("; "));
     let grid = Grid { title: title.clone(), rows: vec![(230.0, above), (46.0, below)], legend };
     let caption = "Above: what the slots of the KV memory hold (a slot is one token), one run, means over short stretches. Below: \
                    the share of time in which requests waited, by the limit that kept them from being admitted; blank \
@@ -81,7 +81,7 @@ fn key(state: Binding) -> &'static str {
     }
 }
 
-/// `vllm-v1 holds 18 % live tokens and 0.2 % unused; requests wait for KV memory 4 % of the time`.
+/// `vllm-v1 18 % live, 0.2 % unused, 4 % of the time somebody waits for KV memory`.
 fn finding(row: &ComparisonRow) -> Option<String> {
     let live = mean(row, "kv_live_mean_ratio")?;
     let unused = mean(row, "kv_reserved_mean_ratio")? + mean(row, "kv_fragmented_mean_ratio")?;
@@ -89,15 +89,10 @@ fn finding(row: &ComparisonRow) -> Option<String> {
     let waits = states.filter_map(|(state, _)| Some((mean(row, key(*state))?, state.name())));
     let longest = waits.max_by(|a, b| a.0.total_cmp(&b.0)).filter(|w| w.0 >= 0.0005);
     let waits = longest.map_or_else(
-        || "nobody waits for a limit".to_owned(),
-        |(share, name)| format!("requests wait for {name} {} of the time", format::percent(share)),
+        || "nobody waits".to_owned(),
+        |(share, name)| format!("{} of the time somebody waits for {name}", format::percent(share)),
     );
-    Some(format!(
-        "{} fills {} with live tokens and {} with none, {waits}",
-        row.name,
-        format::percent(live),
-        format::percent(unused)
-    ))
+    Some(format!("{} {} live, {} unused, {waits}", row.name, format::percent(live), format::percent(unused)))
 }
 
 fn stack_panel(name: &str, rows: &[TimelineRow]) -> Panel {

@@ -12,6 +12,7 @@ use super::chart::{Axis, AxisUnit, Scale};
 use super::figures::Figure;
 use crate::metrics::TimelineRow;
 use crate::results::{Comparison, ComparisonRow, PointComparison, RunResult, Study};
+use panel::Layer;
 
 /// The charts that look inside, in page order. Charts without data are left out; their reasons stand in the captions
 /// of their neighbours.
@@ -37,10 +38,19 @@ fn first_run(study: &Study, point: usize, system: usize) -> Option<&RunResult> {
     study.runs_of(point, system).into_iter().find(|r| !r.timeline.is_empty())
 }
 
-/// Where time axes end: one and a half times the reference's run; saturated systems drain for long.
+/// Where time axes end: a little after the reference's run; saturated systems drain for long.
 fn time_end(study: &Study, point: usize) -> f64 {
     let run = first_run(study, point, study.reference_index());
-    run.and_then(|r| r.timeline.last()).map_or(f64::INFINITY, |row| row.at_s * 1.5)
+    run.and_then(|r| r.timeline.last()).map_or(f64::INFINITY, |row| row.at_s * 1.1)
+}
+
+/// From 0 to the last point of these lines: a rounded end would leave a time axis half empty.
+fn span(layers: &[Layer]) -> Option<(f64, f64)> {
+    let ends = layers.iter().filter_map(|l| match l {
+        Layer::Line(points, _) => points.last().map(|p| p.0),
+        _ => None,
+    });
+    ends.max_by(f64::total_cmp).map(|end| (0.0, end.max(1e-3)))
 }
 
 /// The timeline of a run as means over stretches, up to `end`.
@@ -58,6 +68,16 @@ fn most(point: &PointComparison, weight: impl Fn(&ComparisonRow) -> Option<f64>)
             _ => Some(next),
         })
         .map(|(_, row)| row)
+}
+
+/// Says which designs an axis leaves out because they are overloaded; `place` says where.
+fn left_out(study: &Study, off: &[usize], place: &str) -> String {
+    let names: Vec<&str> = off.iter().map(|&s| study.systems[s].name.as_str()).collect();
+    if names.is_empty() {
+        String::new()
+    } else {
+        format!(" Left out{place}, because overloaded: {}.", names.join(", "))
+    }
 }
 
 /// Mean of a column of a row.

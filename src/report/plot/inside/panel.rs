@@ -10,7 +10,7 @@ use crate::report::format;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Fill {
     pub ink: Ink,
-    /// 0 plain, 1 upright lines, 2 slanted lines, 3 dotted lines.
+    /// 0 plain, 1 upright lines, 2 close lines, 3 dotted lines.
     pub hatch: usize,
 }
 
@@ -63,7 +63,7 @@ pub(super) struct Grid {
 /// Outer margin.
 const MARGIN: f64 = 24.0;
 /// Above a frame: its name.
-const HEAD: f64 = 30.0;
+const HEAD: f64 = 34.0;
 /// Below a frame.
 const FOOT: f64 = 56.0;
 /// Left of a frame: numbers.
@@ -110,7 +110,7 @@ impl Grid {
     pub fn to_svg(&self) -> String {
         let lines = format::wrap(&self.title, 80).len().min(3) as f64;
         let legend = self.legend.len().div_ceil(LEGEND_COLUMNS) as f64 * LEGEND_STEP + 10.0;
-        let panels: f64 = self.rows.iter().map(|(height, _)| height + HEAD + FOOT).sum();
+        let panels: f64 = self.rows.iter().map(|(height, row)| height + HEAD + foot(row)).sum();
         let mut canvas = Canvas::new(lines * 25.0 + 16.0 + legend + panels, &self.title);
         let mut y = draw_title(&mut canvas, &self.title) - 6.0;
         y = self.draw_legend(&mut canvas, y);
@@ -120,7 +120,7 @@ impl Grid {
                 let left = MARGIN + i as f64 * width;
                 panel.draw(&mut canvas, (left, left + width - 12.0), (y + HEAD, y + HEAD + height));
             }
-            y += height + HEAD + FOOT;
+            y += height + HEAD + foot(row);
         }
         canvas.finish()
     }
@@ -145,6 +145,11 @@ impl Grid {
         }
         top + self.legend.len().div_ceil(LEGEND_COLUMNS) as f64 * LEGEND_STEP + 6.0
     }
+}
+
+/// Room below the frames of a row: for numbers, and for axis labels where there are any.
+fn foot(row: &[Panel]) -> f64 {
+    if row.iter().all(|p| p.x.label.is_empty()) { FOOT - 22.0 } else { FOOT }
 }
 
 fn width(stroke: Stroke) -> f64 {
@@ -279,30 +284,23 @@ fn fill_box(canvas: &mut Canvas, from: (f64, f64), to: (f64, f64), fill: Fill) {
     hatch(canvas, &side(to.1), &side(from.1), fill.hatch);
 }
 
-/// Lines in the colour of the background between two curves, as one stroke that runs along their edges.
+/// Upright lines in the colour of the background between two curves.
 fn hatch(canvas: &mut Canvas, low: &[(f64, f64)], high: &[(f64, f64)], kind: usize) {
     let (step, dash) = match kind {
-        1 => (9.0, 0),
-        2 => (7.0, 0),
-        3 => (5.0, 2),
+        1 => (10.0, 0),
+        2 => (5.0, 0),
+        3 => (6.0, 2),
         _ => return,
     };
     let (Some(first), Some(last)) = (low.first(), low.last()) else { return };
-    let mut path = Vec::new();
     let mut x = first.0 + step / 2.0;
-    let mut up = true;
     while x < last.0 {
         let (bottom, top) = (height_at(low, x), height_at(high, x));
-        match (kind, up) {
-            (2, true) => path.push((x, bottom)),
-            (2, false) => path.push((x, top)),
-            (_, true) => path.extend([(x, bottom), (x, top)]),
-            (_, false) => path.extend([(x, top), (x, bottom)]),
+        if bottom - top >= 1.0 {
+            canvas.line(&[(x, bottom), (x, top)], Ink::Card, 1.2, dash);
         }
-        up = !up;
         x += step;
     }
-    canvas.line(&path, Ink::Card, 1.1, dash);
 }
 
 /// The y of a curve at `x`, straight between its points.

@@ -3,7 +3,7 @@
 use super::super::chart::{AxisUnit, Scale};
 use super::super::figures::{Figure, abscissa, legend_name, off_scale, stroke, x_range};
 use super::panel::{Grid, Layer, Panel, Swatch};
-use super::{linear, mean};
+use super::{left_out, linear, mean};
 use crate::report::format;
 use crate::results::{Comparison, Study};
 
@@ -67,10 +67,7 @@ pub(super) fn figure(study: &Study, comparison: &Comparison) -> Option<Figure> {
     if !never.is_empty() {
         caption.push_str(&format!(" Without any preemption: {}.", never.join(", ")));
     }
-    if !off.is_empty() {
-        let names: Vec<&str> = off.iter().map(|&s| study.systems[s].name.as_str()).collect();
-        caption.push_str(&format!(" Left out, because overloaded: {}.", names.join(", ")));
-    }
+    caption.push_str(&left_out(study, &off, ""));
     Some(Figure { file: "preemption.svg", title, caption, svg: grid.to_svg() })
 }
 

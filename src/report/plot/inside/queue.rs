@@ -4,7 +4,7 @@ use super::super::chart::{Axis, AxisUnit, Scale};
 use super::super::figures::{Figure, abscissa, legend_name, stroke, x_range};
 use super::super::style::{Ink, Stroke};
 use super::panel::{Grid, Layer, Panel, Swatch};
-use super::{first_run, linear, mean, stretches, time_end};
+use super::{first_run, linear, mean, span, stretches, time_end};
 use crate::metrics::Saturation;
 use crate::results::{Comparison, PointComparison, Study};
 
@@ -41,10 +41,14 @@ pub(super) fn figure(study: &Study, comparison: &Comparison) -> Option<Figure> {
         .collect();
     let caption = format!(
         "Left: requests waiting in replicas, one run at {}, cut at three times the most that a design that keeps up has. Growth of the \
-         queue over the second half of the arrivals: {}. Right: mean queue by load (values below {FLOOR} are drawn there); the knee is \
-         the highest load at which the reference is in a steady state.",
+         queue over the second half of the arrivals: {}. Right: mean queue by load (values below {FLOOR} are drawn there); {}.",
         point.name(),
-        slopes.join("; ")
+        slopes.join("; "),
+        if knee.is_some() {
+            "the knee is the highest load up to which the reference is in a steady state"
+        } else {
+            "the reference has no knee inside these loads"
+        }
     );
     Some(Figure { file: "queue.svg", title, caption, svg: grid.to_svg() })
 }
@@ -78,7 +82,7 @@ fn time_panel(study: &Study, point: &PointComparison) -> Option<Panel> {
     let top = super::super::ticks::range(Scale::Linear, [cut].into_iter());
     (!lines.is_empty()).then(|| Panel {
         name: format!("requests waiting over time at {}", point.label),
-        x: linear("time since the first arrival (s)", AxisUnit::Plain, None),
+        x: linear("time since the first arrival (s)", AxisUnit::Plain, span(&lines)),
         y: linear("", AxisUnit::Plain, Some(top)),
         rows: Vec::new(),
         layers: lines,
@@ -124,18 +128,16 @@ fn title(study: &Study, comparison: &Comparison, point: &PointComparison, knee: 
         (None, false) => format!("{reference} keeps up with no load of this study"),
     };
     let named = |wanted: Saturation| {
-        let rows = point.rows.iter().filter(|r| r.is_design() && !r.reference && r.saturation == wanted);
+        let rows = point.rows.iter().filter(move |r| r.is_design() && !r.reference && r.saturation == wanted);
         rows.map(|r| {
             let slope = mean(r, "backlog_slope_per_s").unwrap_or(0.0);
-            format!("{} ({slope:+.2} req/s)", r.name)
+            format!("{} is {} ({slope:+.2} req/s)", r.name, r.saturation.name())
         })
-        .collect::<Vec<String>>()
     };
-    let growing: Vec<String> =
-        named(Saturation::Overloaded).into_iter().chain(named(Saturation::Backlogged)).collect();
-    if growing.is_empty() {
-        format!("{first}; at {} no other design's queue grows", point.name())
+    let unsteady: Vec<String> = named(Saturation::Overloaded).chain(named(Saturation::Backlogged)).collect();
+    if unsteady.is_empty() {
+        format!("{first}; at {} no other design has a backlog", point.label)
     } else {
-        format!("{first}; at {} the queue grows with {}", point.name(), growing.join(", "))
+        format!("{first}; at {} {}", point.label, unsteady.join(", "))
     }
 }

@@ -1,10 +1,10 @@
 //! How large steps are, and of what kind.
 
 use super::super::chart::{Axis, AxisUnit, Scale};
-use super::super::figures::{Figure, legend_name, stroke};
+use super::super::figures::{Figure, legend_name, off_scale, stroke};
 use super::super::style::{Ink, Stroke};
 use super::panel::{Fill, Grid, Layer, Panel, Swatch};
-use super::{linear, mean};
+use super::{left_out, linear, mean};
 use crate::metrics::Curves;
 use crate::metrics::work::SizeBins;
 use crate::report::format;
@@ -28,10 +28,12 @@ pub(super) fn figure(study: &Study, comparison: &Comparison) -> Option<Figure> {
     if rows.is_empty() {
         return None;
     }
+    let off = off_scale(std::slice::from_ref(point));
+    let drawn = rows.iter().filter(|r| !off.contains(&r.system));
     let curves: Vec<(usize, Curves)> =
-        rows.iter().map(|r| (r.system, mean_curves(study, point.point, r.system))).collect();
-    let tokens = histogram(study, &curves, "tokens computed in a step", |c| &c.step_tokens);
-    let sequences = histogram(study, &curves, "sequences in a step", |c| &c.step_sequences);
+        drawn.map(|r| (r.system, mean_curves(study, point.point, r.system))).collect();
+    let tokens = histogram(study, &curves, "tokens", |c| &c.step_tokens);
+    let sequences = histogram(study, &curves, "sequences", |c| &c.step_sequences);
     let histograms: Vec<Panel> = [tokens, sequences].into_iter().flatten().collect();
     let kinds = kinds_panel(&rows);
     let mut grid_rows = Vec::new();
@@ -40,14 +42,14 @@ pub(super) fn figure(study: &Study, comparison: &Comparison) -> Option<Figure> {
     }
     grid_rows.push((26.0 * rows.len() as f64, vec![kinds]));
     let mut legend: Vec<(Swatch, String)> =
-        rows.iter().map(|r| (Swatch::Line(line(study, r.system)), legend_name(study, r.system))).collect();
+        curves.iter().map(|(s, _)| (Swatch::Line(line(study, *s)), legend_name(study, *s))).collect();
     legend.extend(KINDS.iter().map(|(name, _, fill)| (Swatch::Fill(*fill), (*name).to_owned())));
     let title = title(point, &rows);
     let grid = Grid { title: title.clone(), rows: grid_rows, legend };
     let caption = "Steps at the headline load, all seeds. Above: share of the steps by their size, in bins of half an octave (1, 2, 3, 4, 5–6, \
                    7–8, 9–12, …), drawn at the largest size of each bin. Below: steps by what they compute; a decode \
-                   that shares its step with prompts waits for them."
-        .to_owned();
+                   that shares its step with prompts waits for them.";
+    let caption = format!("{caption}{}", left_out(study, &off, " above"));
     Some(Figure { file: "steps.svg", title, caption, svg: grid.to_svg() })
 }
 
@@ -73,9 +75,9 @@ fn histogram(
         })
         .collect();
     (!layers.is_empty()).then(|| Panel {
-        name: "share of the steps".to_owned(),
+        name: format!("share of the steps, by {name} in a step"),
         x: Axis {
-            label: format!("{name} (log scale)"),
+            label: format!("{name} in a step (log scale)"),
             scale: Scale::Log,
             unit: AxisUnit::Plain,
             range: None,

@@ -47,8 +47,8 @@ pub(super) fn figure(study: &Study) -> Option<Figure> {
     let grid = Grid { title: title.clone(), rows: vec![(160.0, vec![whole]), (190.0, vec![near])], legend };
     let caption = format!(
         "The request with the longest gap of the run (seed {}): {} prompt tokens, {} answer tokens. Above: the gap before each \
-         token, by what it was spent on. Below: its tokens around the longest stall; texts name the request whose prompt was \
-         computed in the meantime. Times are the engine's. All tokens: timeline/{}.",
+         token, by what it was spent on. Below: its tokens around the longest stall; letters mark the three longest gaps \
+         and name the request with most prompt tokens in them. Times are the engine's. All tokens: timeline/{}.",
         watched.seed,
         format::digits(f64::from(watched.prompt)),
         format::digits(watched.tokens.len() as f64),
@@ -84,12 +84,8 @@ fn gaps_panel(watched: &TokenTimeline, longest: usize, limit: Option<f64>) -> Pa
         layers.push(Layer::Line(vec![(0.0, limit), (end, limit)], LIMIT));
     }
     for &(cause, _, kind, ink) in &CAUSES {
-        let points: Vec<(f64, f64)> = watched
-            .tokens
-            .iter()
-            .filter(|t| t.cause == cause && t.gap_s > 0.0)
-            .map(|t| (since(t), t.gap_s))
-            .collect();
+        let points = watched.tokens.iter().filter(|t| t.cause == cause && t.gap_s > 0.0);
+        let points = apart(points.map(|t| (since(t), t.gap_s)), end);
         if !points.is_empty() {
             layers.push(Layer::Points(points, kind, ink));
         }
@@ -115,6 +111,18 @@ fn gaps_panel(watched: &TokenTimeline, longest: usize, limit: Option<f64>) -> Pa
     }
 }
 
+/// Points without those that would cover the one before: closer than a few hundredths of what one sees.
+fn apart(points: impl Iterator<Item = (f64, f64)>, end: f64) -> Vec<(f64, f64)> {
+    let mut kept: Vec<(f64, f64)> = Vec::new();
+    for (x, y) in points {
+        let covered = kept.last().is_some_and(|l| x - l.0 < end / 250.0 && (y / l.1 - 1.0).abs() < 0.02);
+        if !covered {
+            kept.push((x, y));
+        }
+    }
+    kept
+}
+
 /// Tokens received against time around the longest stall, with its three longest gaps named.
 fn stairs_panel(watched: &TokenTimeline, longest: usize) -> Panel {
     let from = longest.saturating_sub(AROUND);
@@ -132,29 +140,27 @@ fn stairs_panel(watched: &TokenTimeline, longest: usize) -> Panel {
     by_gap.sort_by(|&a, &b| watched.tokens[b].gap_s.total_cmp(&watched.tokens[a].gap_s));
     let mut layers = Vec::new();
     let (low, high) = (from as f64, to as f64 + 2.0);
-    let left_half = |x: f64| x < (since(from) + since(to)) / 2.0;
+    let (width, line) = (since(to) - since(from), (high - low) / 11.0);
     let mut notes = Vec::new();
-    for &i in by_gap.iter().take(3).filter(|&&i| watched.tokens[i].cause != GapCause::Decode) {
+    let stalls = by_gap.iter().copied().filter(|&i| watched.tokens[i].cause != GapCause::Decode);
+    // Stairs rise from left to right: the corner above them is free for the list.
+    for (letter, i) in ["A", "B", "C"].into_iter().zip(stalls) {
         let token = &watched.tokens[i];
         let fill = Fill { ink: Ink::Grid, hatch: 0 };
-        layers.push(Layer::Box((since(i - 1), low), (since(i), high), fill));
-        let text = match (token.cause, token.culprit) {
-            (GapCause::Preemption, _) => format!("{}: preempted", format::seconds(token.gap_s)),
-            (_, Some((request, tokens))) => format!(
-                "{}: request {request}, {} prompt tokens",
-                format::seconds(token.gap_s),
-                format::digits(f64::from(tokens))
-            ),
-            _ => format::seconds(token.gap_s),
-        };
-        // Above the stairs on their left half, below on their right half: there is room.
+        let hair = width * 0.001;
+        layers.push(Layer::Box((since(i - 1) + hair, low), (since(i) - hair, high), fill));
         let middle = (since(i - 1) + since(i)) / 2.0;
-        let note = if left_half(middle) {
-            ((since(i - 1), (i as f64 + 2.4).min(high - 0.6)), text, Anchor::Start)
-        } else {
-            ((since(i), i as f64 - 1.4), text, Anchor::End)
+        notes.push(Layer::Note((middle, low + line * 0.7), letter.to_owned(), Anchor::Middle));
+        let text = match (token.cause, token.culprit) {
+            (GapCause::Preemption, _) => "preempted".to_owned(),
+            (_, Some((request, tokens))) => {
+                format!("request {request}, {} prompt tokens", format::digits(f64::from(tokens)))
+            }
+            _ => "nobody's prompt".to_owned(),
         };
-        notes.push(Layer::Note(note.0, note.1, note.2));
+        let row = high - line * (0.9 + 1.1 * (notes.len() / 2) as f64);
+        let text = format!("{letter}: {}, {text}", format::seconds(token.gap_s));
+        notes.push(Layer::Note((since(from) + width * 0.012, row), text, Anchor::Start));
     }
     layers.push(Layer::Line(stairs, Stroke { ink: Ink::Series(0), dash: 0, marker: None, strong: true }));
     layers.extend(notes);

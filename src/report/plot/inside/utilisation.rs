@@ -4,7 +4,7 @@ use super::super::chart::AxisUnit;
 use super::super::figures::{Figure, abscissa, legend_name, stroke, x_range};
 use super::super::style::{Ink, Stroke};
 use super::panel::{Grid, Layer, Panel, Swatch};
-use super::{first_run, linear, mean, most, stretches, time_end};
+use super::{first_run, linear, mean, most, span, stretches, time_end};
 use crate::metrics::TimelineRow;
 use crate::report::format;
 use crate::results::{Comparison, ComparisonRow, PointComparison, Study};
@@ -59,7 +59,7 @@ pub(super) fn figure(study: &Study, comparison: &Comparison) -> Option<Figure> {
         systems.iter().map(|&s| (Swatch::Line(line(study, s)), legend_name(study, s))).collect();
     legend.push((Swatch::Line(WASTE), "raw, where above useful".to_owned()));
     let finding: Vec<String> = told.iter().filter_map(|row| sentence(row)).collect();
-    let title = format!("Utilisation at {}: {}", point.name(), finding.join("; "));
+    let title = format!("Utilisation at {}: {}", point.label, finding.join("; "));
     let grid = Grid { title: title.clone(), rows, legend };
     let caption = "Share of the datasheet's 16-bit peak (MFU) and memory bandwidth (MBU) of all GPUs, over the whole run or over \
                    stretches of one run. Lines are useful work; dotted red lines above them add what nobody needed: \
@@ -69,12 +69,12 @@ pub(super) fn figure(study: &Study, comparison: &Comparison) -> Option<Figure> {
     Some(Figure { file: "utilisation.svg", title, caption, svg: grid.to_svg() })
 }
 
-/// `vllm-v1 16.4 % MFU and 55.2 % MBU, of which 0.1 % and 0.1 % useless`.
+/// `vllm-v1 16.4 % MFU and 55.2 % MBU, 0.1 % of its FLOPs for nothing`.
 fn sentence(row: &ComparisonRow) -> Option<String> {
     let share = |key: &str| mean(row, key);
     let lost = 1.0 - share("mfu_useful_ratio")? / share("mfu_ratio")?.max(1e-12);
     Some(format!(
-        "{} reaches {} MFU and {} MBU, with {} of its FLOPs for nothing",
+        "{} {} MFU and {} MBU, {} of its FLOPs for nothing",
         row.name,
         format::percent(share("mfu_ratio")?),
         format::percent(share("mbu_ratio")?),
@@ -130,7 +130,7 @@ fn time_panel(study: &Study, point: &PointComparison, kind: &Kind) -> Option<Pan
     layers.retain(|l| !matches!(l, Layer::Line(points, _) if points.is_empty()));
     (!layers.is_empty()).then(|| Panel {
         name: format!("{} over time at {}", kind.name, point.label),
-        x: linear("time since the first arrival (s)", AxisUnit::Plain, None),
+        x: linear("time since the first arrival (s)", AxisUnit::Plain, span(&layers)),
         y: linear("", AxisUnit::Percent, None),
         rows: Vec::new(),
         layers,
