@@ -73,9 +73,13 @@ impl ReplicaState {
         self.bound.set(Some(state), now, &mut world.counters.bound_time);
     }
 
-    /// Whoever comes during a leap waits for its next step boundary, and from there on for what the plan says.
+    /// Who comes during a leap and does not cut it waits for its next step boundary, then for what the plan says.
     pub fn bound_follows(&mut self, now: SimTime) {
         let Some((flight, leap)) = self.flights.front().and_then(|f| Some((f, f.leap?))) else { return };
+        // One that arrivals cut ends there, and the next plan says.
+        if leap.cut_by_arrivals {
+            return;
+        }
         let boundary = flight.start + leap.elapsed(leap.steps_to_boundary(now - flight.start));
         self.bound.follow(binding(&flight.plan), boundary);
     }

@@ -57,9 +57,13 @@ impl World<'_> {
         counters.wasted_slots += u64::from(flight.decode.padding) * steps;
         let work = flight.work(steps);
         counters.work.add(&work);
-        counters.waste.add(&flight.padding(steps));
-        counters.step_tokens.add(work.tokens / steps, steps);
-        counters.step_sequences.add(n + u64::from(flight.decode.padding) + chunks, steps);
+        if flight.decode.padding > 0 {
+            counters.waste.add(&flight.padding(steps));
+        }
+        let slots = n + u64::from(flight.decode.padding);
+        // Only steps without chunks are taken several at a time.
+        counters.step_tokens.add(if chunks == 0 { slots } else { work.tokens }, steps);
+        counters.step_sequences.add(slots + chunks, steps);
         let time = &flight.time;
         let (gpu, total) = match &flight.leap {
             Some(leap) => (leap.gpu_sum(steps), leap.elapsed(steps).as_ps()),
@@ -80,8 +84,12 @@ impl World<'_> {
             // Tokens of a padded chunk are computed after none; others cost as what they are.
             let past = if chunk.tokens == tokens { chunk.past } else { 0 };
             let again = self.request(id).known.saturating_sub(past).min(tokens);
-            let kept = if again == tokens { 0 } else { past + tokens };
             self.counters.prefill_tokens += u64::from(tokens);
+            needed += u64::from(tokens - again);
+            if again == 0 && chunk.tokens == tokens {
+                continue;
+            }
+            let kept = if again == tokens { 0 } else { past + tokens };
             self.counters.waste.add(&Work {
                 tokens: u64::from(chunk.tokens - tokens + again),
                 pairs: pairs(chunk.past, chunk.tokens) + pairs(past, again) - pairs(past, tokens),
@@ -89,10 +97,11 @@ impl World<'_> {
                 ..Work::default()
             });
             recomputed += u64::from(again);
-            needed += u64::from(tokens - again);
         }
-        let lost = u128::from(gpu_ps) * u128::from(recomputed) / u128::from(step_tokens);
-        self.counters.recompute_time += lost;
+        if recomputed > 0 {
+            let lost = u128::from(gpu_ps) * u128::from(recomputed) / u128::from(step_tokens);
+            self.counters.recompute_time += lost;
+        }
         needed
     }
 }

@@ -4,10 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use super::measure::MeasureContext;
 use super::quantile::mean;
-use super::record::{Cause, Fate, Outcome, RequestRecord, Sample};
+use super::record::{Cause, Fate, Outcome, Sample};
 use super::summary::RunStats;
 use super::work::{Binding, Work};
-use crate::units::SimTime;
 
 /// FLOP and bandwidth utilisation of some work, as shares of what the datasheet allows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -93,31 +92,23 @@ pub(super) fn fill(stats: &mut RunStats, outcome: &Outcome, makespan_s: f64, con
     stats.kv_fragmented_mean_ratio = mean_of(|m| m.fragmented);
     stats.kv_reserved_mean_ratio = mean_of(|m| m.reserved);
     stats.kv_cached_mean_ratio = mean_of(|m| m.cached);
-    stats.backlog_slope_per_s = backlog_slope(&outcome.records);
 }
 
 /// What preemption cost: per request, and per victim.
 fn preemption(stats: &mut RunStats, outcome: &Outcome) {
-    let finished: Vec<&RequestRecord> = outcome.records.iter().filter(|r| r.fate == Fate::Finished).collect();
-    let loss = |r: &RequestRecord| r.ledger.get(Cause::PreemptionLoss).as_ps();
-    let victims = finished.iter().filter(|r| r.preemptions > 0);
-    let lost = |sum: u128, count: usize| (count > 0).then(|| sum as f64 / 1e12 / count as f64);
-    let sum: u128 = finished.iter().map(|r| u128::from(loss(r))).sum();
-    stats.preemption_loss_mean_s = lost(sum, finished.len());
-    let of_victims: u128 = victims.clone().map(|r| u128::from(loss(r))).sum();
-    stats.preemption_loss_per_victim_s = lost(of_victims, victims.count());
-    let count = outcome.counters.preemptions as f64;
-    stats.preemptions_per_request = (!finished.is_empty()).then(|| count / finished.len() as f64);
-}
-
-/// Growth of the queue over the second half of the arrivals, in requests per second: arrived and not begun at the last
-/// arrival, less the same at the middle of the arrival span. Rejected requests are not counted.
-fn backlog_slope(records: &[RequestRecord]) -> Option<f64> {
-    let admitted = || records.iter().filter(|r| !matches!(r.fate, Fate::Rejected(_)));
-    let first = admitted().map(|r| r.arrival).min()?;
-    let last = admitted().map(|r| r.arrival).max()?;
-    let middle = SimTime::from_ps(first.as_ps() + (last.as_ps() - first.as_ps()) / 2);
-    let waiting = |t: SimTime| admitted().filter(|r| r.arrival <= t && r.scheduled > t).count() as f64;
-    let span = (last - middle).as_secs_f64();
-    (span > 0.0).then(|| (waiting(last) - waiting(middle)) / span)
+    let (mut finished, mut victims) = (0_u64, 0_u64);
+    let (mut lost, mut lost_by_victims) = (0_u128, 0_u128);
+    for record in outcome.records.iter().filter(|r| r.fate == Fate::Finished) {
+        let loss = u128::from(record.ledger.get(Cause::PreemptionLoss).as_ps());
+        finished += 1;
+        lost += loss;
+        if record.preemptions > 0 {
+            victims += 1;
+            lost_by_victims += loss;
+        }
+    }
+    let mean = |sum: f64, count: u64| (count > 0).then(|| sum / count as f64);
+    stats.preemption_loss_mean_s = mean(lost as f64 / 1e12, finished);
+    stats.preemption_loss_per_victim_s = mean(lost_by_victims as f64 / 1e12, victims);
+    stats.preemptions_per_request = mean(outcome.counters.preemptions as f64, finished);
 }

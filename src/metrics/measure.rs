@@ -287,6 +287,7 @@ fn run_stats(
         waiting_at_last_arrival: steady.waiting_at_last_arrival,
         arrivals_second_half: steady.arrivals_second_half,
         completions_second_half: steady.completions_second_half,
+        backlog_slope_per_s: steady.backlog_slope(),
         little_residual: little(outcome, makespan_s),
         ..RunStats::default()
     };

@@ -64,7 +64,7 @@ pub(super) fn figure(study: &Study, comparison: &Comparison) -> Option<Figure> {
     let grid = Grid { title: title.clone(), rows: vec![(230.0, above), (46.0, below)], legend };
     let caption = "Above: what the slots of the KV memory hold (a slot is one token), one run, means over short stretches. Below: \
                    the share of time in which requests waited, by the limit that kept them from being admitted; blank \
-                   is idle time, light grey time in which nobody waited. The second design is the one that holds most \
+                   is idle time, grey time in which nobody waited. The second design is the one that holds most \
                    memory without a token in it.";
     let caption = format!("{caption}{}", preemption::absence(study, comparison));
     Some(Figure { file: "kv-occupancy.svg", title, caption, svg: grid.to_svg() })
