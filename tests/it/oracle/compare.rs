@@ -54,9 +54,13 @@ fn counters(c: &RunCounters) -> Vec<(&'static str, String)> {
         ("wasted_slots", c.wasted_slots.to_string()),
         ("preemptions", c.preemptions.to_string()),
         ("swapped_blocks", c.swapped_blocks.to_string()),
-        ("decode_context", c.decode_context.to_string()),
-        ("prefill_pairs", c.prefill_pairs.to_string()),
-        ("logits", c.logits.to_string()),
+        ("work", format!("{:?}", c.work)),
+        ("waste", format!("{:?}", c.waste)),
+        ("recompute_time", c.recompute_time.to_string()),
+        ("swap_time", c.swap_time.to_string()),
+        ("step_tokens", format!("{:?}", c.step_tokens)),
+        ("step_sequences", format!("{:?}", c.step_sequences)),
+        ("bound_time", format!("{:?}", c.bound_time)),
     ]
 }
 
