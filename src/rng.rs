@@ -99,6 +99,11 @@ const fn mix(value: u64) -> u64 {
     z ^ (z >> 31)
 }
 
+/// One number that stands for three: equal parts give equal numbers, others differ but for a chance of 2^-64.
+pub fn mixed(parts: [u64; 3]) -> u64 {
+    parts.into_iter().fold(OFFSET, |state, part| mix(state ^ mix(part.wrapping_add(GOLDEN))))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

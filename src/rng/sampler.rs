@@ -74,6 +74,11 @@ impl Draws {
         }
     }
 
+    /// Weibull with this shape and scale: P(X > x) = exp(−(x / scale)^shape), by inversion.
+    pub fn weibull(&mut self, shape: f64, scale: f64) -> f64 {
+        scale * libm::pow(-libm::log(self.uniform_positive()), 1.0 / shape)
+    }
+
     /// Failures before the first success of probability `p` in (0, 1]: 0, 1, 2 …, mean (1 − p) / p.
     pub fn geometric(&mut self, p: f64) -> u64 {
         if p >= 1.0 {
@@ -180,6 +185,8 @@ mod tests {
         check("exponential", (3.0, 9.0), || d.exponential(3.0));
         check("gamma 2.5", (5.0, 10.0), || d.gamma(2.5, 2.0));
         check("gamma .25", (0.5, 1.0), || d.gamma(0.25, 2.0));
+        // scale Γ(1 + 1/k), scale² (Γ(1 + 2/k) − Γ(1 + 1/k)²) for k 2, scale 3.
+        check("weibull", (2.6587, 1.9314), || d.weibull(2.0, 3.0));
         check("geometric", (4.0, 20.0), || d.geometric(0.2) as f64);
         check("poisson 3", (3.0, 3.0), || d.poisson(3.0) as f64);
         check("poisson 871", (871.0, 871.0), || d.poisson(871.0) as f64);
@@ -217,6 +224,7 @@ mod tests {
             row("exponential", |d| d.exponential(1.0)),
             row("gamma-0.25", |d| d.gamma(0.25, 2.0)),
             row("gamma-3", |d| d.gamma(3.0, 1.0)),
+            row("weibull-0.45", |d| d.weibull(0.45, 2.0)),
             row("geometric", |d| d.geometric(0.2) as f64),
             row("log-series", |d| d.log_series(0.77) as f64),
             row("poisson-3", |d| d.poisson(3.0) as f64),

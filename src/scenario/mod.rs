@@ -9,6 +9,7 @@ pub mod execute;
 mod groups;
 mod kv;
 pub mod load;
+mod mechanisms;
 mod notes;
 mod parts;
 mod plan;

@@ -67,10 +67,10 @@ fn place(error: InputError, node: &Node, sources: &Sources) -> InputError {
         node.span.clone()
     } else if error.message.starts_with("unknown workload recipe") {
         node.value_span("recipe")
-    } else if !ends_in_position(&named) && node.get("trace").is_some() {
+    } else if let Some((key, noun)) = names_file(node, &named) {
         // A problem of a whole file is shown where the scenario names the file.
-        let message = format!("trace `{named}`: {}", error.message);
-        return sources.error(node.value_span("trace"), message, error.help);
+        let message = format!("{noun} `{named}`: {}", error.message);
+        return sources.error(node.value_span(key), message, error.help);
     } else {
         return InputError { place: Some(named), ..error };
     };
@@ -80,6 +80,28 @@ fn place(error: InputError, node: &Node, sources: &Sources) -> InputError {
         error.message
     };
     sources.error(span, message, error.help)
+}
+
+/// Keys that name a file, and what such a file is called.
+const FILES: [(&str, &str); 5] = [
+    ("trace", "trace"),
+    ("arrivals.replay.file", "trace"),
+    ("lengths.empirical.file", "lengths"),
+    ("servegen.windows", "windows"),
+    ("servegen.lengths", "histograms"),
+];
+
+/// The key that names the file `place`, unless the place is a position inside it.
+fn names_file(node: &Node, place: &str) -> Option<(&'static str, &'static str)> {
+    if ends_in_position(place) {
+        return None;
+    }
+    let names = |(key, _): &&(&str, &str)| {
+        let text = node.get(key).and_then(Node::as_str);
+        // Of a trace all problems without a position are those of the file.
+        *key == "trace" && text.is_some() || text.is_some_and(|t| Path::new(place).ends_with(t))
+    };
+    FILES.iter().find(names).copied()
 }
 
 /// A path as seen from the current folder, where it lies below it: shorter, and the same on every machine.

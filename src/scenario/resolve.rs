@@ -6,15 +6,15 @@ use std::sync::Arc;
 
 use crate::cost::{CostSpec, StepCost};
 use crate::diagnostic::{InputErrors, Node, Sources, from_tree, is_missing_field};
-use crate::engine::config::{Admission, ClusterConfig, FrontEnd, KvConfig, ReplicaConfig, ReserveRule};
+use crate::engine::config::{ClusterConfig, KvConfig, ReplicaConfig};
 use crate::model::Model;
-use crate::policy::order::Order;
 use crate::policy::scheduler::SchedulerConfig;
 
 use super::cost;
 use super::document::Document;
 use super::groups;
 use super::kv;
+use super::mechanisms::{front_end, knows_lengths, order};
 use super::parts::{Parts, engine_limits};
 use super::plan::{Setting, SystemPlan};
 use super::schema::{
@@ -376,37 +376,4 @@ impl Builder<'_> {
     fn computed(&mut self, path: &str, value: String, reason: String) {
         self.settings.push(Setting { path: path.to_owned(), value, origin: format!("computed: {reason}") });
     }
-}
-
-/// What stands before the router, with what it lets in.
-fn front_end(options: &SystemOptions) -> FrontEnd {
-    let (front, admission) = (options.front_end, options.admission);
-    FrontEnd {
-        per_request: front.per_request,
-        per_prompt_token: front.per_prompt_token,
-        per_streamed_token: front.per_streamed_token,
-        workers: front.workers,
-        admission: Admission {
-            max_queue: admission.max_queue,
-            max_outstanding: admission.max_outstanding,
-            timeout: admission.timeout,
-        },
-    }
-}
-
-/// The order of the queues, with what is known of lengths.
-fn order(options: &SystemOptions) -> Order {
-    match (options.order, options.length_predictor) {
-        (OrderOptions::Fcfs, _) => Order::Fcfs,
-        (OrderOptions::Priority, _) => Order::Priority,
-        (OrderOptions::Sjf, LengthPredictor::None) => Order::ShortestPrompt,
-        (OrderOptions::Sjf, LengthPredictor::Oracle) => Order::ShortestJob,
-        (OrderOptions::Edf, _) => Order::EarliestDeadline,
-    }
-}
-
-/// Whether a system uses what no real system knows.
-fn knows_lengths(scheduler: &SchedulerConfig, kv: &KvOptions) -> bool {
-    let reserve = matches!(kv, KvOptions::Reserve(r) if !matches!(r.rule, ReserveRule::MaxTokens | ReserveRule::MaxModelLen));
-    scheduler.knows_lengths() || reserve
 }

@@ -6,10 +6,14 @@ use serde::{Deserialize, Serialize};
 
 use super::components::{Components, LengthsComponent};
 use super::formats::{ColumnMap, ReadOptions, read_trace};
+use super::law::{TokenLaw, Tokens};
 use super::mixture::Mixture;
 use super::prepare::Beside;
 use crate::diagnostic::{InputError, InputErrors};
 use crate::rng::Draws;
+
+/// Greatest limit of a Zipf law: its table has one entry a length.
+const ZIPF_BELOW_MAX: u32 = 1 << 24;
 
 /// A law of (prompt, output) lengths in tokens.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
@@ -21,6 +25,8 @@ pub enum LengthsSpec {
     Uniform(UniformLengths),
     /// Prompt and output independent, each lognormal.
     Lognormal(LognormalLengths),
+    /// Prompt and output independent, each by a law of its own.
+    Independent(IndependentLengths),
     /// Pairs drawn with replacement from the rows of a file (a trace or a lengths file).
     Empirical(EmpiricalLengths),
     /// Prompt and output independent, Zipf below a limit (BurstGPT's own generator: 1.1, 1024).
@@ -49,6 +55,16 @@ pub struct UniformLengths {
     pub prompt: [u32; 2],
     /// Least and greatest output tokens, both included.
     pub output: [u32; 2],
+}
+
+/// Parameters of `independent`.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct IndependentLengths {
+    /// Prompt tokens.
+    pub prompt: TokenLaw,
+    /// Output tokens.
+    pub output: TokenLaw,
 }
 
 /// Parameters of `lognormal`.
@@ -105,6 +121,7 @@ pub(super) enum Lengths {
     Fixed(u32, u32),
     Uniform(UniformLengths),
     Lognormal { prompt: (f64, f64, u32), output: (f64, f64, u32) },
+    Independent(Tokens, Tokens),
     Pairs(EmpiricalPairs),
     Zipf(Vec<f64>),
     Mixture(Mixture),
@@ -131,6 +148,7 @@ impl Lengths {
                     |(mu, sigma, max): (f64, f64, u32), z: f64| tokens(libm::exp(mu + sigma * z)).min(max);
                 (cut(*prompt, a), cut(*output, b))
             }
+            Lengths::Independent(prompt, output) => (prompt.draw(draws), output.draw(draws)),
             Lengths::Pairs(EmpiricalPairs { pairs, .. }) => {
                 let row = usize::try_from(draws.below(pairs.len() as u64)).unwrap_or(0);
                 pairs[row]
@@ -198,13 +216,12 @@ impl LengthsSpec {
                 prompt: l.prompt.parameters("workload.lengths.lognormal.prompt")?,
                 output: l.output.parameters("workload.lengths.lognormal.output")?,
             }),
+            LengthsSpec::Independent(i) => Ok(Lengths::Independent(
+                i.prompt.build("workload.lengths.independent.prompt")?,
+                i.output.build("workload.lengths.independent.output")?,
+            )),
             LengthsSpec::Empirical(e) => Ok(Lengths::Pairs(e.read(beside)?)),
-            LengthsSpec::Zipf(z) if z.below < 2 || !z.theta.is_finite() => wrong(
-                "zipf",
-                format!("no length is below `{}`", z.below),
-                "write `zipf = { theta = 1.1, below = 1024 }`",
-            ),
-            LengthsSpec::Zipf(z) => Ok(Lengths::Zipf(zipf(z))),
+            LengthsSpec::Zipf(z) => Ok(Lengths::Zipf(zipf(z, "workload.lengths.zipf")?)),
             LengthsSpec::Mixture(m) => {
                 m.check("workload.lengths.mixture")?;
                 Ok(Lengths::Mixture(m.clone().ready()))
@@ -215,19 +232,22 @@ impl LengthsSpec {
 }
 
 /// Cumulative weights k^-theta for k = 1 .. below.
-fn zipf(z: &ZipfLengths) -> Vec<f64> {
-    let weights = (1..z.below).map(|k| libm::pow(f64::from(k), -z.theta));
-    weights
-        .scan(0.0, |sum, w| {
-            *sum += w;
-            Some(*sum)
-        })
-        .collect()
+pub(super) fn zipf(z: &ZipfLengths, key: &str) -> Result<Vec<f64>, InputError> {
+    if z.below < 2 || z.below > ZIPF_BELOW_MAX || !z.theta.is_finite() || z.theta.abs() > 100.0 {
+        let message = format!("`theta = {}, below = {}` is no law of lengths", z.theta, z.below);
+        return Err(InputError::named(key, message, "write `zipf = { theta = 1.1, below = 1024 }`"));
+    }
+    let mut sum = 0.0;
+    let weights = (1..z.below).map(|k| {
+        sum += libm::pow(f64::from(k), -z.theta);
+        sum
+    });
+    Ok(weights.collect())
 }
 
 impl Lognormal {
     /// (mu, sigma, max) of the natural logarithm.
-    fn parameters(&self, key: &str) -> Result<(f64, f64, u32), InputError> {
+    pub(super) fn parameters(&self, key: &str) -> Result<(f64, f64, u32), InputError> {
         /// 90th percentile of the standard normal.
         const Z90: f64 = 1.281_551_565_544_600_4;
         let max = self.max.unwrap_or(131_072).max(1);

@@ -6,9 +6,11 @@
 mod arrivals;
 mod clock;
 mod components;
+mod dialogue;
 mod distance;
 mod formats;
 mod input;
+mod law;
 mod lengths;
 mod limits;
 mod lines;
@@ -19,24 +21,30 @@ mod rate;
 mod recipe;
 mod report;
 mod rows;
+mod servegen;
+mod sessions;
 mod spec;
 mod stats;
 mod stream;
+mod synthetic;
 mod text;
 mod trace;
 mod transform;
 pub mod twin;
 
-pub use arrivals::{ArrivalsSpec, GammaArrivals, SteadyRate};
+pub use arrivals::{ArrivalsSpec, OnOffArrivals, RenewalArrivals, ReplayArrivals, SteadyRate};
 pub use clock::TimeUnit;
 pub use components::LengthsComponent;
+pub use dialogue::PrefixSpec;
 pub use distance::{Sample, kolmogorov_smirnov, wasserstein};
 pub use formats::{
     ColumnMap, Failures, FormatInfo, Item, OnBadRow, ReadOptions, Shape, Sink, formats, read_trace,
     read_trace_bytes, write_trace,
 };
+pub use law::{Spread, TokenLaw};
 pub use lengths::{
-    EmpiricalLengths, FixedLengths, LengthsSpec, Lognormal, LognormalLengths, UniformLengths, ZipfLengths,
+    EmpiricalLengths, FixedLengths, IndependentLengths, LengthsSpec, Lognormal, LognormalLengths,
+    UniformLengths, ZipfLengths,
 };
 pub use limits::{LimitCounts, MaxTokens, apply_limits, declare};
 pub use mixture::Mixture;
@@ -46,6 +54,10 @@ pub use rate::{RequestRate, rescale_to_rate};
 pub use recipe::Recipe;
 pub use report::LoadReport;
 pub use rows::Rows;
+pub use servegen::ServeGenSpec;
+pub use sessions::{
+    ExponentialThink, GeometricSize, LogSeriesSize, LognormalThink, SessionsSpec, SizeLaw, ThinkLaw,
+};
 pub use spec::{ClosedSpec, Loads, WorkloadSpec};
 pub use stats::{
     Burstiness, ClassStats, Counts, Dispersion, Distance, Distribution, GapStats, PrefixStats, SessionStats,

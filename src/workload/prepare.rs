@@ -5,23 +5,21 @@
 
 use std::path::{Path, PathBuf};
 
-use super::arrivals::ArrivalsSpec;
 use super::clock::AbsolutePs;
 use super::formats::read_trace;
-use super::lengths::Lengths;
 use super::limits::apply_limits;
 use super::priority;
 use super::rate::rescale_to_rate;
 use super::recipe::{Recipe, RecipeLaw};
 use super::report::LoadReport;
-use super::rows::{Clock, MOST_REQUESTS, Row, Rows, too_many_requests};
+use super::rows::{MOST_REQUESTS, Rows, too_many_requests};
+use super::servegen::ServeGen;
 use super::spec::WorkloadSpec;
+use super::synthetic::Synthetic;
 use super::trace::{Closed, Trace};
 use super::transform::Slice;
 use super::twin::{self, TwinSpec, Window};
 use crate::diagnostic::{InputError, InputErrors};
-use crate::ids::ClassId;
-use crate::rng::{Component, stream};
 use crate::units::SimTime;
 
 /// Folder that relative paths start from.
@@ -70,8 +68,8 @@ pub struct OpenWorkload<'a> {
 enum Source {
     File(Box<Rows>),
     Twin(TwinSpec),
-    /// Arrivals (none in a closed loop) and lengths.
-    Renewal(Option<ArrivalsSpec>, Lengths),
+    Synthetic(Synthetic),
+    ServeGen(Box<ServeGen>),
 }
 
 impl WorkloadSpec {
@@ -101,15 +99,18 @@ impl WorkloadSpec {
             report.content_hash = Some(hash);
             match recipe.law(name, folder)? {
                 RecipeLaw::Twin(twin) => Source::Twin(twin),
-                RecipeLaw::Renewal(arrivals, lengths) => Source::Renewal(Some(arrivals), lengths),
+                RecipeLaw::Synthetic(synthetic) => Source::Synthetic(synthetic),
             }
+        } else if let Some(servegen) = &self.servegen {
+            let servegen = ServeGen::open(servegen, self.lengths.as_ref(), folder)?;
+            servegen.note(&mut report);
+            Source::ServeGen(Box::new(servegen))
+        } else if let Some(lengths) = &self.lengths {
+            let synthetic = Synthetic::open(self.arrivals.as_ref(), lengths, self.sessions.as_ref(), folder)?;
+            synthetic.note(&mut report);
+            Source::Synthetic(synthetic)
         } else {
-            let lengths = self.lengths.as_ref().map(|l| l.build(folder)).transpose()?;
-            if let Some(Lengths::Pairs(file)) = &lengths {
-                report.source.clone_from(&file.source);
-                report.content_hash.clone_from(&file.content_hash);
-            }
-            Source::Renewal(self.arrivals, lengths.unwrap_or(Lengths::Fixed(1, 1)))
+            return Err(InputErrors(self.check()));
         };
         Ok(OpenWorkload { spec: self, source, report })
     }
@@ -146,8 +147,7 @@ impl OpenWorkload<'_> {
         }
         let mut rows = match &self.source {
             Source::File(rows) => self.transformed(Rows::clone(rows), seed)?,
-            Source::Twin(twin) => self.twin(twin, seed)?,
-            Source::Renewal(arrivals, lengths) => self.renewal(*arrivals, lengths, seed)?,
+            generator => self.generated(generator, seed)?,
         };
         if let Some(factor) = self.spec.time_scale {
             rows.scale_time(factor)?;
@@ -195,12 +195,20 @@ impl OpenWorkload<'_> {
         Ok(rows)
     }
 
-    fn twin(&self, twin: &TwinSpec, seed: u64) -> Result<Rows, InputErrors> {
+    fn generated(&self, source: &Source, seed: u64) -> Result<Rows, InputErrors> {
         let slice = self.spec.slice.clone().unwrap_or_default();
         let from_ps = slice.from.map_or(0, |d| d.as_ps());
         let window = Window { from_ps, to_ps: self.generated_end_ps(&slice), requests: self.spec.wanted() };
-        let mut rows = twin::generate(twin, window, self.spec.rate_scale.unwrap_or(1.0), seed)?;
-        self.label(&mut rows);
+        let rate_scale = self.spec.rate_scale.unwrap_or(1.0);
+        let closed = self.spec.closed.is_some();
+        let mut rows = match source {
+            Source::File(rows) => Rows::clone(rows),
+            Source::Twin(twin) => twin::generate(twin, window, rate_scale, seed)?,
+            Source::Synthetic(synthetic) => synthetic.generate(window, rate_scale, closed, seed)?,
+            Source::ServeGen(servegen) => servegen.generate(window, rate_scale, seed)?,
+        };
+        rows.report.source.clone_from(&self.report.source);
+        rows.report.content_hash.clone_from(&self.report.content_hash);
         Ok(rows)
     }
 
@@ -217,43 +225,6 @@ impl OpenWorkload<'_> {
             natural.saturating_add(slice.from.map_or(0, |d| d.as_ps()))
         });
         slice.to.map(|d| d.as_ps()).into_iter().chain(by_span).min()
-    }
-
-    fn renewal(&self, arrivals: Option<ArrivalsSpec>, law: &Lengths, seed: u64) -> Result<Rows, InputErrors> {
-        const LENGTHS: Component = Component::named("workload/lengths");
-        let wanted = self.spec.wanted();
-        let slice = self.spec.slice.clone().unwrap_or_default();
-        let end_ps = self.generated_end_ps(&slice);
-        let from_ps = slice.from.map_or(0, |d| d.as_ps());
-        let mut times: Box<dyn Iterator<Item = u64>> = match arrivals {
-            Some(spec) if self.spec.closed.is_none() => Box::new(
-                spec.build(self.spec.rate_scale.unwrap_or(1.0), seed)?.skip_while(move |t| *t < from_ps),
-            ),
-            _ => Box::new(std::iter::repeat(0)),
-        };
-        let limit = wanted.unwrap_or(u32::MAX as usize);
-        let mut rows = Vec::with_capacity(wanted.unwrap_or(0));
-        for number in 0..u32::try_from(limit).unwrap_or(u32::MAX) {
-            let Some(time) = times.next().filter(|t| end_ps.is_none_or(|end| *t < end)) else { break };
-            if rows.len() >= MOST_REQUESTS {
-                return Err(too_many_requests().into());
-            }
-            let drawn = law.draw_of_class(&mut stream(seed, LENGTHS, u64::from(number), 0));
-            let (class, (prompt, output)) = (ClassId(drawn.0), drawn.1);
-            rows.push(Row { time: AbsolutePs::from(time), prompt, output, number, class });
-        }
-        let report = LoadReport { rows_read: rows.len() as u64, ..LoadReport::default() };
-        let classes = law.classes();
-        let mut rows =
-            Rows { rows, classes, chains: None, sessions: None, timed: true, clock: Clock::Detect, report };
-        self.label(&mut rows);
-        Ok(rows)
-    }
-
-    /// Puts the source's name and hash into the report of generated rows.
-    fn label(&self, rows: &mut Rows) {
-        rows.report.source.clone_from(&self.report.source);
-        rows.report.content_hash.clone_from(&self.report.content_hash);
     }
 
     /// Keeps the wanted number and duration; too few rows are an error.

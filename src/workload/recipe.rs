@@ -5,9 +5,11 @@ use std::path::Path;
 use serde::Deserialize;
 
 use super::arrivals::ArrivalsSpec;
-use super::lengths::{Lengths, LengthsSpec};
+use super::lengths::LengthsSpec;
 use super::prepare::Beside;
 use super::report::hash_text;
+use super::sessions::SessionsSpec;
+use super::synthetic::Synthetic;
 use super::twin::TwinSpec;
 use crate::catalog::{self, Shelf};
 use crate::diagnostic::{InputError, InputErrors, from_toml};
@@ -26,13 +28,15 @@ pub struct Recipe {
     pub arrivals: Option<ArrivalsSpec>,
     /// How long they are, for a recipe without a twin.
     pub lengths: Option<LengthsSpec>,
+    /// Each arrival starts a session, for a recipe without a twin.
+    pub sessions: Option<SessionsSpec>,
 }
 
 /// What a recipe generates.
 #[derive(Clone, Debug)]
 pub(super) enum RecipeLaw {
     Twin(TwinSpec),
-    Renewal(ArrivalsSpec, Lengths),
+    Synthetic(Synthetic),
 }
 
 impl Recipe {
@@ -45,12 +49,12 @@ impl Recipe {
 
     /// The law, checked; places in errors start with the recipe's name.
     pub(super) fn law(self, name: &str, beside: Beside<'_>) -> Result<RecipeLaw, InputErrors> {
-        let law = match (self.twin, self.arrivals, self.lengths) {
-            (Some(twin), None, None) => twin.check().map(|()| RecipeLaw::Twin(twin)),
-            (None, Some(arrivals), Some(lengths)) => match arrivals.build(1.0, 0) {
-                Ok(_) => lengths.build(beside).map(|lengths| RecipeLaw::Renewal(arrivals, lengths)),
-                Err(e) => Err(e.into()),
-            },
+        let law = match (self.twin, self.arrivals, self.lengths, self.sessions) {
+            (Some(twin), None, None, None) => twin.check().map(|()| RecipeLaw::Twin(twin)),
+            (None, Some(arrivals), Some(lengths), sessions) => {
+                Synthetic::open(Some(&arrivals), &lengths, sessions.as_ref(), beside)
+                    .map(RecipeLaw::Synthetic)
+            }
             _ => {
                 let message = "needs either `twin`, or `arrivals` and `lengths`";
                 Err(InputError::named("file", message, "correct the recipe file").into())

@@ -12,6 +12,8 @@ use super::lengths::LengthsSpec;
 use super::limits::MaxTokens;
 use super::priority::{self, PrioritySpec};
 use super::rate::RequestRate;
+use super::servegen::ServeGenSpec;
+use super::sessions::SessionsSpec;
 use super::text::{duration, positive};
 use super::transform::{Dequantise, Filter, Slice};
 use crate::diagnostic::InputError;
@@ -31,6 +33,10 @@ pub struct WorkloadSpec {
     pub closed: Option<ClosedSpec>,
     /// How long generated requests are.
     pub lengths: Option<LengthsSpec>,
+    /// Each arrival starts a session of several requests.
+    pub sessions: Option<SessionsSpec>,
+    /// Clients with their rates over time, as published with ServeGen.
+    pub servegen: Option<ServeGenSpec>,
 
     /// Format of the trace; detected where missing.
     pub format: Option<String>,
@@ -133,10 +139,13 @@ impl WorkloadSpec {
     }
 
     fn check_source(&self, problems: &mut Problems) {
+        // ServeGen may bring its own lengths or not.
+        let lengths = self.lengths.is_some() && self.servegen.is_none();
         let sources = [
             ("recipe", self.recipe.is_some()),
             ("trace", self.trace.is_some()),
-            ("lengths", self.lengths.is_some()),
+            ("servegen", self.servegen.is_some()),
+            ("lengths", lengths),
         ];
         let given: Vec<&str> = sources.iter().filter(|(_, there)| *there).map(|(name, _)| *name).collect();
         match given[..] {
@@ -152,7 +161,7 @@ impl WorkloadSpec {
                 "keep one of them, each is a whole workload (on the command line: `--set workload.recipe=` removes a key)",
             ),
         }
-        match (self.lengths.is_some(), self.arrivals.is_some(), self.closed.is_some()) {
+        match (lengths, self.arrivals.is_some(), self.closed.is_some()) {
             (true, false, false) => problems.add(
                 "lengths",
                 "lengths need `arrivals` or `closed` to say when requests come",
@@ -169,6 +178,42 @@ impl WorkloadSpec {
                 "remove `arrivals`, or give `lengths = { empirical = { file = … } }` instead",
             ),
             _ => {}
+        }
+        if self.sessions.is_some() && (!lengths || self.arrivals.is_none()) {
+            problems.add(
+                "sessions",
+                "sessions are started by `arrivals` and need `lengths`; traces and recipes bring their own",
+                "remove `sessions`, or give `lengths` and `arrivals`",
+            );
+        }
+        if let Some(servegen) = &self.servegen {
+            self.check_servegen(servegen, problems);
+        }
+    }
+
+    fn check_servegen(&self, servegen: &ServeGenSpec, problems: &mut Problems) {
+        match (servegen.lengths.is_some(), self.lengths.is_some()) {
+            (true, true) => problems.add(
+                "lengths",
+                "`servegen.lengths` and `lengths` both say how long requests are",
+                "remove one of the two",
+            ),
+            (false, false) => problems.add(
+                "servegen",
+                "the windows of `servegen` say nothing about lengths",
+                "add `servegen.lengths`, or `lengths = { … }` beside `servegen`",
+            ),
+            _ => {}
+        }
+        if servegen.clients == Some(0) {
+            problems.add(
+                "servegen.clients",
+                "no client asks nothing",
+                "write 1 or more, or remove it for all clients",
+            );
+        }
+        if self.closed.is_some() {
+            problems.add("closed", "`servegen` is about arrivals, but a closed loop has none", "remove it");
         }
     }
 
@@ -232,7 +277,9 @@ impl WorkloadSpec {
             problems.add("max-tokens", "no request can answer in 0 tokens", "write 1 or more");
         }
         let generated = self.trace.is_none() && (self.recipe.is_some() || self.lengths.is_some());
-        let ends = self.slice.as_ref().is_some_and(|s| s.to.is_some()) && self.recipe.is_some();
+        let sliced = self.slice.as_ref().is_some_and(|s| s.to.is_some()) && self.recipe.is_some();
+        let replayed = self.arrivals.as_ref().is_some_and(ArrivalsSpec::ends) && self.closed.is_none();
+        let ends = sliced || replayed || self.servegen.is_some();
         if generated && self.requests.is_none() && self.duration.is_none() && !ends {
             problems.add(
                 "requests",

@@ -275,11 +275,7 @@ fn no_router_loses_a_request() {
 #[test]
 fn no_router_knows_answers_yet_to_come() {
     for_all_routers(|s, name| {
-        let rule_knows = matches!(
-            s.config.replica.kv.allocation,
-            Allocation::Reserve(ReserveRule::Pow2 | ReserveRule::Exact)
-        );
-        if rule_knows {
+        if rule_knows(s.config.replica.kv.allocation) {
             return;
         }
         let before = s.run(false, &mut ());
@@ -313,6 +309,15 @@ fn the_routers_scenarios_reach_what_they_are_for() {
     }
 }
 
+/// Whether a reservation follows from the true answer.
+fn rule_knows(allocation: Allocation) -> bool {
+    match allocation {
+        Allocation::Reserve(ReserveRule::MaxTokens | ReserveRule::MaxModelLen) => false,
+        Allocation::Reserve(_) => true,
+        Allocation::Paged { .. } => false,
+    }
+}
+
 /// Instants of a record as they were known at `t`.
 fn known_at(r: &RequestRecord, t: SimTime) -> [SimTime; 3] {
     [r.scheduled, r.first_token, r.finish].map(|instant| instant.min(t))
@@ -321,13 +326,7 @@ fn known_at(r: &RequestRecord, t: SimTime) -> [SimTime; 3] {
 #[test]
 fn the_past_does_not_depend_on_answers_yet_to_come() {
     for_all(|s, name| {
-        let reserve = s.config.replica.kv.allocation;
-        let rule_knows = match reserve {
-            Allocation::Reserve(ReserveRule::MaxTokens | ReserveRule::MaxModelLen) => false,
-            Allocation::Reserve(_) => true,
-            Allocation::Paged { .. } => false,
-        };
-        if s.scheduler().knows_lengths() || rule_knows {
+        if s.scheduler().knows_lengths() || rule_knows(s.config.replica.kv.allocation) {
             return;
         }
         let before = s.run(false, &mut ());

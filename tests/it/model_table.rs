@@ -35,6 +35,7 @@ const TABLE: &[(&str, f64, Option<f64>, f64)] = &[
     ("mixtral-8x22b", 140.6, Some(39.0), 224.0),
     ("codellama-34b", 33.7, None, 192.0),
     ("yi-34b", 34.4, None, 240.0),
+    ("yi-34b-200k", 34.4, None, 240.0),
     ("falcon-180b", 178.6, None, 160.0),
     ("qwen2.5-72b", 72.7, None, 320.0),
     ("qwen3-8b", 8.2, None, 144.0),

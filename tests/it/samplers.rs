@@ -1,7 +1,7 @@
 //! Our own samplers (bit-stable across platforms) against rand_distr's, by the two-sample Kolmogorov–Smirnov distance.
 
 use rand::RngExt;
-use rand_distr::{Exp, Gamma, LogNormal, Normal, Poisson};
+use rand_distr::{Exp, Gamma, LogNormal, Normal, Poisson, Weibull};
 use windtunnel::rng::{Draws, stream};
 
 const DRAWS: usize = 200_000;
@@ -44,5 +44,6 @@ fn our_samplers_draw_from_the_laws_they_name() {
     check("exponential", |d| d.exponential(2.5), Exp::new(1.0 / 2.5).unwrap());
     check("gamma above 1", |d| d.gamma(2.3, 1.7), Gamma::new(2.3, 1.7).unwrap());
     check("gamma below 1", |d| d.gamma(0.25, 2.0), Gamma::new(0.25, 2.0).unwrap());
+    check("weibull", |d| d.weibull(0.45, 3.0), Weibull::new(3.0, 0.45).unwrap());
     check("poisson", |d| d.poisson(6.5) as f64, Poisson::new(6.5).unwrap());
 }

@@ -51,7 +51,9 @@ fn every_format_has_a_sample_that_is_detected() {
         assert_eq!(rows.report.format, Some(*format));
         assert!(rows.len() >= 10, "{format} has {} rows", rows.len());
     }
-    let files = std::fs::read_dir(samples()).unwrap().count();
+    // ServeGen's windows and lengths are no trace: a workload of their own reads them.
+    let names = std::fs::read_dir(samples()).unwrap().map(|e| e.unwrap().file_name());
+    let files = names.filter(|name| !name.to_string_lossy().starts_with("servegen-")).count();
     assert_eq!(files, readable.len(), "a sample without a format");
 }
 

@@ -6,8 +6,8 @@ use std::time::Instant;
 
 use windtunnel::ids::RequestId;
 use windtunnel::workload::{
-    Dequantise, Failures, LoadReport, OnBadRow, PrepareContext, ReadOptions, Request, Rows, Trace,
-    WorkloadSpec, formats, read_trace, read_trace_bytes, write_trace,
+    Dequantise, Failures, LoadReport, OnBadRow, PrefixChains, PrepareContext, ReadOptions, Request, Rows,
+    Trace, WorkloadSpec, formats, read_trace, read_trace_bytes, write_trace,
 };
 
 use crate::shared_data::shared;
@@ -206,6 +206,17 @@ fn by_hand(format: &str, trace: &Trace) -> String {
     }
 }
 
+/// The identities that the shortened prompts of a trace still have.
+fn cut_chains(all: &PrefixChains, trace: &Trace) -> PrefixChains {
+    let mut cut = PrefixChains { tokens_per_id: all.tokens_per_id, starts: vec![0], ids: Vec::new() };
+    for (i, r) in (0u32..).zip(&trace.requests) {
+        let blocks = r.prompt.div_ceil(all.tokens_per_id) as usize;
+        cut.ids.extend(all.of(RequestId(i)).iter().take(blocks));
+        cut.starts.push(u32::try_from(cut.ids.len()).unwrap());
+    }
+    cut
+}
+
 /// `workloads/samples/` holds one small file per format, written by our own generator. `UPDATE_SAMPLES=1` renews them.
 #[test]
 fn samples_are_fresh_and_read_back() {
@@ -222,6 +233,7 @@ fn samples_are_fresh_and_read_back() {
             }
             _ => None,
         };
+        trace.prefixes = trace.prefixes.clone().map(|all| cut_chains(&all, &trace).into());
         let mut bytes = Vec::new();
         if format.writable {
             write_trace(format.name, &trace, &mut bytes).unwrap().unwrap();

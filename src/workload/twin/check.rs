@@ -1,6 +1,6 @@
 //! What serde cannot check in a twin recipe: numbers that make no law.
 
-use super::spec::{Cluster, Envelope, Memory, Modulation, StreamSpec, TwinSpec};
+use super::spec::{Clients, Cluster, Envelope, Memory, Modulation, StreamSpec, TwinSpec};
 use crate::diagnostic::{InputError, InputErrors};
 use crate::units::SimDuration;
 
@@ -37,6 +37,11 @@ impl TwinSpec {
             check_rate(stream, hourly, &mut |holds, name, message| need(holds, key(name), message));
             check_clusters(stream, &mut |holds, name, message| need(holds, key(name), message));
         }
+        let blocks: Vec<u32> = self.stream.iter().filter_map(|s| s.prefix.map(|p| p.block)).collect();
+        need(blocks.windows(2).all(|w| w[0] == w[1]), "stream.prefix".into(), "must have one `block`");
+        for (i, prefix) in self.stream.iter().enumerate().filter_map(|(i, s)| Some((i, s.prefix?))) {
+            errors.extend(prefix.build(&format!("twin.stream[{i}].prefix")).err());
+        }
         errors.extend(
             self.lengths.iter().filter_map(|(name, m)| m.check(&format!("twin.lengths.{name}")).err()),
         );
@@ -62,6 +67,15 @@ fn check_rate(stream: &StreamSpec, hourly: bool, need: Need<'_>) {
             need(l.scale > 0.0 && l.scale.is_finite(), "envelope.law.scale", "must be above zero");
             let mixture = matches!(stream.modulation, Some(Modulation::LogMixture(_)));
             need(mixture, "envelope.law", "needs `modulation.log-mixture`");
+        }
+        Envelope::Renewal(r) => {
+            let lone = stream.switch.is_none() && stream.modulation.is_none();
+            need(
+                log_normal([r.mu, r.sigma]),
+                "envelope.renewal",
+                "needs `mu` within ±30, `sigma` of 0 to 10",
+            );
+            need(lone, "envelope.renewal", "cannot be combined with `switch` or `modulation`");
         }
         Envelope::Flat(_) | Envelope::Linear(_) => {}
     }
@@ -109,8 +123,37 @@ fn check_rate(stream: &StreamSpec, hourly: bool, need: Need<'_>) {
     }
 }
 
+fn log_normal([mu, sigma]: [f64; 2]) -> bool {
+    mu.abs() < 30.0 && (0.0..10.0).contains(&sigma)
+}
+
+fn check_clients(c: &Clients, need: Need<'_>) {
+    let pairs = [c.sequential_size, c.sequential_mean_gap, c.sequential_gap, c.pool_size];
+    need(
+        pairs.into_iter().all(log_normal),
+        "cluster.clients",
+        "needs pairs of `mu` within ±30 and `sigma` of 0 to 10",
+    );
+    let shares = [c.sequential, c.pool_full, c.pool_extra, c.pool_on_time].into_iter().all(share);
+    need(shares, "cluster.clients", "needs shares in 0 to 1");
+    let pools = c.pool_of.iter().all(|[k, w]| (1.0..1e6).contains(k) && *w > 0.0 && w.is_finite());
+    need(pools && !c.pool_of.is_empty(), "cluster.clients.pool-of", "needs rows of [requests, weight]");
+    let period = c.pool_period >= SimDuration::from_secs(1);
+    need(period, "cluster.clients.pool-period", "must be at least a second");
+}
+
 fn check_clusters(stream: &StreamSpec, need: Need<'_>) {
-    match stream.cluster {
+    let sessions = matches!(stream.cluster, Cluster::Session(_));
+    need(stream.prefix.is_none() || sessions, "prefix", "needs `cluster.session`");
+    need(
+        stream.prefix.is_none() || stream.campaign.is_none(),
+        "prefix",
+        "cannot be combined with `campaign`",
+    );
+    let binless = matches!(stream.envelope, Envelope::Renewal(_));
+    let in_bins = matches!(stream.cluster, Cluster::PartOfBin(_));
+    need(!(binless && in_bins), "cluster.part-of-bin", "cannot be combined with `envelope.renewal`");
+    match &stream.cluster {
         Cluster::None => {}
         Cluster::Session(s) => {
             need(s.p > 0.0 && s.p < 1.0, "cluster.session.p", "must lie inside 0 to 1");
@@ -123,6 +166,7 @@ fn check_clusters(stream: &StreamSpec, need: Need<'_>) {
                 "needs a `think-cap` above the median pause",
             );
         }
+        Cluster::Clients(c) => check_clients(c, need),
         Cluster::Batch(b) => {
             need(b.mean >= 1.0 && b.mean.is_finite(), "cluster.batch.mean", "must be at least 1")
         }
@@ -133,6 +177,16 @@ fn check_clusters(stream: &StreamSpec, need: Need<'_>) {
         }
     }
     if let Some(c) = stream.campaign {
-        need(share(c.persist) && share(c.icc), "campaign", "needs shares in 0 to 1");
+        need(share(c.icc) && c.persist.is_none_or(share), "campaign", "needs shares in 0 to 1");
+        let clients = matches!(stream.cluster, Cluster::Clients(_));
+        let of_starts = clients || matches!(stream.cluster, Cluster::Session(_));
+        let bins = matches!(stream.envelope, Envelope::Renewal(_));
+        need(c.persist.is_some() || of_starts, "campaign.persist", "is needed without sessions or clients");
+        need(c.persist.is_none() || !clients, "campaign.persist", "has no meaning for `cluster.clients`");
+        need(
+            c.persist.is_none() || !bins,
+            "campaign.persist",
+            "needs bins, which `envelope.renewal` has not",
+        );
     }
 }

@@ -4,19 +4,22 @@
 //! alone, and a longer twin begins with the shorter one.
 
 mod check;
+mod clients;
 mod rate;
 mod spec;
 mod stream;
 
-use self::stream::StreamProcess;
+use self::stream::{Out, StreamProcess};
 use super::report::LoadReport;
 use super::rows::{Clock, MOST_REQUESTS, Row, Rows, too_many_requests};
+use super::sessions::{SideTables, too_many_ids};
 use crate::diagnostic::{InputError, InputErrors};
+use crate::ids::ClassId;
 
 pub use self::spec::{
-    Background, Batch, CampaignSpec, Cluster, Envelope, FlatRate, LawScale, LinearRate, LogMixture,
-    LognormalModulation, Memory, Modulation, Part, PartOfBin, Session, StreamSpec, Switch, TwinSpec, Weekday,
-    WeeklyRate,
+    Background, Batch, CampaignSpec, Clients, Cluster, Envelope, FlatRate, LawScale, LinearRate, LogMixture,
+    LognormalModulation, Memory, Modulation, Part, PartOfBin, Session, StartGaps, StreamSpec, Switch,
+    TwinSpec, Weekday, WeeklyRate,
 };
 
 /// Which part of a generated process is wanted.
@@ -38,17 +41,27 @@ pub(super) fn generate(
     seed: u64,
 ) -> Result<Rows, InputErrors> {
     debug_assert!(spec.check().is_ok(), "a recipe is checked when it is opened");
-    let mut classes = Vec::new();
+    // Parts of one name are one class.
+    let mut classes: Vec<String> = Vec::new();
     let mut streams = Vec::new();
-    for stream in &spec.stream {
-        let first = u16::try_from(classes.len()).unwrap_or(u16::MAX);
-        classes.extend(stream.part.iter().map(|p| p.class.clone()));
-        streams.push(StreamProcess::new(spec, stream, first, rate_scale, seed));
+    for (place, stream) in (0u64..).zip(&spec.stream) {
+        let of_part = |part: &Part| {
+            let known = classes.iter().position(|c| *c == part.class).unwrap_or_else(|| {
+                classes.push(part.class.clone());
+                classes.len() - 1
+            });
+            ClassId(u16::try_from(known).unwrap_or(u16::MAX))
+        };
+        let own: Vec<ClassId> = stream.part.iter().map(of_part).collect();
+        streams.push(StreamProcess::new(spec, place, &own, rate_scale, seed));
     }
     let lead_in = spec.lead_in.as_ps();
     let from_ps = window.from_ps.saturating_add(lead_in);
     let end_ps = window.to_ps.map_or(u64::MAX, |to| to.saturating_add(lead_in));
     let wanted = window.requests.unwrap_or(usize::MAX);
+    let block = spec.stream.iter().find_map(|s| s.prefix.map(|p| p.block));
+    let sessions = spec.stream.iter().any(|s| matches!(s.cluster, Cluster::Session(_)));
+    let (mut tables, mut next_session) = (SideTables::new(block, sessions), 0u32);
     let (mut ready, mut pending) = (Vec::new(), Vec::<Row>::new());
     let mut bin = 0u64;
     while ready.len() < wanted {
@@ -57,7 +70,11 @@ pub(super) fn generate(
             break;
         }
         for stream in &mut streams {
-            stream.bin(bin, &mut pending);
+            let next_session = &mut next_session;
+            stream.bin(bin, &mut Out { rows: &mut pending, tables: &mut tables, next_session });
+        }
+        if tables.full() {
+            return Err(too_many_ids().into());
         }
         if ready.len() + pending.len() > MOST_REQUESTS {
             return Err(too_many_requests().into());
@@ -79,12 +96,12 @@ pub(super) fn generate(
         );
     }
     ready.truncate(wanted);
-    for (number, row) in (0u32..).zip(&mut ready) {
-        row.number = number;
+    for row in &mut ready {
         row.time -= u128::from(lead_in);
     }
     let report = LoadReport { rows_read: ready.len() as u64, ..LoadReport::default() };
-    Ok(Rows { rows: ready, classes, chains: None, sessions: None, timed: true, clock: Clock::Detect, report })
+    let (chains, sessions) = tables.finish();
+    Ok(Rows { rows: ready, classes, chains, sessions, timed: true, clock: Clock::Detect, report })
 }
 
 /// Moves what arrives before `end` from `pending` to `ready`, in time order (ties: in the order of generation).

@@ -75,6 +75,8 @@ impl RateProcess {
                 rate.as_per_second() * profile[hour] * self.bin_s * factor
             }
             Envelope::Law(l) => l.scale * factor,
+            // Starts do not come from bins: `StreamProcess` draws their gaps.
+            Envelope::Renewal(_) => 0.0,
         };
         Bin::On(mean * self.rate_scale)
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::super::dialogue::PrefixSpec;
 use super::super::mixture::Mixture;
 use super::super::rate::RequestRate;
 use super::super::text::duration;
@@ -41,6 +42,8 @@ pub struct StreamSpec {
     /// Layer 3: what a start brings; default `none`: one request.
     #[serde(default)]
     pub cluster: Cluster,
+    /// Layer 4: the prompts of a session grow and share prefixes (sessions only).
+    pub prefix: Option<PrefixSpec>,
     /// Layer 4: requests come in campaigns that share a template.
     pub campaign: Option<CampaignSpec>,
     /// Layer 4: the models of this stream and their lengths; drawn per start.
@@ -59,6 +62,8 @@ pub enum Envelope {
     Weekly(WeeklyRate),
     /// The modulation gives requests per bin by itself; this factor scales it.
     Law(LawScale),
+    /// Starts with lognormal gaps; bins do not matter.
+    Renewal(StartGaps),
 }
 
 /// Parameters of `flat`.
@@ -104,6 +109,16 @@ pub struct WeeklyRate {
 pub struct LawScale {
     /// Factor on the requests per bin of the modulation.
     pub scale: f64,
+}
+
+/// Parameters of `renewal`.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct StartGaps {
+    /// Mean of the log of the gap between starts in seconds.
+    pub mu: f64,
+    /// Standard deviation of that log.
+    pub sigma: f64,
 }
 
 /// A day of the week.
@@ -190,7 +205,7 @@ pub struct LogMixture {
 }
 
 /// What a start brings.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Cluster {
     /// One request.
@@ -200,6 +215,8 @@ pub enum Cluster {
     Session(Session),
     /// A batch: geometrically many requests, a fixed gap apart.
     Batch(Batch),
+    /// A client of an API: one request after the other, or batches against a limit of its rate.
+    Clients(Clients),
     /// One request; in some bins all starts fall into a part of the bin.
     PartOfBin(PartOfBin),
 }
@@ -232,6 +249,33 @@ pub struct Batch {
     pub gap: SimDuration,
 }
 
+/// Parameters of `clients`. Pairs are mean and standard deviation of a natural logarithm; times are in seconds.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Clients {
+    /// Share of the starts that are sequential clients; the others are pools.
+    pub sequential: f64,
+    /// Requests of a sequential client.
+    pub sequential_size: [f64; 2],
+    /// A sequential client's own mean gap.
+    pub sequential_mean_gap: [f64; 2],
+    /// Its gaps, as a factor of that mean.
+    pub sequential_gap: [f64; 2],
+    /// Requests that a pool may have at once: rows of [requests, weight].
+    pub pool_of: Vec<[f64; 2]>,
+    /// Requests of a pool.
+    pub pool_size: [f64; 2],
+    /// Probability that a batch of a pool is as large as it may be.
+    pub pool_full: f64,
+    /// Otherwise a batch is one request, and each further one with this probability.
+    pub pool_extra: f64,
+    /// The limit's period: the next batch comes exactly this much later …
+    #[serde(with = "duration")]
+    pub pool_period: SimDuration,
+    /// … with this probability, else uniformly between 1 s and the period.
+    pub pool_on_time: f64,
+}
+
 /// Parameters of `part-of-bin`.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -246,8 +290,9 @@ pub struct PartOfBin {
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct CampaignSpec {
-    /// Probability that a campaign goes on in the next bin; a bin after a silent one starts a new campaign.
-    pub persist: f64,
+    /// Probability that a campaign goes on in the next bin; a bin after a silent one starts a new campaign. None:
+    /// each session or client is a campaign of its own.
+    pub persist: Option<f64>,
     /// Share of the variance of log lengths that lies between campaigns.
     pub icc: f64,
 }
