@@ -116,10 +116,12 @@ pub struct Differences {
 }
 
 impl Differences {
-    /// Runs the engine with leaps and with steps, audited, and compares both with the oracle.
+    /// Runs the engine with leaps and with steps, audited, and compares both with the oracle, their samples with each
+    /// other.
     pub fn compare(&mut self, s: &Scenario, oracle: &OracleOutcome) {
+        let mut samples_of_leaps = Vec::new();
         for stepwise in [false, true] {
-            let options = RunOptions { stepwise, audit: true, samples: 0, deadlines: Some(DEADLINES) };
+            let options = RunOptions { stepwise, audit: true, samples: 40, deadlines: Some(DEADLINES) };
             let found = match engine_run(&s.deployment(), &s.trace, &options) {
                 Err(violation) => Some(violation.to_string()),
                 Ok(outcome) => {
@@ -128,7 +130,12 @@ impl Differences {
                     if found.is_some() {
                         self.explain(s, &outcome);
                     }
-                    found
+                    if !stepwise {
+                        samples_of_leaps.clone_from(&outcome.samples);
+                    }
+                    let pairs = || samples_of_leaps.iter().zip(&outcome.samples);
+                    let unlike = || pairs().find(|(a, b)| a != b).map(|(a, b)| format!("{a:?}\n{b:?}"));
+                    found.or_else(unlike)
                 }
             };
             if let Some(text) = found {

@@ -16,7 +16,7 @@ type Part = (&'static str, Fill, fn(&MemoryShares) -> f64);
 
 const PARTS: [Part; 5] = [
     ("live tokens", Fill { ink: Ink::Series(0), hatch: 0 }, |m| m.live),
-    ("last block's empty slots", Fill { ink: Ink::Series(7), hatch: 0 }, |m| m.fragmented),
+    ("empty in last block", Fill { ink: Ink::Series(7), hatch: 0 }, |m| m.fragmented),
     ("reserved, unused", Fill { ink: Ink::Series(1), hatch: 2 }, |m| m.reserved),
     ("cached, evictable", Fill { ink: Ink::Series(5), hatch: 3 }, |m| m.cached),
     ("free", Fill { ink: Ink::Grid, hatch: 0 }, |m| m.free),

@@ -148,7 +148,7 @@ impl Grid {
                 Swatch::Fill(fill) => fill_box(canvas, (x, y - 7.0), (x + long, y + 7.0), fill),
                 Swatch::Point(kind, ink) => canvas.marker((x + long / 2.0, y), kind, ink, 1.0),
             }
-            let text = format::shorten(name, layout.characters(step - long - 10.0));
+            let text = format::shorten(name, layout.characters(step - long - 18.0));
             canvas.text((x + long + 7.0, y), &layout.label(&text, Anchor::Start, Ink::Foreground));
         }
         top + self.legend.len().div_ceil(columns) as f64 * LEGEND_STEP + 6.0

@@ -12,7 +12,7 @@ use crate::results::{Comparison, GapCause, Study, TokenRow, TokenTimeline};
 /// Causes, with their names, markers and colours.
 const CAUSES: [(GapCause, &str, usize, Ink); 5] = [
     (GapCause::Decode, "decode steps only", 0, Ink::Series(0)),
-    (GapCause::OtherPrompt, "prompt of another in it", 2, Ink::Series(1)),
+    (GapCause::OtherPrompt, "other's prompt in it", 2, Ink::Series(1)),
     (GapCause::Preemption, "preempted in it", 3, Ink::Series(3)),
     (GapCause::Queue, "first token: queue", 1, Ink::Series(4)),
     (GapCause::OwnPrompt, "first token: own prompt", 1, Ink::Series(2)),

@@ -60,7 +60,7 @@ pub(in crate::report::plot) fn figure(study: &Study, comparison: &Comparison) ->
     }
     let mut legend: Vec<(Swatch, String)> =
         systems.iter().map(|&s| (Swatch::Line(line(study, s)), legend_name(study, s))).collect();
-    legend.push((Swatch::Line(WASTE), "raw, where above useful".to_owned()));
+    legend.push((Swatch::Line(WASTE), "raw, if above useful".to_owned()));
     let finding: Vec<String> = told.iter().filter_map(|row| sentence(row)).collect();
     let title = format!("Utilisation at {}: {}", point.label, finding.join("; "));
     let grid = Grid { title, rows, legend };
