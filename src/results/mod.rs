@@ -10,6 +10,8 @@ mod read;
 mod render;
 pub mod study;
 pub mod text;
+mod timeline;
+mod token_timeline;
 mod warning;
 
 pub use capacity::{CapacityCell, CapacityTable};
@@ -23,4 +25,5 @@ pub use study::{
     FailedRun, InputFile, PointInfo, Provenance, RunResult, Sensitivity, SensitivityRow, Study, SweepAxis,
     SweepInfo, SystemInfo,
 };
+pub use token_timeline::{GapCause, TokenRow, TokenTimeline};
 pub use warning::{Warning, warnings};

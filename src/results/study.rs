@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Warning;
 use super::capacity::CapacityTable;
+use super::{TokenTimeline, Warning};
 use crate::metrics::record::RequestRecord;
 use crate::metrics::{Curves, Extract, Slo, Summary, TimelineRow};
 
@@ -32,6 +32,8 @@ pub struct Study {
     pub points: Vec<PointInfo>,
     /// Runs, in any order; [`Study::sorted_runs`] fixes it.
     pub runs: Vec<RunResult>,
+    /// The tokens of one request, for the plot of a stall; absent where nobody looked.
+    pub token_timeline: Option<TokenTimeline>,
     /// Runs that were skipped or failed.
     pub failed: Vec<FailedRun>,
     /// Capacities of the systems, where the scenario asks for them.

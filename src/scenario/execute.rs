@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use crate::cluster::{Outcome, RunOptions, Violation, simulate_deployment};
+use crate::cluster::{Outcome, RunOptions, StepObserver, Violation, simulate_deployment};
 use crate::diagnostic::{InputError, InputErrors, Sources};
 use crate::metrics::slo::Limit;
 use crate::metrics::{MeasureContext, Window, curves, extract, measure, timeline_of};
@@ -224,12 +224,23 @@ fn one_run(
     })
 }
 
-/// The one place where a run is simulated.
+/// A run that nobody watches.
 pub(crate) fn simulate_run(
     system: &SystemPlan,
     trace: &Trace,
     options: &RunOptions,
     seed: u64,
+) -> Result<Outcome, Violation> {
+    observed_run(system, trace, options, seed, &mut ())
+}
+
+/// The one place where a run is simulated; the observer hears of every step or leap.
+pub(crate) fn observed_run(
+    system: &SystemPlan,
+    trace: &Trace,
+    options: &RunOptions,
+    seed: u64,
+    observer: &mut impl StepObserver,
 ) -> Result<Outcome, Violation> {
     let declared = system.options.max_tokens.map(|rule| {
         let mut trace = trace.clone();
@@ -237,7 +248,7 @@ pub(crate) fn simulate_run(
         trace
     });
     let trace = declared.as_ref().unwrap_or(trace);
-    simulate_deployment(&system.deployment(seed), trace, options, &mut ())
+    simulate_deployment(&system.deployment(seed), trace, options, observer)
 }
 
 /// What the numbers of a run are judged against.
@@ -252,7 +263,10 @@ pub(crate) fn measure_context(
         window: Window::default(),
         stages: system.stages(),
         gpus: system.gpus,
+        replicas: system.replicas(),
         kv_blocks: system.kv_blocks(),
+        kv_slots: system.kv_slots(),
+        unit: system.unit_work(),
         offered_rate: rate.map(RequestRate::as_per_second),
     }
 }

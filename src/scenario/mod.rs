@@ -23,6 +23,7 @@ mod study;
 mod study_results;
 mod sweep;
 pub mod topology;
+pub mod watch;
 
 pub use axes::{AxisChoice, choices};
 pub use document::Document;

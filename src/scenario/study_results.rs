@@ -28,6 +28,7 @@ impl Executed {
             points: self.points,
             capacity: self.capacities,
             runs: self.runs,
+            token_timeline: None,
             failed: Vec::new(),
             warnings,
             sensitivity: self.sensitivity,

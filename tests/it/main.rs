@@ -24,6 +24,7 @@ mod eut;
 mod explain;
 mod groups;
 mod host_tier;
+mod inside;
 mod metrics;
 mod model_import;
 mod model_table;

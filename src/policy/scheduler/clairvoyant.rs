@@ -30,10 +30,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::blocks::{Head, horizon_of};
+use super::blocks::{Head, full, horizon_of};
 use super::chunked::continue_prefills;
 use super::parameters::{BadParameter, Mechanism, at_least_one};
-use super::{Decode, Horizon, ReplicaEvent, Scheduler, StepPlan};
+use super::{AdmissionLimit, Decode, Horizon, ReplicaEvent, Scheduler, StepPlan};
 use crate::collections::LookupMap;
 use crate::engine::view::EngineView;
 use crate::ids::RequestId;
@@ -90,6 +90,8 @@ impl Scheduler for ShortestFirst {
         if budget > 0 && view.waiting_len() > 0 && view.running_len() < self.parameters.max_sequences {
             self.index(view);
             self.admit(view, plan, budget);
+        } else {
+            plan.limit = full(budget == 0, view.running_len() >= self.parameters.max_sequences);
         }
     }
 
@@ -152,6 +154,10 @@ impl ShortestFirst {
             sequences += 1;
             head.admit(plan, head.tokens, chunk);
             admitted.push(rank);
+        }
+        plan.limit = full(budget == 0, sequences >= self.parameters.max_sequences);
+        if plan.limit.is_none() && admitted.len() < view.waiting_len() as usize {
+            plan.limit = Some(AdmissionLimit::Memory);
         }
         for rank in &admitted {
             self.shortest.remove(rank);

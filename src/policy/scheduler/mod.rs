@@ -5,7 +5,7 @@ mod parameters;
 mod plan;
 
 pub use parameters::BadParameter;
-pub use plan::{Admission, Decode, Horizon, Preempt, StepPlan};
+pub use plan::{Admission, AdmissionLimit, Decode, Horizon, Preempt, StepPlan};
 pub use static_batch::RaggedPrompts;
 
 use parameters::Mechanism;

@@ -7,6 +7,7 @@ mod curves;
 pub mod figures;
 mod frame;
 mod heat;
+mod inside;
 mod layout;
 mod ledger;
 mod lengths;
