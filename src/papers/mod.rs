@@ -8,6 +8,7 @@
 mod check;
 mod claim;
 mod csv;
+mod json_schema;
 mod judge;
 mod page;
 mod plan;
@@ -16,6 +17,7 @@ mod run;
 pub mod schema;
 
 pub use claim::{ClaimResult, Numbers};
+pub use json_schema::paper as json_schema;
 pub use judge::Verdict;
 pub use page::files;
 pub use plan::{Experiment, Mode, PaperPlan};

@@ -7,6 +7,7 @@ mod cost;
 mod document;
 pub mod execute;
 mod groups;
+pub mod json_schema;
 mod kv;
 pub mod load;
 mod mechanisms;

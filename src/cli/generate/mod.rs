@@ -1,6 +1,8 @@
 //! `generate`: what other programs read about this one – completions, man pages, the JSON schema, the reference.
 
+mod keys;
 mod reference;
+mod schema;
 
 use std::fs;
 use std::path::Path;
@@ -20,6 +22,7 @@ pub(super) fn generate(args: &GenerateArgs, context: &Context) -> Outcome {
         }
         Generated::Man { out: None } => emit(&page(command())?)?,
         Generated::Man { out: Some(folder) } => man_pages(folder, context)?,
+        Generated::Schema { kind } => emit(schema::text(*kind).as_bytes())?,
         Generated::Reference => emit(reference::markdown(&command()).as_bytes())?,
     }
     Ok(exit::DONE)

@@ -36,6 +36,7 @@
 //! Hand-written step logs in `tests/it/scheduler_chunked.rs`; equal to the oracle. Reference point: capacity ratio to
 //! vLLM V0 on Yi-34B of 2.5 to 5 (strict) and 1.2 to 2.2 (relaxed), row A31.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::blocks::{Head, decode_or_preempt, full, horizon_of, is_victim, steps_with_a_free_block, swap_in};
@@ -44,7 +45,7 @@ use super::{AdmissionLimit, Decode, Horizon, Scheduler, StepPlan};
 use crate::engine::view::EngineView;
 
 /// Parameters of `chunked` (Sarathi-Serve, FastGen).
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Chunked {
     /// Tokens per step that prompt chunks may fill up to; decodes count but are never cut.

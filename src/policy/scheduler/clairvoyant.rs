@@ -28,6 +28,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::blocks::{Head, full, horizon_of};
@@ -39,7 +40,7 @@ use crate::engine::view::EngineView;
 use crate::ids::RequestId;
 
 /// Parameters of `clairvoyant`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Clairvoyant {
     /// Tokens per step that prompt chunks may fill up to.

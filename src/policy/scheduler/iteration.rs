@@ -32,6 +32,7 @@
 //! Hand-written step logs in `tests/it/scheduler_iteration.rs`; equal to the oracle. Reference point: 36.9 times
 //! FasterTransformer's throughput at 190 ms per token on the 175B model (figure 10), which depends on `static`.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::blocks::{Head, decode_or_preempt, full, horizon_of, steps_with_a_free_block};
@@ -40,7 +41,7 @@ use super::{AdmissionLimit, Horizon, Preempt, Scheduler, StepPlan};
 use crate::engine::view::EngineView;
 
 /// Parameters of `iteration` (Orca).
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Iteration {
     /// Requests per batch (`max_bs`).

@@ -29,6 +29,7 @@
 //! Hand-written step logs in `tests/it/scheduler_prefill_first.rs`; equal to the oracle. Reference point: 1.7 to 2.7
 //! times the request rate of Orca (Oracle) on ShareGPT, figure 12 of the paper.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::blocks::{Head, decode_or_preempt, full, horizon_of, steps_with_a_free_block, swap_in};
@@ -37,7 +38,7 @@ use super::{AdmissionLimit, Horizon, Scheduler, StepPlan};
 use crate::engine::view::EngineView;
 
 /// Parameters of `prefill-first` (vLLM V0).
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct PrefillFirst {
     /// Prompt tokens per prefill step (`max_num_batched_tokens`); a longer prompt goes alone.

@@ -30,6 +30,7 @@
 //! Hand-written step logs in `tests/it/scheduler_static.rs`; equal to the oracle. Reference point: 0.185 req/s at
 //! 190 ms per token on the 175B model (Orca, figure 10).
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::blocks::full;
@@ -39,7 +40,7 @@ use crate::engine::view::EngineView;
 use crate::ids::RequestId;
 
 /// How `static` treats prompts of different lengths.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum RaggedPrompts {
     /// Prefill all at the shortest prompt's length, feed the rest token by token (FasterTransformer, Orca §6.2).
@@ -50,7 +51,7 @@ pub enum RaggedPrompts {
 }
 
 /// Parameters of `static` (FasterTransformer).
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Static {
     /// Requests per batch.

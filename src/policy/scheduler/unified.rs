@@ -33,6 +33,7 @@
 //! Hand-written step logs in `tests/it/scheduler_unified.rs`; equal to the oracle. Reference point: the served RTX
 //! 4090 log, for which two sketches of this rule give 244 preemptions (row A10).
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::blocks::{Head, decode_each, full, horizon_of, preempt};
@@ -42,7 +43,7 @@ use crate::engine::view::EngineView;
 use crate::ids::RequestId;
 
 /// Parameters of `unified` (vLLM V1).
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Unified {
     /// Tokens per step (`max_num_batched_tokens`).
