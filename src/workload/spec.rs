@@ -80,7 +80,7 @@ pub struct WorkloadSpec {
 }
 
 /// How a workload is brought to a rate.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum LoadBy {
     /// All gaps are divided by one factor: the same requests, faster. A day is over sooner.
