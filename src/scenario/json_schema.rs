@@ -190,17 +190,19 @@ impl Builder {
         }
     }
 
-    /// Points a reference to the copy that requires nothing, unless that would be the same.
+    /// Points a reference to the copy that requires nothing.
     fn layer_reference(&mut self, reference: &mut String) {
         let Some(name) = reference.strip_prefix(DEFS).map(str::to_owned) else { return };
         let Some(whole) = self.defs.get(&name).cloned().filter(|_| !name.ends_with("Layer")) else { return };
-        let mut part = whole.clone();
-        self.layer(&mut part);
-        if part != whole {
-            let name = format!("{name}Layer");
-            *reference = format!("{DEFS}{name}");
-            self.defs.insert(name, part);
+        let layer = format!("{name}Layer");
+        if !self.defs.contains_key(&layer) {
+            // Stands there before its own parts are looked at: a mixture has mixtures.
+            self.defs.insert(layer.clone(), whole.clone());
+            let mut part = whole;
+            self.layer(&mut part);
+            self.defs.insert(layer.clone(), part);
         }
+        *reference = format!("{DEFS}{layer}");
     }
 
     /// The file: its schema with all definitions that are used.

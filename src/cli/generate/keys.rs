@@ -8,13 +8,15 @@ use super::reference::cell;
 
 /// A row for every key: path, type, what it means.
 pub(super) fn table(schema: &Value) -> String {
-    let mut table = Table { root: schema, rows: String::new() };
+    let mut table = Table { root: schema, within: Vec::new(), rows: String::new() };
     table.keys("", schema);
     format!("| key | type | what |\n| --- | --- | --- |\n{}", table.rows)
 }
 
 struct Table<'a> {
     root: &'a Value,
+    /// Definitions that the path goes through: one within itself is not spread out again.
+    within: Vec<&'a str>,
     rows: String,
 }
 
@@ -27,7 +29,16 @@ impl<'a> Table<'a> {
 
     /// Rows of all that is below a path.
     fn keys(&mut self, path: &str, schema: &'a Value) {
-        let schema = self.resolved(schema);
+        let name = schema["$ref"].as_str();
+        if name.is_some_and(|name| self.within.contains(&name)) {
+            return;
+        }
+        self.within.extend(name);
+        self.keys_of(path, self.resolved(schema));
+        self.within.truncate(self.within.len() - usize::from(name.is_some()));
+    }
+
+    fn keys_of(&mut self, path: &str, schema: &'a Value) {
         for (key, below) in schema["properties"].as_object().into_iter().flatten() {
             let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
             self.key(&path, below);
