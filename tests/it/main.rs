@@ -49,6 +49,7 @@ mod scheduler_prefill_first;
 mod scheduler_registry;
 mod scheduler_static;
 mod scheduler_unified;
+mod schema;
 mod served_logs;
 mod serving_equivalence;
 mod shared_data;
