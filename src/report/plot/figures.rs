@@ -1,4 +1,4 @@
-//! The charts of a study: one line of [`REGISTRY`] per chart, in page order.
+//! The charts of a study: one line of `REGISTRY` per chart, in page order.
 
 use super::inside::{memory, preemption, queue, steps, tokens, utilisation};
 use super::{Layout, curves, heat, ledger, lengths, pareto, prefix, quadrants, timeline, tornado};
