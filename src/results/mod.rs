@@ -15,7 +15,7 @@ mod token_timeline;
 mod warning;
 
 pub use capacity::{CapacityCell, CapacityTable};
-pub use commit::{Content, FileSet, commit, redraw, write_atomically};
+pub use commit::{Content, FileSet, commit, redraw};
 pub use comparison::{Comparison, ComparisonRow, PointComparison};
 pub use error::ResultsError;
 pub use read::{SummaryFile, SummaryRun, read_study, read_summary};

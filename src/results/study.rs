@@ -118,6 +118,13 @@ pub struct SweepInfo {
     pub systems: Vec<String>,
 }
 
+impl SweepInfo {
+    /// Whether `system` is one of the combinations.
+    pub fn holds(&self, system: &str) -> bool {
+        self.systems.iter().any(|name| name == system)
+    }
+}
+
 /// One key of a grid.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SweepAxis {
@@ -241,7 +248,7 @@ impl Study {
     /// Positions of the systems that curves show: as [`Study::display_order`] without the combinations of a grid,
     /// which have maps of their own (the reference stays).
     pub fn drawn_order(&self) -> Vec<usize> {
-        let swept = |name: &str| self.sweep.as_ref().is_some_and(|s| s.systems.iter().any(|n| n == name));
+        let swept = |name: &str| self.sweep.as_ref().is_some_and(|s| s.holds(name));
         let reference = self.reference_index();
         self.display_order()
             .into_iter()

@@ -13,7 +13,7 @@ use crate::workload::{Prepared, RequestRate, Trace, declare};
 
 use super::load::{self, Capacity, NoCapacity};
 use super::plan::{Axis, RunPlan, StudyPlan, SystemPlan};
-use super::requests::of_seed_at;
+use super::requests::at_point;
 use super::sensitivity::sensitivity;
 
 /// How a study is carried out; none of it changes a number.
@@ -122,7 +122,7 @@ fn set_current(run: Option<String>) {
 
 /// Carries out all runs of a study on the threads of the current rayon pool.
 pub fn execute(plan: &StudyPlan, options: Options, progress: &dyn Progress) -> Result<Executed, Failure> {
-    let context = plan.systems.iter().map(|s| s.cluster.replica.max_model_len).max().unwrap_or(1);
+    let context = plan.longest_context();
     progress.phase("requests", plan.seeds as usize);
     let workload = plan.workload.open(&plan.sources)?;
     let mut prepared = (1..=u64::from(plan.seeds))
@@ -142,13 +142,7 @@ pub fn execute(plan: &StudyPlan, options: Options, progress: &dyn Progress) -> R
     let (rates, capacity) = rates(plan, &prepared, progress)?;
     let traces = rates
         .par_iter()
-        .map(|rate| {
-            let at = |(p, seed): (&Prepared, u64)| match *rate {
-                Some(rate) => of_seed_at(plan, p, seed, rate, usize::MAX),
-                None => Ok(p.trace.clone()),
-            };
-            prepared.iter().zip(1..).map(at).collect()
-        })
+        .map(|rate| prepared.iter().zip(1..).map(|(p, seed)| at_point(plan, p, seed, *rate)).collect())
         .collect::<Result<Vec<Vec<Trace>>, InputErrors>>()?;
     let seeds = prepared.len() as u64;
     let runs: Vec<RunPlan> = plan.runs().into_iter().filter(|run| run.seed <= seeds).collect();

@@ -228,6 +228,11 @@ pub struct RunPlan {
 }
 
 impl StudyPlan {
+    /// The longest context that any system serves: what requests are prepared for.
+    pub fn longest_context(&self) -> u32 {
+        self.systems.iter().map(|s| s.cluster.replica.max_model_len).max().unwrap_or(1)
+    }
+
     /// All runs: by point, then system, then seed.
     pub fn runs(&self) -> Vec<RunPlan> {
         let mut runs = Vec::new();

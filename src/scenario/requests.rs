@@ -120,6 +120,19 @@ fn ends_in_position(place: &str) -> bool {
     number(parts.next()) && number(parts.next())
 }
 
+/// The requests of a seed at a point of the study; no rate: as the workload says.
+pub fn at_point(
+    plan: &StudyPlan,
+    prepared: &Prepared,
+    seed: u64,
+    rate: Option<RequestRate>,
+) -> Result<Trace, InputErrors> {
+    match rate {
+        Some(rate) => of_seed_at(plan, prepared, seed, rate, usize::MAX),
+        None => Ok(prepared.trace.clone()),
+    }
+}
+
 /// At most `most` of the requests of a seed at another mean rate, as `workload.load-by` says.
 ///
 /// By users, the rate of each seed is scaled by `rate` over its natural mean, so a seed reaches `rate` but for the
@@ -146,8 +159,8 @@ pub fn of_seed_at(
     let factor = rate.as_per_second() / natural.as_per_second();
     let mut spec = plan.workload.spec.clone();
     spec.rate_scale = Some(spec.rate_scale.unwrap_or(1.0) * factor);
-    let context = plan.systems.iter().map(|s| s.cluster.replica.max_model_len).max();
-    let mut trace = spec.open(plan.workload.folder.as_deref())?.prepare(seed, context)?.trace;
+    let workload = spec.open(plan.workload.folder.as_deref())?;
+    let mut trace = workload.prepare(seed, Some(plan.longest_context()))?.trace;
     trace.requests.truncate(most);
     Ok(trace)
 }

@@ -15,7 +15,7 @@ use crate::workload::{RequestRate, Trace};
 
 use super::execute::{Failure, observed_run};
 use super::plan::{Axis, StudyPlan, SystemPlan};
-use super::requests::at_rate;
+use super::requests::at_point;
 
 /// The tokens of the request with the longest gap, in the reference's first run at the headline point. None where the
 /// scenario wants no timelines (`timeline-samples = 0`), or nobody has a gap.
@@ -73,13 +73,10 @@ pub fn watch(
 
 /// The requests of a point, as `execute` made them.
 fn trace(plan: &StudyPlan, study: &Study, point: usize, seed: u64) -> Result<Trace, Failure> {
-    let context = plan.systems.iter().map(|s| s.cluster.replica.max_model_len).max().unwrap_or(1);
-    let prepared = plan.workload.open(&plan.sources)?.prepare(seed, Some(context))?;
+    let prepared = plan.workload.open(&plan.sources)?.prepare(seed, Some(plan.longest_context()))?;
     let rate = study.points.get(point).and_then(|p| p.rate_per_s).and_then(RequestRate::per_second);
-    match (&plan.axis, rate) {
-        (Axis::Natural, _) | (_, None) => Ok(prepared.trace),
-        (_, Some(rate)) => Ok(at_rate(&prepared.trace, rate)?),
-    }
+    let rate = rate.filter(|_| plan.axis != Axis::Natural);
+    Ok(at_point(plan, &prepared, seed, rate)?)
 }
 
 fn run(

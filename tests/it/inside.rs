@@ -149,6 +149,23 @@ fn carried_out(plan: &StudyPlan) -> Study {
     execute(plan, options, &()).expect("a study").into_study(plan)
 }
 
+/// More users are other requests, not the same ones faster: the run that is made again must have them too.
+#[test]
+fn a_watched_run_has_the_requests_of_its_point_by_users_too() {
+    let plan = plan(&["workload.load-by=users", "systems.compare=[\"vllm-v1\"]"]);
+    let study = carried_out(&plan);
+    for run in &study.runs {
+        let records = run.requests.as_ref().expect("kept");
+        let watched = watch::watch(&plan, &study, (run.point, run.system, run.seed), None);
+        let watched = watched.expect("no violation").expect("somebody has a gap");
+        let record = &records[watched.request as usize];
+        assert_eq!(watched.prompt, record.prompt);
+        assert_eq!(watched.arrival_s, record.arrival.as_secs_f64());
+        let ends = [record.first_token, record.finish].map(SimTime::as_secs_f64);
+        assert_eq!([watched.tokens[0].at_s, watched.tokens[watched.tokens.len() - 1].at_s], ends);
+    }
+}
+
 #[test]
 fn a_watched_request_has_the_tokens_of_its_record() {
     let plan = plan(&["deployment.kv-blocks=2600"]);
