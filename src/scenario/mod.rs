@@ -19,6 +19,7 @@ pub mod requests;
 mod resolve;
 pub mod schema;
 pub mod sensitivity;
+pub mod single;
 pub mod slo;
 mod study;
 mod study_results;
