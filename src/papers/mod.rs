@@ -8,12 +8,15 @@
 mod check;
 mod claim;
 mod csv;
+mod html;
 mod judge;
 mod page;
 mod plan;
 mod plots;
 mod run;
 pub mod schema;
+mod tables;
+mod titles;
 
 pub use claim::{ClaimResult, Numbers};
 pub use judge::Verdict;

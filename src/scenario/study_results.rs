@@ -92,7 +92,7 @@ fn provenance(plan: &StudyPlan, executed: &Executed) -> Provenance {
 }
 
 /// The grade of the system's accelerators: `derived` if that of any group is.
-fn weakest_grade(system: &SystemPlan) -> String {
+pub fn weakest_grade(system: &SystemPlan) -> String {
     let grades = system.groups.iter().map(|g| grade(&g.spec));
     grades.into_iter().find(|g| g == "derived").unwrap_or_else(|| grade(&system.spec))
 }
@@ -103,7 +103,8 @@ fn grade(spec: &crate::cost::CostSpec) -> String {
     format!("{:?}", row.unwrap_or(spec.accelerator.gemm.grade)).to_lowercase()
 }
 
-fn not_modelled() -> Vec<String> {
+/// What no simulation of this tool has, one sentence each.
+pub fn not_modelled() -> Vec<String> {
     [
         "Attention of steps that mix prefill and decode is the sum of both: no public data exist for FA3",
         "Tokenisation, sampling on the host and network time, unless the front end says so",
