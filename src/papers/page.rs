@@ -121,7 +121,9 @@ fn verdict(c: &ClaimResult) -> String {
 }
 
 fn chains(out: &mut String, result: &PaperResult) {
-    for c in result.claims.iter().filter(|c| matches!(c.claim.test, Test::Chain(_))) {
+    let files = plots::file_names(&result.plan).split_off(result.plan.experiments.len());
+    let chains = result.claims.iter().zip(files).filter(|(c, _)| matches!(c.claim.test, Test::Chain(_)));
+    for (c, file) in chains {
         let _ = writeln!(out, "### Factor chain: {}\n\n{}\n", c.claim.name, c.claim.statement);
         let _ = writeln!(out, "| step | {} | factor to the step before |\n| --- | --- | --- |", metric(c));
         let systems = &c.of(Mode::Mechanism).systems;
@@ -130,13 +132,14 @@ fn chains(out: &mut String, result: &PaperResult) {
             let factor = factor.map_or_else(|| "–".to_owned(), |f| format!("{}x", number(f)));
             let _ = writeln!(out, "| {} | {} | {factor} |", s.system, format::or_dash(s.mean, number));
         }
-        let _ = writeln!(out, "\n![chain](plots/chain-{}.svg)\n", c.claim.name);
+        let _ = writeln!(out, "\n![chain](plots/{file})\n");
     }
 }
 
 /// Limits and values of every system of every experiment.
 fn experiments(out: &mut String, result: &PaperResult) {
     let _ = writeln!(out, "## What was measured\n");
+    let files = plots::file_names(&result.plan);
     for (i, experiment) in result.plan.experiments.iter().enumerate() {
         if !result.measured.keys().any(|k| k.experiment == i) {
             continue;
@@ -144,7 +147,7 @@ fn experiments(out: &mut String, result: &PaperResult) {
         let _ = writeln!(out, "### {}: {}\n", experiment.name, experiment.title);
         if let Some(capacities) = tables::capacities(result, i) {
             print(out, &capacities);
-            let _ = writeln!(out, "\n![curves](plots/{}.svg)\n", experiment.name);
+            let _ = writeln!(out, "\n![curves](plots/{})\n", files[i]);
         }
         if let Some(runs) = tables::runs(result, i) {
             print(out, &runs);

@@ -4,10 +4,10 @@ use crate::report::format;
 use crate::report::plot::{
     Axis, AxisUnit, Chart, Factors, Orientation, Picture, ReferenceLine, Scale, Series, Step, Stroke,
 };
-use crate::results::file_name;
+use crate::results::text::distinct_file_names;
 
 use super::judge::shown;
-use super::plan::Mode;
+use super::plan::{Mode, PaperPlan};
 use super::run::PaperResult;
 use super::schema::Test;
 use super::{ClaimResult, tables, titles};
@@ -34,10 +34,19 @@ pub(super) struct PaperFigure {
     pub picture: Box<dyn Picture>,
 }
 
+/// File names of the curves of every experiment, then of the chain of every claim, had it one. Names of a file may be
+/// anything; two file names are never the same.
+pub(super) fn file_names(plan: &PaperPlan) -> Vec<String> {
+    let chains: Vec<String> = plan.claims.iter().map(|(c, _)| format!("chain-{}", c.name)).collect();
+    let curves = plan.experiments.iter().map(|e| e.name.as_str());
+    let names = distinct_file_names(curves.chain(chains.iter().map(String::as_str)));
+    names.into_iter().map(|name| format!("{name}.svg")).collect()
+}
+
 /// Every picture, curves first.
 pub(super) fn all(result: &PaperResult) -> Vec<PaperFigure> {
     let curves = (0..result.plan.experiments.len()).filter_map(|i| curves(result, i));
-    let chains = result.claims.iter().enumerate().filter_map(|(i, claim)| chain(claim, i));
+    let chains = result.claims.iter().enumerate().filter_map(|(i, claim)| chain(result, claim, i));
     curves.chain(chains).collect()
 }
 
@@ -99,7 +108,7 @@ fn curves(result: &PaperResult, experiment: usize) -> Option<PaperFigure> {
          {TOP} times the limit. A rate below the limit only counts if its queue is stable, too.",
         of.title
     );
-    let file = format!("{}.svg", file_name(&of.name));
+    let file = file_names(&result.plan).swap_remove(experiment);
     Some(PaperFigure { file, subject: Subject::Experiment(experiment), caption, picture: Box::new(chart) })
 }
 
@@ -116,7 +125,7 @@ fn up_to(points: &[(f64, f64)], top: f64) -> Vec<(f64, f64)> {
 }
 
 /// One step per system of a factor chain.
-fn chain(claim: &ClaimResult, position: usize) -> Option<PaperFigure> {
+fn chain(result: &PaperResult, claim: &ClaimResult, position: usize) -> Option<PaperFigure> {
     let Test::Chain(_) = claim.claim.test else { return None };
     let numbers = claim.of(Mode::Mechanism);
     let mut steps = Vec::new();
@@ -139,6 +148,6 @@ fn chain(claim: &ClaimResult, position: usize) -> Option<PaperFigure> {
         "{}. Equal lengths are equal factors; each bar starts where the one above it ended.",
         claim.claim.statement
     );
-    let file = format!("chain-{}.svg", file_name(&claim.claim.name));
+    let file = file_names(&result.plan).swap_remove(result.plan.experiments.len() + position);
     Some(PaperFigure { file, subject: Subject::Claim(position), caption, picture: Box::new(picture) })
 }
