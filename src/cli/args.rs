@@ -202,6 +202,35 @@ pub enum Generated {
         #[arg(long, value_name = "DIR")]
         out: Option<PathBuf>,
     },
+    /// The JSON schema of a kind of file, for editors
+    Schema {
+        /// Which files
+        #[arg(value_enum, default_value_t = SchemaKind::Scenario)]
+        kind: SchemaKind,
+    },
     /// The reference of commands, numbers and formats, in Markdown
     Reference,
+}
+
+/// Files that have a schema.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SchemaKind {
+    /// A scenario
+    Scenario,
+    /// A preset: `scenarios/systems/`
+    System,
+    /// `hardware/accelerators/`
+    Accelerator,
+    /// `hardware/hosts/`
+    Host,
+    /// `hardware/links/`
+    Link,
+    /// `workloads/models/`
+    Model,
+    /// `scenarios/engines/`
+    Engine,
+    /// `workloads/`
+    Recipe,
+    /// `scenarios/papers/`
+    Paper,
 }

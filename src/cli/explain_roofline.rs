@@ -14,6 +14,7 @@ use super::context::{Context, emit};
 use super::explain_args::ExplainRooflineArgs;
 use super::explain_step::{Choice, as_flags, build, engine_line, load};
 use super::list::table;
+use super::output::write_bytes;
 use super::{Outcome, exit};
 
 /// Decoding sequences of the steps that are shown.
@@ -42,7 +43,7 @@ pub(super) fn roofline(args: &ExplainRooflineArgs, context: &Context) -> Outcome
         out.push_str(&rows(step, context.width()));
     }
     if let Some(path) = &args.output {
-        crate::results::write_atomically(path, chart.draw(Layout::File).as_bytes())?;
+        write_bytes(path, chart.draw(Layout::File).as_bytes())?;
         context.say(&format!("wrote {}", path.display()));
     }
     emit(out.as_bytes())?;

@@ -52,6 +52,12 @@ pub(super) fn write_file<T>(
     result
 }
 
+/// Writes a finished file.
+pub(super) fn write_bytes(target: &Path, bytes: &[u8]) -> Result<(), Error> {
+    let failed = |e: io::Error| from_io(&e, &target.display().to_string());
+    write_file(target, |out| out.write_all(bytes).map_err(failed))
+}
+
 fn fill<T>(
     fresh: &Path,
     target: &Path,

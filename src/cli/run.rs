@@ -7,7 +7,7 @@ use crate::diagnostic::InputError;
 use crate::report::{self, TableOptions};
 use crate::results::{self, Comparison, RunFiles, Study};
 use crate::scenario::execute::{Options, execute};
-use crate::scenario::{Flags, StudyPlan, Target};
+use crate::scenario::{Flags, StudyPlan, Target, watch};
 
 use super::args::{Format, RunArgs, ScenarioArgs};
 use super::context::{Context, Error, emit, write_stderr};
@@ -40,8 +40,9 @@ pub(super) fn run(args: &RunArgs, context: &Context) -> Outcome {
     if let Some(text) = executed.capacity_text(&plan) {
         context.say(&text);
     }
-    let study = executed.into_study(&plan);
+    let mut study = executed.into_study(&plan);
     let comparison = Comparison::of(&study);
+    study.token_timeline = watch::headline(&plan, &study, &comparison)?;
     let mut files =
         report::folder(&study, &comparison, &RunFiles { timeline: true, requests: args.requests });
     let spans = [resolved, simulated - resolved, started.elapsed() - simulated];

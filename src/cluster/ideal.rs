@@ -12,6 +12,7 @@ use crate::engine::config::FrontEnd;
 use crate::engine::{Phase, World, line_sum};
 use crate::ids::RequestId;
 use crate::metrics::record::{Cause, Deadlines, Fate, Outcome, Rejection, RequestRecord};
+use crate::metrics::work::Work;
 use crate::units::{SimDuration, SimTime};
 use crate::workload::Trace;
 
@@ -86,7 +87,11 @@ fn serve(id: RequestId, arrival: SimTime, queued: SimTime, world: &mut World<'_>
         world.counters.steps += steps;
         world.counters.events += 1;
         world.counters.decode_tokens += steps;
-        world.counters.decode_context += u128::from(line_sum(context, 1, steps));
+        let context = u128::from(line_sum(context, 1, steps));
+        let work = Work { steps, tokens: steps, logits: steps, context, ..Work::default() };
+        world.counters.work.add(&work);
+        world.counters.step_tokens.add(1, steps);
+        world.counters.step_sequences.add(1, steps);
         now += span.total();
         index += u32::try_from(steps).expect("an answer length");
     }
@@ -94,8 +99,16 @@ fn serve(id: RequestId, arrival: SimTime, queued: SimTime, world: &mut World<'_>
     world.counters.prefill_steps += 1;
     world.counters.events += 1;
     world.counters.prefill_tokens += u64::from(prompt);
-    world.counters.prefill_pairs += u128::from(prompt) * u128::from(prompt);
-    world.counters.logits += u64::from(output);
+    world.counters.work.add(&Work {
+        steps: 1,
+        tokens: u64::from(prompt),
+        logits: 1,
+        context: 0,
+        pairs: u128::from(prompt) * u128::from(prompt),
+        chunk_context: u64::from(prompt),
+    });
+    world.counters.step_tokens.add(u64::from(prompt), 1);
+    world.counters.step_sequences.add(1, 1);
     world.finish(id, now);
     world.requests[id.index()].phase = Phase::Left;
     now

@@ -343,6 +343,8 @@ impl<'a> Run<'a> {
         let mut sample = Sample { at, ..Sample::default() };
         sample.finished = self.world.done;
         sample.generated = self.world.generated;
+        (sample.work, sample.waste) = (self.world.counters.work, self.world.counters.waste);
+        sample.bound_time = self.world.counters.bound_time;
         for replica in &self.replicas {
             replica.state.sample(at, &self.world, &mut sample);
         }

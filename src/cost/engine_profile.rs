@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::catalog::Check;
@@ -11,7 +12,7 @@ use crate::hardware::{BatchClass, Grade};
 use crate::units::{Bytes, Seconds};
 
 /// How host work and accelerator work share a step.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, serde::Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum HostMode {
     /// `T = max(T_gpu, floor) + o0 + o1*n`.
@@ -21,7 +22,7 @@ pub enum HostMode {
 }
 
 /// An engine of one version: what it adds to the accelerator's time, and its defaults.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct EngineProfile {
     /// Name of its file.
@@ -57,7 +58,7 @@ pub struct EngineProfile {
 }
 
 /// Host time per step.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Overhead {
     /// Per step.
@@ -73,7 +74,7 @@ pub struct Overhead {
 }
 
 /// Captured graphs.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Graphs {
     /// Where the list and the launch constants come from.
@@ -87,7 +88,7 @@ pub struct Graphs {
 }
 
 /// Sampling of one token per sequence.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Sampler {
     /// Passes over the logits: 2 greedy, 8 with top-p or top-k.
@@ -95,7 +96,7 @@ pub struct Sampler {
 }
 
 /// Collectives as the engine runs them.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Collectives {
     /// Added to each all-reduce, because ranks do not arrive together.
@@ -103,7 +104,7 @@ pub struct Collectives {
 }
 
 /// Memory of one accelerator that is not KV.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct EngineMemory {
     /// Where the figures come from.
@@ -117,7 +118,7 @@ pub struct EngineMemory {
 }
 
 /// Default batch limits.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct LimitsByClass {
     /// For [`BatchClass::Large`].
@@ -127,7 +128,7 @@ pub struct LimitsByClass {
 }
 
 /// Batch limits of one step.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Limits {
     /// Tokens of one step.

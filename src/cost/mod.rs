@@ -16,6 +16,7 @@ mod spec;
 mod table;
 mod table_file;
 mod terms;
+mod unit_work;
 
 pub use datasheet::Datasheet;
 pub use engine_profile::{
@@ -28,6 +29,7 @@ pub use roofline::{ExactStep, Roofline};
 pub use spec::{CostSpec, MixedAttention, Overrides, TensorNodes};
 pub use table::TableCost;
 pub use table_file::StepTable;
+pub use unit_work::UnitWork;
 
 use crate::units::SimDuration;
 

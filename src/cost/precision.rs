@@ -4,7 +4,9 @@ use crate::hardware::{Datasheet, QuantFit, QuantFits};
 use crate::units::FlopsPerSecond;
 
 /// Format of the weights of the layers, and with it the GEMM row that applies. Embeddings and lm_head stay 16 bit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, serde::Deserialize, serde::Serialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Default, serde::Deserialize, serde::Serialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Precision {
     /// 16-bit float with 8 exponent bits.
@@ -132,7 +134,9 @@ impl Precision {
 
 /// Format of keys and values. Attention computes in 16 bits whatever the format; its constants are those of 16-bit KV,
 /// which no public table of 8-bit KV contradicts or confirms.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, serde::Deserialize, serde::Serialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Default, serde::Deserialize, serde::Serialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum KvPrecision {
     /// 16-bit float with 8 exponent bits.

@@ -14,7 +14,7 @@ pub(crate) const HEAD_BYTES: f64 = 2.0;
 pub(crate) const ACTIVATION_BYTES: f64 = 2.0;
 
 /// What attention costs in a step that has both prompt chunks and decoding sequences.
-#[derive(Clone, Copy, Debug, PartialEq, serde::Deserialize, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, serde::Deserialize, serde::Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum MixedAttention {
     /// The sum of both kernels.

@@ -107,6 +107,7 @@ impl ReplicaState {
             request.phase = Phase::Waiting;
             request.fed = false;
             request.dropped = computed;
+            request.known = request.known.max(computed);
             request.record.recomputed += computed;
             world.counters.recomputed_tokens += u64::from(computed);
             self.release(id, Some(computed / self.pool.block()), world);

@@ -15,34 +15,6 @@ impl ReplicaState {
         self.waiting.len() + self.running.len() + self.swapped.len()
     }
 
-    /// Adds this replica's state at `at` (not before the last change, before the next event) to a sample.
-    pub fn sample(&self, at: SimTime, world: &World<'_>, sample: &mut Sample) {
-        let waiting = self.waiting.len() + self.swapped.len();
-        sample.waiting += u32::try_from(waiting).unwrap_or(u32::MAX);
-        sample.running += u32::try_from(self.running.len()).unwrap_or(u32::MAX);
-        let mut held = u64::from(self.pool.held());
-        let mut stored = 0;
-        for &id in &self.running {
-            let r = world.request(id);
-            let tokens = if r.phase == Phase::Decoding { self.cohort.computed(r) } else { r.computed };
-            stored += u64::from(tokens);
-        }
-        let leap = self.flights.front().and_then(|f| f.leap.map(|l| (f.start, l)));
-        if let Some((start, leap)) = leap.filter(|(start, _)| at >= *start) {
-            let steps = leap.steps_within(at - start);
-            sample.generated += steps * u64::from(self.cohort.emitting);
-            if steps + 1 == leap.steps {
-                sample.finished += self.cohort.late_stops_at(self.cohort.step + leap.steps, &world.requests);
-            }
-            held += self.cohort.growth_over(steps);
-            // Those that are fed their prompt or stop late store a token a step too.
-            stored += steps * u64::from(self.cohort.n);
-        }
-        sample.kv_held += held;
-        sample.kv_room += held * u64::from(self.pool.block());
-        sample.kv_stored += stored;
-    }
-
     /// The step just launched is not faster than the datasheet allows (I5).
     pub fn audit_step(&self, now: SimTime, world: &World<'_>) -> Result<(), Violation> {
         let Some(flight) = self.flights.back().filter(|_| world.audit) else { return Ok(()) };
@@ -54,6 +26,22 @@ impl ReplicaState {
         let message =
             format!("a step of {} beats the datasheet's {bound}: {:?}", flight.time.total(), flight.shape());
         Err(self.violation("I5", now, message))
+    }
+
+    /// What the samples say of the memory; `extra` is how often blocks are held beyond once, recomputed.
+    fn audit_memory(&self, extra: u64, now: SimTime, world: &World<'_>) -> Result<(), Violation> {
+        let fail = |message: String| Err(self.violation("I3", now, message));
+        if (extra, self.pool.audit_cached()) != (self.pool.shared(), self.pool.cached()) {
+            let kept = (self.pool.shared(), self.pool.cached());
+            return fail(format!("{extra} shared, {} cached, kept {kept:?}", self.pool.audit_cached()));
+        }
+        let mut memory = Sample::default();
+        self.sample_memory(0, world, &mut memory);
+        if memory.kv_live + memory.kv_fragmented > u64::from(self.pool.held()) * u64::from(self.pool.block())
+        {
+            return fail(format!("more slots than the blocks have: {memory:?}"));
+        }
+        Ok(())
     }
 
     /// Recomputes what the replica keeps incrementally.
@@ -94,6 +82,7 @@ impl ReplicaState {
                 format!("requests hold {} blocks, the pool says {}", blocks - extra, self.pool.held()),
             );
         }
+        self.audit_memory(extra, now, world)?;
         if self.pool.audit_free() != self.pool.free() {
             return fail("I3", format!("{} free, {} in the queue", self.pool.free(), self.pool.audit_free()));
         }

@@ -44,6 +44,8 @@ pub(crate) struct Cohort {
     pub emitting: u32,
     /// Members that have got their last token (late stop).
     pub stopping: u32,
+    /// Σ over those of the tokens that their one step after it attends to.
+    pub stopping_context: u64,
     /// Σ over members of the tokens that the next step attends to.
     pub context: u64,
     /// A leap runs on to the step at which a late stop is over, not only to the last token.
@@ -62,6 +64,7 @@ impl Cohort {
             n: 0,
             emitting: 0,
             stopping: 0,
+            stopping_context: 0,
             context: 0,
             passes_late_stops: false,
             block,
@@ -99,6 +102,7 @@ impl Cohort {
         };
         if state.stopping {
             self.stopping += 1;
+            self.stopping_context += u64::from(state.computed) + 1;
             self.milestones.push(entry(self.step + 1, Milestone::Leaves));
             return;
         }
@@ -148,12 +152,16 @@ impl Cohort {
         state.generated = state.output;
         self.emitting -= 1;
         self.stopping += 1;
+        self.stopping_context += u64::from(state.computed) + 1;
     }
 
     /// Takes a member out and settles its counters.
     pub fn leave(&mut self, state: &mut RequestState) {
         let taken = self.taken(state);
         let emits = !state.stopping && self.step >= state.joined + u64::from(state.silent);
+        if state.stopping {
+            self.stopping_context -= u64::from(state.computed) + 1;
+        }
         state.generated = self.generated(state);
         state.computed += taken;
         self.n -= 1;

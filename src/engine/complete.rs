@@ -7,7 +7,7 @@ use crate::units::{SimDuration, SimTime};
 
 use super::cohort::Milestone;
 use super::event::{StepEvent, StepObserver};
-use super::flight::{Flight, line_sum};
+use super::flight::Flight;
 use super::order::{insert_ordered, remove_ordered};
 use super::replica::ReplicaState;
 use super::request::Phase;
@@ -33,7 +33,8 @@ impl ReplicaState {
         let flight = self.flights.pop_front().expect("a completion has a flight");
         debug_assert_eq!(flight.end, now);
         world.counters.events += 1;
-        self.count(&flight, world);
+        let needed = world.count(&flight);
+        let slots = world.counters.wasted_slots;
         let mut finished = Vec::new();
         let piped = self.stage_free.len() > 1;
         if !piped {
@@ -49,6 +50,8 @@ impl ReplicaState {
         for &(id, tokens) in &flight.plan.prefill {
             self.step_prompt(id, tokens, &flight, now, &mut finished, world);
         }
+        let stopped = world.counters.wasted_slots - slots;
+        world.counters.waste.steps += u64::from(needed == 0 && stopped == u64::from(flight.decode.n));
         let kv_held = self.pool.held();
         finished.sort_by_key(|&id| world.request(id).place());
         for id in finished {
@@ -62,6 +65,7 @@ impl ReplicaState {
             end: now,
             steps: u32::try_from(flight.steps()).unwrap_or(u32::MAX),
             plan: &flight.plan,
+            members: &flight.members,
             shape: flight.shape(),
             time: flight.time,
             kv_held,
@@ -70,35 +74,6 @@ impl ReplicaState {
         let span = StepSpan { start: flight.start, end: now, steps: flight.steps() };
         self.recycle(flight);
         span
-    }
-
-    /// Run-wide sums.
-    fn count(&self, flight: &Flight, world: &mut World<'_>) {
-        let steps = flight.steps();
-        let counters = &mut world.counters;
-        counters.steps += steps;
-        counters.prefill_steps += u64::from(flight.decode.n == 0);
-        counters.mixed_steps += u64::from(flight.decode.n > 0 && !flight.chunks.is_empty());
-        for (chunk, &(_, tokens)) in flight.chunks.iter().zip(&flight.plan.prefill) {
-            counters.prefill_tokens += u64::from(tokens);
-            counters.prefill_pairs +=
-                u128::from(chunk.tokens) * (2 * u128::from(chunk.past) + u128::from(chunk.tokens));
-        }
-        let n = u64::from(flight.decode.n);
-        counters.decode_tokens += n * steps;
-        counters.wasted_slots += u64::from(flight.decode.padding) * steps;
-        counters.decode_context += u128::from(line_sum(flight.decode.context, n, steps));
-        let logits = n + u64::from(flight.decode.padding) + flight.chunks.len() as u64;
-        counters.logits += logits.max(1) * steps;
-        let time = &flight.time;
-        let (gpu, total) = match &flight.leap {
-            Some(leap) => (leap.gpu_sum(steps), leap.elapsed(steps).as_ps()),
-            None => (time.gpu().as_ps(), time.total().as_ps()),
-        };
-        let (linear, link) = (time.linear.as_ps() * steps, time.link.as_ps() * steps);
-        for (sum, part) in counters.busy.iter_mut().zip([linear, gpu - linear - link, link, total - gpu]) {
-            *sum += u128::from(part);
-        }
     }
 
     /// Advances the busy clock over the flight (one stage).
@@ -153,13 +128,19 @@ impl ReplicaState {
         let first_end = flight.start + SimDuration::from_ps(first);
         let held_back = self.completion == Completion::HoldsSlot { return_early: false };
         let emitting = u64::from(self.cohort.emitting);
-        world.counters.wasted_slots += u64::from(self.cohort.stopping) * steps;
+        if self.cohort.stopping > 0 {
+            debug_assert_eq!(steps, 1, "a late stop is over after one step");
+            world.waste_slots(u64::from(self.cohort.stopping), self.cohort.stopping_context);
+        }
         let veterans = emitting - self.joiners.len() as u64;
         let first_gap = first_end.as_ps() - self.last_token.as_ps();
         let last_gap = first + slope * (steps - 1);
         let stops = self.late_stops_passed(steps, world);
         let tokens = emitting * steps - stops.len() as u64;
-        world.counters.wasted_slots += stops.len() as u64;
+        for &id in &stops {
+            let request = world.request(id);
+            world.waste_slots(1, u64::from(request.prompt) + u64::from(request.output));
+        }
         self.gap_stack.push(self.cohort.step + 1, first_gap);
         if steps > 2 {
             self.gap_stack.push(self.cohort.step + steps - 1, last_gap - slope);
@@ -245,7 +226,8 @@ impl ReplicaState {
         let request = &mut world.requests[id.index()];
         request.computed += 1;
         if request.stopping {
-            world.counters.wasted_slots += 1;
+            let context = u64::from(request.computed);
+            world.waste_slots(1, context);
             finished.push(id);
             return;
         }

@@ -6,7 +6,7 @@ use crate::policy::scheduler::SchedulerConfig;
 use crate::units::SimDuration;
 
 /// How much KV memory an admitted request is given at once when allocation reserves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize, serde::Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ReserveRule {
     /// Prompt plus the client's `max_tokens` (Orca's paper).

@@ -1,7 +1,7 @@
 //! What leaves an engine while it runs: steps for observers, and violations.
 
 use crate::cost::{StepShape, StepTime};
-use crate::ids::ReplicaId;
+use crate::ids::{ReplicaId, RequestId};
 use crate::policy::scheduler::StepPlan;
 use crate::units::SimTime;
 
@@ -32,6 +32,8 @@ pub struct StepEvent<'a> {
     pub steps: u32,
     /// The plan.
     pub plan: &'a StepPlan,
+    /// Who decodes, where the step takes them one by one (`Decode::Each`, or a pipeline); empty where all do.
+    pub members: &'a [RequestId],
     /// Shape of the first step.
     pub shape: StepShape<'a>,
     /// Time of the first step, summed over stages.

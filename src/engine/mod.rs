@@ -2,12 +2,14 @@
 
 mod apply;
 mod audit;
+mod bound;
 mod cancel;
 mod clock;
 mod cohort;
 mod complete;
 pub mod config;
 mod contract;
+mod count;
 mod deadlines;
 mod event;
 mod flight;
@@ -19,6 +21,7 @@ mod load;
 mod order;
 mod replica;
 mod request;
+mod sample;
 pub mod view;
 mod world;
 

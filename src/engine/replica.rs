@@ -11,6 +11,7 @@ use crate::metrics::record::Cause;
 use crate::policy::scheduler::{Completion, ReplicaEvent, Scheduler};
 use crate::units::{SimDuration, SimTime};
 
+use super::bound::BoundClock;
 use super::clock::BusyClock;
 use super::cohort::Cohort;
 use super::config::{KvConfig, Preemption, ReplicaConfig};
@@ -58,6 +59,8 @@ pub(crate) struct ReplicaState {
     pub clock: BusyClock,
     /// Finished requests that hold their slot.
     pub held_slots: u32,
+    /// What keeps it from admitting more.
+    pub bound: BoundClock,
     /// In launch order.
     pub flights: VecDeque<Flight>,
     /// Finished flights, kept for their memory.
@@ -117,6 +120,7 @@ impl Replica {
             step_ends: StepEnds::default(),
             clock: BusyClock::default(),
             held_slots: 0,
+            bound: BoundClock::default(),
             flights: VecDeque::new(),
             spare: Vec::new(),
             stage_free: vec![SimTime::ZERO; usize::from(stages)],
@@ -176,6 +180,7 @@ impl Replica {
                 let leaps = flight.plan.is_pure_decode() && state.stage_free.len() == 1 && !world.stepwise;
                 let horizon = leaps.then(|| self.scheduler.horizon(&view, &flight.plan));
                 state.apply(&mut flight, now, world)?;
+                state.bound_by(&flight.plan, now, world);
                 let launched = state.launch(flight, horizon, now, world);
                 state.audit_step(now, world)?;
                 self.tell_who_left();
@@ -195,6 +200,10 @@ impl Replica {
             }
         }
         self.tell_who_left();
+        let state = &mut self.state;
+        if state.flights.is_empty() {
+            state.bound.set(None, now, &mut world.counters.bound_time);
+        }
         Ok(None)
     }
 }
@@ -216,6 +225,7 @@ impl ReplicaState {
         let demand = self.demand(id, world);
         self.load.asks(demand);
         self.wait(id, world);
+        self.bound_follows(now);
         self.cut_leap(now, false)
     }
 
@@ -248,7 +258,7 @@ impl ReplicaState {
 
     /// Whether there is nothing to plan: nobody waits, is swapped out, or is ready.
     fn has_no_work(&self) -> bool {
-        self.waiting.is_empty() && self.swapped.is_empty() && self.cohort.n == 0 && self.partial.is_empty()
+        self.nobody_waits() && self.cohort.n == 0 && self.partial.is_empty()
     }
 
     /// Takes a request out of the cohort: settles counters, ledger and longest gap.

@@ -41,6 +41,8 @@ pub(crate) struct RequestState {
     pub phase: Phase,
     /// Tokens whose KV exists; settled.
     pub computed: u32,
+    /// Tokens that were computed at some time: what is computed again below this was lost to a preemption.
+    pub known: u32,
     /// Tokens generated; settled.
     pub generated: u32,
     /// Blocks it holds, shared ones included; settled.

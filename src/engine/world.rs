@@ -173,6 +173,7 @@ fn requests(trace: &Trace, limit: u32) -> Vec<RequestState> {
             number: 0,
             phase: Phase::Outside,
             computed: 0,
+            known: 0,
             generated: 0,
             blocks: 0,
             fixed_blocks: false,

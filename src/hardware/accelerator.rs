@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{GemmFit, Grade, Host, Link, Power, QuantFit, QuantFits};
@@ -11,7 +12,7 @@ use crate::diagnostic::{InputError, InputErrors, from_toml};
 use crate::units::{Bytes, BytesPerSecond, FlopsPerSecond, Seconds, Watts};
 
 /// Which default token budget and batch an engine gives this accelerator.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum BatchClass {
     /// H100 and larger.
@@ -21,7 +22,7 @@ pub enum BatchClass {
 }
 
 /// The maker's figures: the bound that no step may beat. Rates are dense (without structured sparsity).
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Datasheet {
     /// Where the figures come from.
@@ -60,7 +61,7 @@ pub struct Rates {
 }
 
 /// `EW = ew0 + activation bytes/(B*ee)` per layer.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct ElementwiseFit {
     /// Where the constants come from.
@@ -154,7 +155,7 @@ pub struct Accelerator {
     pub usd_per_hour: f64,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct File {
     title: String,
@@ -168,7 +169,7 @@ struct File {
     price: Price,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct Basis {
     source: String,
@@ -176,7 +177,7 @@ struct Basis {
     bandwidth: BytesPerSecond,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct Fit {
     bf16: GemmFit,
@@ -190,7 +191,7 @@ struct Fit {
     attention: AttentionFile,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct AttentionFile {
     source: String,
@@ -210,14 +211,14 @@ struct AttentionFile {
     l2: Option<Bytes>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct Links {
     scale_up: String,
     host: String,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct Price {
     source: String,
@@ -227,6 +228,11 @@ struct Price {
 }
 
 impl Accelerator {
+    /// The schema of such a file.
+    pub fn json_schema_of_file() -> schemars::Schema {
+        schemars::schema_for!(File)
+    }
+
     /// Reads `hardware/accelerators/<name>.toml` with its link and host, looked up beside the scenario first.
     pub fn load(name: &str, beside: Option<&Path>) -> Result<Accelerator, InputErrors> {
         let source = catalog::find(Shelf::Accelerators, name, beside)?;

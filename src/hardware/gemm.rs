@@ -1,5 +1,6 @@
 //! Fitted GEMM rows of an accelerator: one for 16 bits, and one for each narrower number format that was measured.
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{Datasheet, Grade};
@@ -7,7 +8,7 @@ use crate::catalog::Check;
 use crate::units::Seconds;
 
 /// `GEMM = t0 + sqrt((2mnk/(P*ec))^2 + (bytes/(B*eb))^2)` for 16-bit weights.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct GemmFit {
     /// Where the constants come from.
@@ -24,7 +25,7 @@ pub struct GemmFit {
 
 /// `GEMM = t0 + ((2mnk/(P*ec))^p + (bytes/(B*eb))^p)^(1/p)` for narrower weights. `P` is the datasheet's peak of the
 /// format that multiplies, `B` the datasheet's bandwidth (not the basis of the 16-bit fits).
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct QuantFit {
     /// Where the constants come from.

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{Grade, Node, node};
@@ -33,7 +34,7 @@ pub struct Host {
     pub node: Node,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct File {
     title: String,
@@ -47,7 +48,7 @@ struct File {
 }
 
 /// Local disks: where models and cold KV lie. Data only: no mechanism reads it yet.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Storage {
     /// Where the rate comes from.
@@ -62,7 +63,7 @@ pub struct Storage {
 
 /// `P_node = idle + sum(P_gpu) + overhead * sum(P_gpu - P_idle)` (cost-model.md, section 3.5). Data only: no run
 /// computes energy yet.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct HostPower {
     /// Where the figures come from.
@@ -76,7 +77,7 @@ pub struct HostPower {
 }
 
 /// Host memory to accelerator, one direction.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct GpuLink {
     /// Where the rate comes from.
@@ -90,6 +91,11 @@ pub struct GpuLink {
 }
 
 impl Host {
+    /// The schema of such a file.
+    pub fn json_schema_of_file() -> schemars::Schema {
+        schemars::schema_for!(File)
+    }
+
     /// Reads `hardware/hosts/<name>.toml`, looked up beside the scenario first.
     pub fn load(name: &str, beside: Option<&Path>) -> Result<Host, InputErrors> {
         let source = catalog::find(Shelf::Hosts, name, beside)?;

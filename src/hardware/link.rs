@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::Grade;
@@ -11,7 +12,7 @@ use crate::diagnostic::{InputErrors, from_toml};
 use crate::units::{BytesPerSecond, Seconds};
 
 /// A link: point-to-point rate and the law of its all-reduce.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Link {
     /// Name as people write it.
@@ -30,7 +31,7 @@ pub struct Link {
 
 /// All-reduce of `x` bytes per accelerator over a group of `N`: `max(floor, base + 2(N-1)/N * x / bandwidth)`
 /// (ring law with a floor; cost-model.md, term AR).
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct AllReduce {
     /// Where the constants come from.

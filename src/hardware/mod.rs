@@ -17,7 +17,7 @@ pub use node::{Level, Node, Reach};
 pub use power::Power;
 
 /// How a number came to be; every fitted section of a data file says it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize, serde::Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Grade {
     /// Read off a measurement as it is.

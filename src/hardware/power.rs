@@ -1,5 +1,6 @@
 //! The power law of one accelerator.
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::Grade;
@@ -11,7 +12,7 @@ use crate::units::Watts;
 /// `compute` its b). `load` while weights are resident and nothing runs, `idle` without a context.
 ///
 /// Data only: no run computes energy yet.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Power {
     /// Where the constants come from.

@@ -133,6 +133,19 @@ impl FreeQueue {
         self.runs[id.0 as usize].content = Content::Plain;
     }
 
+    /// Blocks with findable content among the first `blocks` blocks.
+    pub fn findable_in_front(&self, blocks: u64) -> u32 {
+        let (mut left, mut found, mut at) = (blocks, 0, self.front);
+        while at != NONE && left > 0 {
+            let run = &self.runs[at as usize];
+            let taken = left.min(u64::from(run.blocks));
+            left -= taken;
+            found += if run.content == Content::Plain { 0 } else { taken };
+            at = run.after;
+        }
+        u32::try_from(found).unwrap_or(u32::MAX)
+    }
+
     /// Number of blocks, by walking the queue (for audits).
     pub fn count(&self) -> u32 {
         let mut blocks = 0;

@@ -19,6 +19,8 @@ pub struct Pool {
     block: u32,
     total: u32,
     held: u32,
+    /// Σ over held blocks of their holders beyond the first.
+    shared: u64,
     host_total: u32,
     host_held: u32,
     cache: Option<Box<Cache>>,
@@ -34,6 +36,8 @@ struct Cache {
     private: LookupMap<RequestId, RunId>,
     /// Where evicted keyed blocks go.
     host: Option<HostTier>,
+    /// Blocks in the queue that can be found.
+    findable: u32,
 }
 
 /// What a request lets go.
@@ -58,9 +62,10 @@ impl Pool {
                 run_of: Vec::new(),
                 private: LookupMap::default(),
                 host: None,
+                findable: 0,
             })
         });
-        Pool { block, total, held: 0, host_total: host_blocks, host_held: 0, cache }
+        Pool { block, total, held: 0, shared: 0, host_total: host_blocks, host_held: 0, cache }
     }
 
     /// Keeps up to `blocks` keyed blocks in host memory when they are evicted; 0: none. Needs the prefix cache.
@@ -103,6 +108,21 @@ impl Pool {
         self.total - self.held
     }
 
+    /// How often blocks are held beyond once: Σ over held blocks of their holders − 1.
+    pub fn shared(&self) -> u64 {
+        self.shared
+    }
+
+    /// Free blocks whose content can still be found.
+    pub fn cached(&self) -> u32 {
+        self.cache.as_ref().map_or(0, |c| c.findable)
+    }
+
+    /// How many of those are among the next `blocks` blocks to be taken. O(runs).
+    pub fn cached_in_front(&self, blocks: u64) -> u32 {
+        self.cache.as_ref().map_or(0, |c| c.queue.findable_in_front(blocks))
+    }
+
     /// Host blocks nobody uses.
     pub fn host_free(&self) -> u32 {
         self.host_total - self.host_held
@@ -122,6 +142,7 @@ impl Pool {
         while left > 0 {
             let (content, taken) = cache.queue.take_front(left).expect("the queue holds every free block");
             left -= taken;
+            cache.findable -= if content == Content::Plain { 0 } else { taken };
             match content {
                 Content::Plain => {}
                 Content::Private(owner) => {
@@ -154,6 +175,7 @@ impl Pool {
         cache.queue.push_back(Content::Plain, beyond - private);
         if let (Some((owner, _)), true) = (returns, private > 0) {
             let run = cache.queue.push_back(Content::Private(owner), private);
+            cache.findable += private;
             let before = cache.private.insert(owner, run);
             assert!(before.is_none(), "a request comes back once per preemption");
         }
@@ -164,7 +186,10 @@ impl Pool {
                 self.held -= 1;
             } else if cache.index.let_go(node) == 0 {
                 cache.run_of[node as usize] = Some(cache.queue.push_back(Content::Keyed(node), 1));
+                cache.findable += 1;
                 self.held -= 1;
+            } else {
+                self.shared -= 1;
             }
         }
     }
@@ -205,7 +230,10 @@ impl Pool {
         if cache.index.hold(node) == 0 {
             let run = cache.run_of[node as usize].take().expect("a block nobody holds stands in the queue");
             cache.queue.remove(run);
+            cache.findable -= 1;
             self.held += 1;
+        } else {
+            self.shared += 1;
         }
     }
 
@@ -214,6 +242,7 @@ impl Pool {
         let Some(cache) = &mut self.cache else { return 0 };
         let Some(run) = cache.private.remove(&owner) else { return 0 };
         let blocks = cache.queue.remove(run);
+        cache.findable -= blocks;
         self.held += blocks;
         blocks
     }
@@ -223,6 +252,7 @@ impl Pool {
         if let Some(cache) = &mut self.cache
             && let Some(run) = cache.private.remove(&owner)
         {
+            cache.findable -= cache.queue.blocks(run);
             cache.queue.forget(run);
         }
     }
@@ -246,6 +276,11 @@ impl Pool {
     /// Frees host memory.
     pub fn host_release(&mut self, blocks: u32) {
         self.host_held -= blocks;
+    }
+
+    /// Findable blocks of the free queue, counted one by one; equals `cached`.
+    pub fn audit_cached(&self) -> u32 {
+        self.cached_in_front(u64::from(self.total))
     }
 
     /// Blocks in the free queue, counted one by one; equals `free` (invariant I3).

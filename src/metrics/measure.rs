@@ -8,6 +8,7 @@ use super::series::{Curves, TimelineRow, curve, curve_of_histogram, timeline};
 use super::slo::{Limit, Met, Slo};
 use super::summary::{ClassSummary, RequestStats, RunStats, Summary};
 use super::verdict::judge;
+use crate::cost::UnitWork;
 use crate::metrics::record::Outcome;
 use crate::units::{SimDuration, SimTime};
 use crate::workload::Trace;
@@ -40,8 +41,14 @@ pub struct MeasureContext {
     pub stages: u32,
     /// GPUs of the deployment, at least 1.
     pub gpus: u32,
+    /// Replicas of the deployment, at least 1.
+    pub replicas: u32,
     /// Usable KV blocks of all replicas together; 0 when unlimited.
     pub kv_blocks: u64,
+    /// Tokens that these blocks have room for; 0 when not known.
+    pub kv_slots: u64,
+    /// FLOPs and bytes of a unit of work; absent where utilisation means nothing (`ideal`) or is not known.
+    pub unit: Option<UnitWork>,
     /// Rate that the load point stands for, in requests per second.
     pub offered_rate: Option<f64>,
 }
@@ -54,7 +61,10 @@ impl Default for MeasureContext {
             window: Window::default(),
             stages: 1,
             gpus: 1,
+            replicas: 1,
             kv_blocks: 0,
+            kv_slots: 0,
+            unit: None,
             offered_rate: None,
         }
     }
@@ -93,12 +103,14 @@ pub fn curves(outcome: &Outcome, context: &MeasureContext) -> Curves {
         tpot_s: of(RequestRecord::tpot),
         e2e_s: of(|r| Some(r.e2e().as_secs_f64())),
         gap_s: curve_of_histogram(&outcome.gaps),
+        step_tokens: outcome.counters.step_tokens.shares(),
+        step_sequences: outcome.counters.step_sequences.shares(),
     }
 }
 
 /// The timeline of one run.
 pub fn timeline_of(outcome: &Outcome, context: &MeasureContext) -> Vec<TimelineRow> {
-    timeline(&outcome.samples, context.kv_blocks)
+    timeline(&outcome.samples, context)
 }
 
 /// The window and the spans that rates are divided by.
@@ -294,17 +306,19 @@ fn run_stats(
         waiting_at_last_arrival: steady.waiting_at_last_arrival,
         arrivals_second_half: steady.arrivals_second_half,
         completions_second_half: steady.completions_second_half,
+        backlog_slope_per_s: steady.backlog_slope(),
         little_residual: little(outcome, makespan_s),
         ..RunStats::default()
     };
     gap_stats(&mut stats, outcome, context);
+    super::inside::fill(&mut stats, outcome, makespan_s, context);
     stats
 }
 
 /// Room that stores nothing, as a share of all room held at the samples.
 fn kv_waste(samples: &[Sample]) -> Option<f64> {
     let room: u64 = samples.iter().map(|s| s.kv_room).sum();
-    let stored: u64 = samples.iter().map(|s| s.kv_stored).sum();
+    let stored: u64 = samples.iter().map(|s| s.kv_live).sum();
     ratio(room as f64 - stored as f64, room as f64)
 }
 

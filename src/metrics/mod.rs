@@ -5,6 +5,7 @@
 pub mod column;
 pub mod estimate;
 pub mod extract;
+pub mod inside;
 pub mod ledger;
 pub mod measure;
 pub mod pareto;
@@ -16,6 +17,7 @@ pub mod series;
 pub mod slo;
 pub mod summary;
 mod verdict;
+pub mod work;
 
 pub use column::{Better, Column};
 pub use estimate::Estimate;

@@ -2,6 +2,7 @@
 
 use hdrhistogram::Histogram;
 
+use super::work::{SizeBins, Work};
 use crate::ids::{ClassId, ReplicaId, RequestId};
 use crate::units::{SimDuration, SimTime};
 
@@ -278,12 +279,20 @@ pub struct RunCounters {
     pub preemptions: u64,
     /// KV blocks moved to or from host memory.
     pub swapped_blocks: u64,
-    /// Σ over steps of the context attended by decoding sequences, in tokens.
-    pub decode_context: u128,
-    /// Σ over chunks of tokens·(2·past + tokens): twice the query-key pairs of causal prefill attention.
-    pub prefill_pairs: u128,
-    /// Σ over steps of sequences that produce logits.
-    pub logits: u64,
+    /// What was computed.
+    pub work: Work,
+    /// The part of it that nobody needed: recomputed tokens, padding, slots of finished sequences.
+    pub waste: Work,
+    /// Σ over steps of ⌊accelerator time · recomputed tokens / tokens⌋, over replicas and stages, in ps.
+    pub recompute_time: u128,
+    /// Time that steps waited for KV on its way to or from host memory, in ps.
+    pub swap_time: u128,
+    /// Steps by tokens computed.
+    pub step_tokens: SizeBins,
+    /// Steps by sequences.
+    pub step_sequences: SizeBins,
+    /// Time with work under way by what kept the replica from admitting more ([`Binding`](super::work::Binding)), over replicas, in ps.
+    pub bound_time: [u128; 6],
     /// Time in steps, by cause, summed over replicas and stages, in ps: linear, attention, link, host.
     pub busy: [u128; 4],
 }
@@ -301,8 +310,18 @@ pub struct Sample {
     pub kv_held: u64,
     /// Tokens those blocks have room for.
     pub kv_room: u64,
-    /// Tokens whose KV running requests have stored (a shared prefix counts for each of them).
-    pub kv_stored: u64,
+    /// Tokens whose KV running requests have in those blocks, shared ones counted once.
+    pub kv_live: u64,
+    /// Token slots that are empty in the last block of a request with tokens.
+    pub kv_fragmented: u64,
+    /// Tokens that the blocks have room for which nobody holds and whose content can still be found.
+    pub kv_cached: u64,
+    /// Work since the run began.
+    pub work: Work,
+    /// Of that, work that nobody needed.
+    pub waste: Work,
+    /// `RunCounters::bound_time` since the run began.
+    pub bound_time: [u128; 6],
     /// Tokens generated since the run began.
     pub generated: u64,
     /// Requests finished since the run began.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::record::{Fate, RequestRecord};
-use crate::units::SimTime;
+use crate::units::{SimDuration, SimTime};
 
 /// Whether the deployment kept up with its arrivals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -35,6 +35,10 @@ pub struct Steadiness {
     pub label: Saturation,
     /// Requests that had arrived but not begun at the instant of the last arrival.
     pub waiting_at_last_arrival: u64,
+    /// The same at the middle of the arrival span.
+    pub waiting_at_middle: u64,
+    /// Half of the arrival span.
+    pub half: SimDuration,
     /// Arrivals in the second half of the arrival span.
     pub arrivals_second_half: u64,
     /// Completions in the second half of the arrival span.
@@ -44,13 +48,19 @@ pub struct Steadiness {
 /// Applies the rule of `docs/metrics.md` to all requests of a run (rejected ones are not counted).
 pub fn steadiness(records: &[RequestRecord]) -> Steadiness {
     let admitted = || records.iter().filter(|r| !matches!(r.fate, Fate::Rejected(_)));
-    let first = admitted().map(|r| r.arrival).min().unwrap_or(SimTime::ZERO);
-    let last = admitted().map(|r| r.arrival).max().unwrap_or(SimTime::ZERO);
+    let ends = admitted().map(|r| r.arrival).fold(None, |ends: Option<(SimTime, SimTime)>, at| {
+        Some(ends.map_or((at, at), |(first, last)| (first.min(at), last.max(at))))
+    });
+    let (first, last) = ends.unwrap_or((SimTime::ZERO, SimTime::ZERO));
     let middle = SimTime::from_ps(first.as_ps() + (last.as_ps() - first.as_ps()) / 2);
     let second_half = |t: SimTime| t > middle && t <= last;
-    let waiting = admitted().filter(|r| !begun_by(r, last)).count() as u64;
-    let arrivals = admitted().filter(|r| second_half(r.arrival)).count() as u64;
-    let completions = admitted().filter(|r| r.fate == Fate::Finished && second_half(r.finish)).count() as u64;
+    let (mut waiting, mut before, mut arrivals, mut completions) = (0_u64, 0, 0_u64, 0_u64);
+    for r in admitted() {
+        waiting += u64::from(!begun_by(r, last));
+        before += u64::from(r.arrival <= middle && !begun_by(r, middle));
+        arrivals += u64::from(second_half(r.arrival));
+        completions += u64::from(r.fate == Fate::Finished && second_half(r.finish));
+    }
     // Integers: waiting ≤ 1 % of arrivals, completions < 95 % of arrivals.
     let label = if waiting <= 10 || waiting * 100 <= arrivals {
         Saturation::Stable
@@ -62,8 +72,19 @@ pub fn steadiness(records: &[RequestRecord]) -> Steadiness {
     Steadiness {
         label,
         waiting_at_last_arrival: waiting,
+        waiting_at_middle: before,
+        half: last - middle,
         arrivals_second_half: arrivals,
         completions_second_half: completions,
+    }
+}
+
+impl Steadiness {
+    /// Growth of the queue over the second half of the arrivals, in requests per second.
+    pub fn backlog_slope(&self) -> Option<f64> {
+        let seconds = self.half.as_secs_f64();
+        let growth = self.waiting_at_last_arrival as f64 - self.waiting_at_middle as f64;
+        (seconds > 0.0).then(|| growth / seconds)
     }
 }
 

@@ -3,6 +3,8 @@
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
+use super::inside::{MemoryShares, Utilisation};
+use super::measure::MeasureContext;
 use super::quantile::quantile_sorted;
 use super::record::Sample;
 
@@ -26,6 +28,12 @@ pub struct Curves {
     pub e2e_s: Vec<f64>,
     /// Pooled gaps.
     pub gap_s: Vec<f64>,
+    /// Share of the steps in each bin of tokens computed ([`SizeBins`](super::work::SizeBins)), up to the last bin used.
+    #[serde(default)]
+    pub step_tokens: Vec<f64>,
+    /// The same by sequences of a step.
+    #[serde(default)]
+    pub step_sequences: Vec<f64>,
 }
 
 /// The value to six significant digits: curves and samples are for plots, and short numbers keep their file small.
@@ -56,6 +64,14 @@ pub fn mean_curve<'a>(curves: impl IntoIterator<Item = &'a [f64]>) -> Vec<f64> {
     (0..CURVE_POINTS).map(|i| curves.iter().map(|c| c[i]).sum::<f64>() / curves.len() as f64).collect()
 }
 
+/// Mean over seeds of shares by bin; a bin that a run does not reach is empty there. Runs without shares are left out.
+pub fn mean_shares<'a>(runs: impl IntoIterator<Item = &'a [f64]>) -> Vec<f64> {
+    let runs: Vec<&[f64]> = runs.into_iter().filter(|r| !r.is_empty()).collect();
+    let bins = runs.iter().map(|r| r.len()).max().unwrap_or(0);
+    let mean = |bin: usize| runs.iter().filter_map(|r| r.get(bin)).sum::<f64>() / runs.len() as f64;
+    (0..bins).map(mean).collect()
+}
+
 /// The deployment at one instant, as plots and `timeline/<run>.csv` show it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct TimelineRow {
@@ -71,13 +87,22 @@ pub struct TimelineRow {
     pub tok_per_s: f64,
     /// Requests finished since the run began.
     pub finished: u32,
+    /// What the KV memory holds; absent when the capacity is not known.
+    pub memory: Option<MemoryShares>,
+    /// Utilisation since the sample before; absent where it means nothing.
+    pub raw: Option<Utilisation>,
+    /// The same without work that nobody needed.
+    pub useful: Option<Utilisation>,
+    /// Share of the time since the sample before in each state of `Binding::ALL`; what is left of 1 was idle.
+    pub bound: [f64; 6],
 }
 
 /// Most rows that [`timeline`] returns.
 const TIMELINE_ROWS_MAX: usize = 600;
 
-/// The samples as rows, thinned to at most 600. `kv_total` is the number of usable KV blocks of the deployment.
-pub fn timeline(samples: &[Sample], kv_total: u64) -> Vec<TimelineRow> {
+/// The samples as rows, thinned to at most 600.
+pub fn timeline(samples: &[Sample], context: &MeasureContext) -> Vec<TimelineRow> {
+    let kv_total = context.kv_blocks;
     let stride = samples.len().div_ceil(TIMELINE_ROWS_MAX).max(1);
     let mut before = Sample::default();
     samples
@@ -86,6 +111,13 @@ pub fn timeline(samples: &[Sample], kv_total: u64) -> Vec<TimelineRow> {
         .map(|sample| {
             let elapsed = (sample.at - before.at).as_secs_f64();
             let tokens = sample.generated.saturating_sub(before.generated) as f64;
+            let (work, waste) = (sample.work.without(&before.work), sample.waste.without(&before.waste));
+            let span_ps = elapsed * 1e12 * f64::from(context.replicas);
+            let bound = |i: usize| {
+                let ps = sample.bound_time[i].saturating_sub(before.bound_time[i]) as f64;
+                if span_ps > 0.0 { (ps / span_ps).min(1.0) } else { 0.0 }
+            };
+            let bound = std::array::from_fn(bound);
             before = *sample;
             TimelineRow {
                 at_s: sample.at.as_secs_f64(),
@@ -94,6 +126,10 @@ pub fn timeline(samples: &[Sample], kv_total: u64) -> Vec<TimelineRow> {
                 kv_occupancy: (kv_total > 0).then(|| sample.kv_held as f64 / kv_total as f64),
                 tok_per_s: if elapsed > 0.0 { tokens / elapsed } else { 0.0 },
                 finished: sample.finished,
+                memory: MemoryShares::of(sample, context),
+                raw: Utilisation::of(&work, elapsed, context),
+                useful: Utilisation::of(&work.without(&waste), elapsed, context),
+                bound,
             }
         })
         .collect()
@@ -110,11 +146,27 @@ pub fn coarse(rows: &[TimelineRow], n: usize) -> Vec<TimelineRow> {
         .map(|chunk| {
             let middle = chunk[chunk.len() / 2];
             let kv: Vec<f64> = chunk.iter().filter_map(|r| r.kv_occupancy).collect();
+            let of = |f: &dyn Fn(&TimelineRow) -> Option<f64>| {
+                super::quantile::mean(&chunk.iter().filter_map(f).collect::<Vec<f64>>())
+            };
+            let utilisation = |f: fn(&TimelineRow) -> Option<Utilisation>| {
+                Some(Utilisation { flops: of(&|r| Some(f(r)?.flops))?, bytes: of(&|r| Some(f(r)?.bytes))? })
+            };
             TimelineRow {
                 waiting: mean_count(chunk, |r| r.waiting),
                 running: mean_count(chunk, |r| r.running),
                 kv_occupancy: super::quantile::mean(&kv),
                 tok_per_s: chunk.iter().map(|r| r.tok_per_s).sum::<f64>() / chunk.len() as f64,
+                memory: of(&|r| Some(r.memory?.live)).map(|live| MemoryShares {
+                    live,
+                    fragmented: of(&|r| Some(r.memory?.fragmented)).unwrap_or(0.0),
+                    reserved: of(&|r| Some(r.memory?.reserved)).unwrap_or(0.0),
+                    cached: of(&|r| Some(r.memory?.cached)).unwrap_or(0.0),
+                    free: of(&|r| Some(r.memory?.free)).unwrap_or(0.0),
+                }),
+                raw: utilisation(|r| r.raw),
+                useful: utilisation(|r| r.useful),
+                bound: std::array::from_fn(|i| of(&|r| Some(r.bound[i])).unwrap_or(0.0)),
                 ..middle
             }
         })
@@ -140,6 +192,6 @@ mod tests {
                 ..Sample::default()
             })
             .collect();
-        assert!(timeline(&samples, 10).len() <= TIMELINE_ROWS_MAX);
+        assert!(timeline(&samples, &MeasureContext::default()).len() <= TIMELINE_ROWS_MAX);
     }
 }

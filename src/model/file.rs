@@ -2,13 +2,14 @@
 
 use std::fmt::Write as _;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{Experts, Latent, Mlp, Model, WeightFormat, Window};
 use crate::catalog::Check;
 use crate::diagnostic::{InputErrors, Source, from_toml};
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct File {
     title: String,
@@ -97,6 +98,11 @@ fn dimensions(check: &mut Check<'_>, model: &Model) {
 }
 
 impl Model {
+    /// The schema of such a file.
+    pub fn json_schema_of_file() -> schemars::Schema {
+        schemars::schema_for!(File)
+    }
+
     /// The model as a file for `workloads/models/`, or to put beside a scenario.
     pub fn to_toml(&self) -> String {
         let mlp = match self.mlp {

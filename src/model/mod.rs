@@ -12,6 +12,7 @@ pub use parts::{Experts, Latent, WeightFormat, Window};
 
 use std::path::Path;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::catalog::{self, Shelf};
@@ -19,7 +20,7 @@ use crate::diagnostic::InputErrors;
 use crate::units::Bytes;
 
 /// The feed-forward block.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, serde::Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Mlp {
     /// Gated: gate and up, then down (three matrices).

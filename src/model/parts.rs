@@ -1,11 +1,12 @@
 //! What a model has beyond a dense transformer with full attention.
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::catalog::Check;
 
 /// A mixture of experts in place of the feed-forward block.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Experts {
     /// Routed experts of a layer.
@@ -46,7 +47,7 @@ impl Experts {
 }
 
 /// Multi-head latent attention (DeepSeek-V2, arXiv 2405.04434, section 2.1): the KV cache of a token is one vector.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Latent {
     /// Rank of the compressed queries; none: not compressed.
@@ -91,7 +92,7 @@ impl Latent {
 }
 
 /// Layers whose tokens attend to the last `tokens` tokens only.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Window {
     /// Tokens that are attended to, the own one included.
@@ -110,7 +111,7 @@ impl Window {
 }
 
 /// In what format the weights of a checkpoint are published, where it is not 16 bits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, serde::Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum WeightFormat {
     /// 8-bit float, per tensor or per block.

@@ -9,6 +9,7 @@ mod check;
 mod claim;
 mod csv;
 mod html;
+mod json_schema;
 mod judge;
 mod page;
 mod plan;
@@ -19,6 +20,7 @@ mod tables;
 mod titles;
 
 pub use claim::{ClaimResult, Numbers};
+pub use json_schema::paper as json_schema;
 pub use judge::Verdict;
 pub use page::files;
 pub use plan::{Experiment, Mode, PaperPlan};

@@ -102,9 +102,8 @@ pub fn reproduce(plan: &PaperPlan, progress: &dyn Progress) -> Result<PaperResul
 fn traces(plan: &PaperPlan, progress: &dyn Progress) -> Result<Vec<Vec<Trace>>, InputErrors> {
     progress.phase(&format!("{}: requests", plan.name), plan.experiments.len());
     let of_experiment = |study: &StudyPlan| {
-        let context = study.systems.iter().map(|s| s.cluster.replica.max_model_len).max().unwrap_or(1);
         let workload = study.workload.open(&study.sources)?;
-        let one = |seed: u64| workload.prepare(seed, Some(context)).map(|p| p.trace);
+        let one = |seed: u64| workload.prepare(seed, Some(study.longest_context())).map(|p| p.trace);
         (1..=u64::from(plan.seeds)).map(one).collect::<Result<Vec<Trace>, InputErrors>>()
     };
     let one = |e: &super::plan::Experiment| {

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::metrics::slo::Limit;
 use crate::workload::RequestRate;
 
 /// `[engines]`: the two runs that every claim gets.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Engines {
     /// Engine profile of all systems in the *mechanism* run.
@@ -21,7 +22,7 @@ pub struct Engines {
 }
 
 /// `[experiment.NAME]` without the sections it writes over the scenario.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct ExperimentOptions {
     /// What differs from the scenario, as a sentence.
@@ -37,7 +38,7 @@ pub struct ExperimentOptions {
 pub const SECTIONS: [&str; 4] = ["workload", "slo", "deployment", "systems"];
 
 /// A limit as a multiple of the system's own value where nobody waits.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct LowLoad {
     /// The low rate.
@@ -51,7 +52,7 @@ pub struct LowLoad {
 }
 
 /// Statistics that may be limited by a multiple of their own low-load value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum OwnLimit {
     /// Median time per output token.
@@ -74,7 +75,7 @@ impl OwnLimit {
 }
 
 /// What a number is for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Role {
     /// Something the paper says.
@@ -87,7 +88,7 @@ pub enum Role {
 }
 
 /// `[[claim]]`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct ClaimOptions {
     /// Short and unique.
@@ -116,7 +117,7 @@ pub struct ClaimOptions {
 }
 
 /// What a claim computes from a metric of systems. A list of systems in `of` and `to` means the best of them.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Test {
     /// `of` over `to`.
@@ -134,7 +135,7 @@ pub enum Test {
 }
 
 /// Parameters of `ratio`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Ratio {
     /// Best of these.
@@ -144,7 +145,7 @@ pub struct Ratio {
 }
 
 /// Parameters of `order`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Order {
     /// From the smallest to the largest.
@@ -155,7 +156,7 @@ pub struct Order {
 }
 
 /// Parameters of `larger`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Larger {
     /// Name of the claim whose number is larger.
@@ -184,7 +185,7 @@ impl Test {
 }
 
 /// `[[change]]`: a knob that was changed after the first run.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Change {
     /// The key.

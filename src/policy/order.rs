@@ -11,12 +11,13 @@
 //! Ageing: under `sjf` long prompts can starve, and under `priority` the least urgent can. A rank never changes while a
 //! request waits.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::units::SimTime;
 
 /// Which rank a request gets.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Order {
     /// None: first come, first served.

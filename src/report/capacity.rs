@@ -6,7 +6,7 @@ use super::format;
 use super::plot::{Axis, AxisUnit, Chart, Figure, Scale, Series, Stroke};
 use crate::metrics::Estimate;
 use crate::results::capacity::CapacityTable;
-use crate::results::{CapacityCell, Comparison, Study};
+use crate::results::{CapacityCell, Comparison, Study, SystemInfo};
 
 /// Rows of a table: the system, then one cell per limit. The best and its ties are marked.
 fn rows(study: &Study, table: &CapacityTable) -> Vec<(String, Vec<String>)> {
@@ -20,14 +20,39 @@ fn rows(study: &Study, table: &CapacityTable) -> Vec<(String, Vec<String>)> {
         };
         format!("{}{}{mark}", value(cell), if cell.short > 0 { " (short trials)" } else { "" })
     };
+    let unequal = unequal(study);
+    let shares = if unequal && table.limit.is_none() { &PER[..] } else { &[] };
     let systems = study.display_order().into_iter().filter(|&s| table.cell(s, 0).is_some());
     systems
         .map(|s| {
             let info = &study.systems[s];
             let note = if info.bound || info.oracle { " (bound)" } else { "" };
-            (format!("{}{note}", info.name), (0..table.points()).map(|p| cell(s, p)).collect())
+            let mut cells: Vec<String> = (0..table.points()).map(|p| cell(s, p)).collect();
+            cells.extend(shares.iter().map(|(_, per)| per_unit(table, s, per(info))));
+            (format!("{}{note}", info.name), cells)
         })
         .collect()
+}
+
+/// A unit that capacity is divided by: its heading, and how many of it a system has.
+type Per = (&'static str, fn(&SystemInfo) -> Option<f64>);
+
+/// What planners pay for.
+const PER: [Per; 3] = [
+    ("per GPU", |s| Some(f64::from(s.gpus))),
+    ("per $/h", |s| s.usd_per_hour),
+    ("per kW of TDP", |s| Some(s.tdp_kw).filter(|kw| *kw > 0.0)),
+];
+
+/// Whether the systems differ in what they cost.
+fn unequal(study: &Study) -> bool {
+    let cost = |s: &SystemInfo| (s.gpus, s.usd_per_hour.map(f64::to_bits), s.tdp_kw.to_bits());
+    study.systems.windows(2).any(|pair| cost(&pair[0]) != cost(&pair[1]))
+}
+
+fn per_unit(table: &CapacityTable, system: usize, units: Option<f64>) -> String {
+    let capacity = table.cell(system, 0).and_then(|cell| cell.value);
+    format::or_dash(capacity.zip(units), |(capacity, units)| format::digits(capacity.mean / units))
 }
 
 fn value(cell: &CapacityCell) -> String {
@@ -44,10 +69,13 @@ fn with_interval(value: Estimate) -> String {
     }
 }
 
-fn header(table: &CapacityTable) -> Vec<String> {
+fn header(study: &Study, table: &CapacityTable) -> Vec<String> {
     match table.limit {
         Some(limit) => {
             table.limits_s.iter().map(|s| format!("{} ≤ {}", limit.name(), format::limit(*s))).collect()
+        }
+        None if unequal(study) => {
+            std::iter::once("at the SLO").chain(PER.map(|p| p.0)).map(str::to_owned).collect()
         }
         None => vec!["at the SLO".to_owned()],
     }
@@ -70,7 +98,8 @@ pub fn text(study: &Study) -> String {
     let names = rows.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
     let mut out = format!("\n{}\n", rule(table));
     for (name, cells) in rows {
-        let cells: Vec<String> = header(table).iter().zip(cells).map(|(h, c)| format!("{h}: {c}")).collect();
+        let cells: Vec<String> =
+            header(study, table).iter().zip(cells).map(|(h, c)| format!("{h}: {c}")).collect();
         out.push_str(&format!("  {name:names$}  {}\n", cells.join("  ·  ")));
     }
     out
@@ -84,7 +113,7 @@ pub(super) fn section(study: &Study) -> Markup {
         p.note { (rule(table)) }
         div.scroll {
             table {
-                thead { tr { th { "system" } @for column in header(table) { th { (column) } } } }
+                thead { tr { th { "system" } @for column in header(study, table) { th { (column) } } } }
                 tbody {
                     @for (name, cells) in rows(study, table) {
                         tr { th scope="row" { (name) } @for cell in cells { td { (cell) } } }

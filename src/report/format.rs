@@ -54,6 +54,12 @@ pub fn limit(value: f64) -> String {
     format!("{} {unit}", number.trim_end_matches('0').trim_end_matches('.'))
 }
 
+/// First letter in upper case.
+pub fn capitalised(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |c| c.to_uppercase().chain(chars).collect())
+}
+
 /// A share as per cent: `98.2 %`; never rounded up to 100 %.
 pub fn percent(share: f64) -> String {
     let percent = share * 100.0;

@@ -99,18 +99,6 @@ pub fn commit(folder: &Path, files: &FileSet<'_>) -> Result<(), ResultsError> {
     result
 }
 
-/// Writes one file whole or not at all: an existing one is replaced only when the new one is complete.
-pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), ResultsError> {
-    let fresh = sibling(path, "new");
-    let written = fs::write(&fresh, bytes)
-        .map_err(|e| ResultsError::io("write", path, e))
-        .and_then(|()| fs::rename(&fresh, path).map_err(|e| ResultsError::io("rename", path, e)));
-    if written.is_err() {
-        let _ = fs::remove_file(&fresh);
-    }
-    written
-}
-
 /// Replaces the top-level files and folders of `files` in `folder`, one after the other, and leaves the rest as it is.
 ///
 /// What is new is written completely before anything is replaced; `folder` must be a result folder.

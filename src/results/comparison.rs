@@ -7,7 +7,7 @@ use super::study::{RunResult, Study};
 use crate::metrics::column;
 use crate::metrics::estimate::{Estimate, holds_up_to};
 use crate::metrics::ledger::mean_over_runs;
-use crate::metrics::series::mean_curve;
+use crate::metrics::series::{mean_curve, mean_shares};
 use crate::metrics::slo::Limit;
 use crate::metrics::{
     Better, ClassSummary, Curves, LedgerGroup, LedgerRow, RequestStats, Saturation, Summary, verdict,
@@ -228,6 +228,8 @@ pub fn mean_curves(study: &Study, point: usize, system: usize) -> Curves {
         tpot_s: of(|c| &c.tpot_s),
         e2e_s: of(|c| &c.e2e_s),
         gap_s: of(|c| &c.gap_s),
+        step_tokens: mean_shares(runs.iter().map(|r| r.curves.step_tokens.as_slice())),
+        step_sequences: mean_shares(runs.iter().map(|r| r.curves.step_sequences.as_slice())),
     }
 }
 

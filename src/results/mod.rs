@@ -10,10 +10,12 @@ mod read;
 mod render;
 pub mod study;
 pub mod text;
+mod timeline;
+mod token_timeline;
 mod warning;
 
 pub use capacity::{CapacityCell, CapacityTable};
-pub use commit::{Content, FileSet, commit, redraw, write_atomically};
+pub use commit::{Content, FileSet, commit, redraw};
 pub use comparison::{Comparison, ComparisonRow, PointComparison};
 pub use error::ResultsError;
 pub use read::{SummaryFile, SummaryRun, read_study, read_summary};
@@ -23,4 +25,5 @@ pub use study::{
     FailedRun, InputFile, PointInfo, Provenance, RunResult, Sensitivity, SensitivityRow, Study, SweepAxis,
     SweepInfo, SystemInfo,
 };
+pub use token_timeline::{GapCause, TokenRow, TokenTimeline};
 pub use warning::{Warning, warnings};

@@ -11,6 +11,8 @@ use super::error::ResultsError;
 use super::manifest::ManifestFile;
 use super::render::{SCHEMA, run_file_names};
 use super::study::{PointInfo, RunResult, Study, SystemInfo};
+use super::timeline::TimelineLine;
+use super::token_timeline::TokenTimeline;
 use crate::metrics::{Curves, Extract, Summary, TimelineRow};
 
 /// The content of a `summary.json`.
@@ -90,6 +92,8 @@ struct SummaryPart {
 
 #[derive(Deserialize)]
 struct Distributions {
+    #[serde(default)]
+    token_timeline: Option<TokenTimeline>,
     runs: Vec<DistributionsPart>,
 }
 
@@ -145,6 +149,7 @@ pub fn read_study(folder: &Path) -> Result<Study, ResultsError> {
         sweep: manifest.sweep,
         points: manifest.points,
         runs,
+        token_timeline: distributions.token_timeline,
         failed: manifest.failed,
         warnings: manifest.notes,
         sensitivity: manifest.sensitivity,
@@ -169,6 +174,7 @@ fn read_timeline(path: &Path) -> Result<Vec<TimelineRow>, ResultsError> {
         Err(e) => return Err(ResultsError::io("read", path, e)),
     };
     let mut reader = csv::Reader::from_reader(bytes.as_slice());
-    let rows = reader.deserialize().collect::<Result<Vec<TimelineRow>, csv::Error>>();
+    let rows = reader.deserialize().map(|line| line.map(TimelineLine::row));
+    let rows = rows.collect::<Result<Vec<TimelineRow>, csv::Error>>();
     rows.map_err(|e| ResultsError::Malformed { path: path.to_owned(), message: e.to_string() })
 }

@@ -7,9 +7,11 @@ use super::commit::{Content, FileSet};
 use super::manifest::SloFile;
 use super::study::{FailedRun, PointInfo, Provenance, RunResult, Sensitivity, Study, SweepInfo, SystemInfo};
 use super::text::{cell, distinct_file_names};
+use super::timeline::timeline_csv;
+use super::token_timeline::TokenTimeline;
 use super::warning::{Warning, warnings};
 use crate::metrics::record::{Cause, Fate, Rejection, RequestRecord};
-use crate::metrics::{ClassSummary, Curves, Extract, RequestStats, Summary, TimelineRow, column};
+use crate::metrics::{ClassSummary, Curves, Extract, RequestStats, Summary, column};
 
 /// Version of the layout of `manifest.json` and `summary.json`.
 ///
@@ -77,8 +79,9 @@ struct RunOut<'a> {
 }
 
 #[derive(Serialize)]
-struct DistributionsHead {
+struct DistributionsHead<'a> {
     schema: u32,
+    token_timeline: Option<&'a TokenTimeline>,
 }
 
 #[derive(Serialize)]
@@ -125,6 +128,9 @@ pub fn files<'a>(study: &'a Study, options: &RunFiles) -> FileSet<'a> {
         set.add("capacity.csv", super::capacity::csv(study, table));
     }
     set.add("ledger.csv", ledger_csv(study, &runs));
+    if let Some(tokens) = study.token_timeline.as_ref().filter(|_| options.timeline) {
+        set.add(&format!("timeline/{}", tokens.file()), tokens.csv());
+    }
     let names = run_file_names(study, &runs);
     for (run, name) in runs.iter().zip(&names) {
         if options.timeline && !run.timeline.is_empty() {
@@ -166,7 +172,7 @@ pub fn summary_json(study: &Study) -> Vec<u8> {
     with_runs(&head, rows)
 }
 
-/// The content of `distributions.json`: curves and extracts of each run, for plots.
+/// The content of `distributions.json`: curves and extracts of each run and the tokens of one request, for plots.
 fn distributions_json(study: &Study) -> Vec<u8> {
     let rows = study.sorted_runs().into_iter().map(|run| DistributionsOut {
         system_index: run.system,
@@ -175,7 +181,8 @@ fn distributions_json(study: &Study) -> Vec<u8> {
         curves: &run.curves,
         extract: &run.extract,
     });
-    with_runs(&json(&DistributionsHead { schema: SCHEMA }), rows)
+    let head = DistributionsHead { schema: SCHEMA, token_timeline: study.token_timeline.as_ref() };
+    with_runs(&json(&head), rows)
 }
 
 /// A document with the array `runs` as its last member, one run per line.
@@ -262,21 +269,6 @@ fn ledger_csv(study: &Study, runs: &[&RunResult]) -> Vec<u8> {
         })
     });
     csv_bytes(&header, rows)
-}
-
-fn timeline_csv(rows: &[TimelineRow]) -> Vec<u8> {
-    let header = ["at_s", "waiting", "running", "kv_occupancy", "tok_per_s", "finished"];
-    let cells = |r: &TimelineRow| {
-        vec![
-            r.at_s.to_string(),
-            r.waiting.to_string(),
-            r.running.to_string(),
-            r.kv_occupancy.map_or_else(String::new, |v| v.to_string()),
-            r.tok_per_s.to_string(),
-            r.finished.to_string(),
-        ]
-    };
-    csv_bytes(&header, rows.iter().map(cells))
 }
 
 /// Header of `requests/<run>.csv`: exact instants and durations, in picoseconds.

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Warning;
 use super::capacity::CapacityTable;
+use super::{TokenTimeline, Warning};
 use crate::metrics::record::RequestRecord;
 use crate::metrics::{Curves, Extract, Slo, Summary, TimelineRow};
 
@@ -32,6 +32,8 @@ pub struct Study {
     pub points: Vec<PointInfo>,
     /// Runs, in any order; [`Study::sorted_runs`] fixes it.
     pub runs: Vec<RunResult>,
+    /// The tokens of one request, for the plot of a stall; absent where nobody looked.
+    pub token_timeline: Option<TokenTimeline>,
     /// Runs that were skipped or failed.
     pub failed: Vec<FailedRun>,
     /// Capacities of the systems, where the scenario asks for them.
@@ -95,6 +97,8 @@ pub struct SystemInfo {
     /// US dollars per hour for all of them; absent when there is no price.
     #[serde(default)]
     pub usd_per_hour: Option<f64>,
+    /// Power limit of all its accelerators in kW, hosts not counted.
+    pub tdp_kw: f64,
     /// KV memory of the whole deployment that requests can use, in tokens; 0 when not known.
     #[serde(default)]
     pub kv_tokens: u64,
@@ -112,6 +116,13 @@ pub struct SweepInfo {
     pub axes: Vec<SweepAxis>,
     /// Names of the combinations, the last axis fastest.
     pub systems: Vec<String>,
+}
+
+impl SweepInfo {
+    /// Whether `system` is one of the combinations.
+    pub fn holds(&self, system: &str) -> bool {
+        self.systems.iter().any(|name| name == system)
+    }
 }
 
 /// One key of a grid.
@@ -237,7 +248,7 @@ impl Study {
     /// Positions of the systems that curves show: as [`Study::display_order`] without the combinations of a grid,
     /// which have maps of their own (the reference stays).
     pub fn drawn_order(&self) -> Vec<usize> {
-        let swept = |name: &str| self.sweep.as_ref().is_some_and(|s| s.systems.iter().any(|n| n == name));
+        let swept = |name: &str| self.sweep.as_ref().is_some_and(|s| s.holds(name));
         let reference = self.reference_index();
         self.display_order()
             .into_iter()

@@ -9,6 +9,7 @@
 //! It differs from the capacity behind `load` (all seeds at once, not overloaded), which only sets an axis.
 
 use rayon::prelude::*;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::cluster::{RunOptions, Violation};
@@ -28,7 +29,7 @@ use super::requests::at_rate;
 use super::slo::TokenLimit;
 
 /// How long a trial is.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct TrialRule {
     /// Least number of requests.
@@ -44,16 +45,24 @@ impl Default for TrialRule {
 }
 
 /// `[capacity]` as typed.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
-struct CapacityOptions {
+pub(super) struct CapacityOptions {
+    /// Least number of requests of a trial; default 2000.
     requests: Option<u32>,
+    /// Least length of a trial's arrivals in P99 end-to-end latencies; default 20.
     spans: Option<f64>,
+    /// Rising limits on the time to first token: the capacity at each of them.
     ttft: Option<Vec<SimDuration>>,
+    /// Rising limits on the mean interval between a request's tokens.
     tpot: Option<Vec<TokenLimit>>,
+    /// Rising limits on a request's longest gap between tokens.
     gap_max: Option<Vec<TokenLimit>>,
+    /// Rising limits on the 99th percentile of all gaps.
     gap_p99: Option<Vec<TokenLimit>>,
+    /// Rising limits on the median end-to-end latency per output token.
     normalised_p50: Option<Vec<SimDuration>>,
+    /// Rising limits on the mean end-to-end latency per output token.
     normalised_mean: Option<Vec<SimDuration>>,
 }
 
@@ -84,6 +93,11 @@ impl CapacityPlan {
             ("normalised-mean", Limit::NormalisedMean, plain(o.normalised_mean)),
         ];
         let mut errors = InputErrors::default();
+        if doc.workload.get("load-by").and_then(|by| by.as_str()) == Some("users") {
+            let message = "`[capacity]` sets rates by time, but `workload.load-by` says users".to_owned();
+            let help = "remove `[capacity]`, or set `load-by = \"time\"`";
+            errors.0.push(doc.sources.error(doc.workload.value_span("load-by"), message, help));
+        }
         let mut refuse = |key: &str, message: String, help: &str| {
             errors.0.push(doc.sources.error(node.value_span(key), message, help));
         };

@@ -2,8 +2,9 @@
 
 use rayon::prelude::*;
 
-use crate::cluster::{Outcome, RunOptions, Violation, simulate_deployment};
+use crate::cluster::{Outcome, RunOptions, StepObserver, Violation, simulate_deployment};
 use crate::diagnostic::{InputError, InputErrors, Sources};
+use crate::metrics::slo::Limit;
 use crate::metrics::{MeasureContext, Window, curves, extract, measure, timeline_of};
 use crate::policy::order::Order;
 use crate::policy::router::RouterConfig;
@@ -12,7 +13,7 @@ use crate::workload::{Prepared, RequestRate, Trace, declare};
 
 use super::load::{self, Capacity, NoCapacity};
 use super::plan::{Axis, RunPlan, StudyPlan, SystemPlan};
-use super::requests::at_rate;
+use super::requests::at_point;
 use super::sensitivity::sensitivity;
 
 /// How a study is carried out; none of it changes a number.
@@ -81,8 +82,11 @@ impl Executed {
     /// What the loads mean in requests per second; none without loads.
     pub fn capacity_text(&self, plan: &StudyPlan) -> Option<String> {
         let capacity = self.capacity.as_ref()?;
+        let per_request = Limit::PER_REQUEST.iter().any(|&l| plan.slo.get(l).is_some());
         let goal = if plan.slo.is_empty() {
             "the highest stable rate".to_owned()
+        } else if !per_request {
+            "the SLO is met".to_owned()
         } else {
             format!("{:.0} % of the requests meet the SLO", plan.attainment * 100.0)
         };
@@ -118,7 +122,7 @@ fn set_current(run: Option<String>) {
 
 /// Carries out all runs of a study on the threads of the current rayon pool.
 pub fn execute(plan: &StudyPlan, options: Options, progress: &dyn Progress) -> Result<Executed, Failure> {
-    let context = plan.systems.iter().map(|s| s.cluster.replica.max_model_len).max().unwrap_or(1);
+    let context = plan.longest_context();
     progress.phase("requests", plan.seeds as usize);
     let workload = plan.workload.open(&plan.sources)?;
     let mut prepared = (1..=u64::from(plan.seeds))
@@ -138,12 +142,7 @@ pub fn execute(plan: &StudyPlan, options: Options, progress: &dyn Progress) -> R
     let (rates, capacity) = rates(plan, &prepared, progress)?;
     let traces = rates
         .par_iter()
-        .map(|rate| {
-            prepared
-                .iter()
-                .map(|p| rate.map_or_else(|| Ok(p.trace.clone()), |r| at_rate(&p.trace, r)))
-                .collect()
-        })
+        .map(|rate| prepared.iter().zip(1..).map(|(p, seed)| at_point(plan, p, seed, *rate)).collect())
         .collect::<Result<Vec<Vec<Trace>>, InputErrors>>()?;
     let seeds = prepared.len() as u64;
     let runs: Vec<RunPlan> = plan.runs().into_iter().filter(|run| run.seed <= seeds).collect();
@@ -219,12 +218,23 @@ fn one_run(
     })
 }
 
-/// The one place where a run is simulated.
+/// A run that nobody watches.
 pub(crate) fn simulate_run(
     system: &SystemPlan,
     trace: &Trace,
     options: &RunOptions,
     seed: u64,
+) -> Result<Outcome, Violation> {
+    observed_run(system, trace, options, seed, &mut ())
+}
+
+/// The one place where a run is simulated; the observer hears of every step or leap.
+pub(crate) fn observed_run(
+    system: &SystemPlan,
+    trace: &Trace,
+    options: &RunOptions,
+    seed: u64,
+    observer: &mut impl StepObserver,
 ) -> Result<Outcome, Violation> {
     let declared = system.options.max_tokens.map(|rule| {
         let mut trace = trace.clone();
@@ -232,7 +242,7 @@ pub(crate) fn simulate_run(
         trace
     });
     let trace = declared.as_ref().unwrap_or(trace);
-    simulate_deployment(&system.deployment(seed), trace, options, &mut ())
+    simulate_deployment(&system.deployment(seed), trace, options, observer)
 }
 
 /// What the numbers of a run are judged against.
@@ -247,7 +257,10 @@ pub(crate) fn measure_context(
         window: Window::default(),
         stages: system.stages(),
         gpus: system.gpus,
+        replicas: system.replicas(),
         kv_blocks: system.kv_blocks(),
+        kv_slots: system.kv_slots(),
+        unit: system.unit_work(),
         offered_rate: rate.map(RequestRate::as_per_second),
     }
 }

@@ -3,6 +3,7 @@
 
 use std::ops::Range;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::diagnostic::{InputErrors, Node, Value, from_tree};
@@ -13,14 +14,19 @@ use super::resolve;
 use super::schema::{Parallel, TAGGED};
 
 /// One group: what it says goes before the deployment's own keys. Read on its own so that a wrong key is an error.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 #[expect(dead_code, reason = "only its types matter: the values are merged as a tree")]
 pub struct GroupOptions {
+    /// Equal replicas of the group.
     replicas: Option<u16>,
+    /// Accelerator type.
     accelerator: Option<String>,
+    /// Engine profile.
     engine: Option<String>,
+    /// Ranks of each replica.
     parallel: Option<Parallel>,
+    /// Blocks per replica; else computed from the memory.
     kv_blocks: Option<u32>,
 }
 

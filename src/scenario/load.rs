@@ -11,17 +11,15 @@ use rayon::prelude::*;
 use crate::cluster::{RunOptions, Violation};
 use crate::diagnostic::InputErrors;
 use crate::metrics::{MeasureContext, Saturation, Summary, measure, verdict};
-use crate::workload::{Prepared, RequestRate, Trace};
+use crate::workload::{Prepared, RequestRate};
 
 use super::execute::{measure_context, simulate_run};
 use super::plan::{StudyPlan, SystemPlan};
-use super::requests::at_rate;
+use super::requests::of_seed_at;
 
 /// Requests used for the search at most. A shorter slice would miss the peaks that decide about the rest of a trace.
 pub const SLICE: usize = 100_000;
 
-/// Relative width at which the bisection stops.
-const PRECISION: f64 = 0.02;
 /// Slowest and fastest rate that is tried, in requests per second.
 const RATES: (f64, f64) = (1.0 / 4096.0, 1_048_576.0);
 
@@ -49,14 +47,8 @@ pub enum NoCapacity {
 
 /// Searches the capacity of one system of the study with the requests of each seed.
 pub fn capacity(plan: &StudyPlan, system: &SystemPlan, traces: &[Prepared]) -> Result<Capacity, NoCapacity> {
-    let slices = slices(traces);
-    search(|rate| passes(plan, system, &slices, rate))
+    search(|rate| passes(plan, system, traces, rate))
 }
-
-/// Relative width at which [`capacity_near`] stops.
-const FINE: f64 = 0.002;
-/// Step of its bracket.
-const STEP: f64 = 1.05;
 
 /// The capacity to 0.2 %, searched from `start` on in steps of 5 %: for comparing capacities of systems that differ little,
 /// which try the same rates where they can.
@@ -66,95 +58,73 @@ pub(super) fn capacity_near(
     traces: &[Prepared],
     start: f64,
 ) -> Result<RequestRate, NoCapacity> {
-    let slices = slices(traces);
-    let passes = |rate: f64| passes(plan, system, &slices, rate);
-    let (mut low, mut high) = (start, start);
-    if passes(start)? {
-        loop {
-            high = low * STEP;
-            if high > RATES.1 {
-                return Err(NoCapacity::AlwaysMet);
-            }
-            if !passes(high)? {
-                break;
-            }
-            low = high;
-        }
-    } else {
-        loop {
-            low = high / STEP;
-            if low < RATES.0 {
-                return Err(NoCapacity::NeverMet);
-            }
-            if passes(low)? {
-                break;
-            }
-            high = low;
-        }
-    }
-    while high / low > 1.0 + FINE {
-        let middle = (low * high).sqrt();
-        if passes(middle)? { low = middle } else { high = middle }
-    }
-    RequestRate::per_second(low).ok_or(NoCapacity::NeverMet)
+    let grid = Grid { start, step: 1.05, precision: 0.002 };
+    search_on(grid, |rate| passes(plan, system, traces, rate)).map(|found| found.rate)
 }
 
-/// What of each seed's requests the search uses.
-fn slices(traces: &[Prepared]) -> Vec<Trace> {
-    let slice = |p: &Prepared| {
-        let mut trace = p.trace.clone();
-        trace.requests.truncate(SLICE);
-        trace
-    };
-    traces.iter().map(slice).collect()
+/// Brackets from 1 req/s by doubling and halving, then bisects to 2 %.
+pub(super) fn search(passes: impl FnMut(f64) -> Result<bool, NoCapacity>) -> Result<Capacity, NoCapacity> {
+    search_on(Grid { start: 1.0, step: 2.0, precision: 0.02 }, passes)
 }
 
-/// Brackets from 1 req/s, then bisects.
-pub(super) fn search(
+/// Which rates a search tries.
+#[derive(Clone, Copy, Debug)]
+struct Grid {
+    /// First rate, in requests per second.
+    start: f64,
+    /// Factor between rates of the bracket.
+    step: f64,
+    /// Relative width at which the bisection stops.
+    precision: f64,
+}
+
+/// Brackets from the start of the grid, then bisects geometrically.
+fn search_on(
+    grid: Grid,
     mut passes: impl FnMut(f64) -> Result<bool, NoCapacity>,
 ) -> Result<Capacity, NoCapacity> {
     let mut trials = Vec::new();
-    let mut attempt = |rate: f64, trials: &mut Vec<(f64, bool)>| {
+    let mut attempt = |rate: f64| {
         let passed = passes(rate)?;
         trials.push((rate, passed));
         Ok::<bool, NoCapacity>(passed)
     };
-    let (mut low, mut high) = (1.0, 1.0);
-    if attempt(1.0, &mut trials)? {
+    let (mut low, mut high) = (grid.start, grid.start);
+    if attempt(grid.start)? {
         loop {
-            high = low * 2.0;
+            high = low * grid.step;
             if high > RATES.1 {
                 return Err(NoCapacity::AlwaysMet);
             }
-            if !attempt(high, &mut trials)? {
+            if !attempt(high)? {
                 break;
             }
             low = high;
         }
     } else {
         loop {
-            low = high / 2.0;
+            low = high / grid.step;
             if low < RATES.0 {
                 return Err(NoCapacity::NeverMet);
             }
-            if attempt(low, &mut trials)? {
+            if attempt(low)? {
                 break;
             }
             high = low;
         }
     }
-    while high / low > 1.0 + PRECISION {
+    while high / low > 1.0 + grid.precision {
         let middle = (low * high).sqrt();
-        if attempt(middle, &mut trials)? { low = middle } else { high = middle }
+        if attempt(middle)? { low = middle } else { high = middle }
     }
     RequestRate::per_second(low).map(|rate| Capacity { rate, trials }).ok_or(NoCapacity::NeverMet)
 }
 
-fn passes(plan: &StudyPlan, system: &SystemPlan, traces: &[Trace], rate: f64) -> Result<bool, NoCapacity> {
+fn passes(plan: &StudyPlan, system: &SystemPlan, traces: &[Prepared], rate: f64) -> Result<bool, NoCapacity> {
     let Some(rate) = RequestRate::per_second(rate) else { return Ok(false) };
     let context: MeasureContext = measure_context(plan, system, Some(rate));
-    let one = |seed: u64, trace: &Trace| {
-        let trace = at_rate(trace, rate).map_err(NoCapacity::Input)?;
+    let one = |seed: u64, prepared: &Prepared| {
+        let trace = of_seed_at(plan, prepared, seed, rate, SLICE).map_err(NoCapacity::Input)?;
         let outcome =
             simulate_run(system, &trace, &RunOptions::default(), seed).map_err(NoCapacity::Violation)?;
         Ok(measure(&outcome, &trace, &context))

@@ -7,6 +7,7 @@ mod cost;
 mod document;
 pub mod execute;
 mod groups;
+pub mod json_schema;
 mod kv;
 pub mod load;
 mod mechanisms;
@@ -23,6 +24,7 @@ mod study;
 mod study_results;
 mod sweep;
 pub mod topology;
+pub mod watch;
 
 pub use axes::{AxisChoice, choices};
 pub use document::Document;

@@ -23,7 +23,7 @@ pub fn notes(plan: &StudyPlan, executed: &Executed) -> Vec<Warning> {
         });
     }
     // Who sweeps a cap knows it.
-    let swept = |name: &str| plan.sweep.as_ref().is_some_and(|s| s.systems.iter().any(|n| n == name));
+    let swept = |name: &str| plan.sweep.as_ref().is_some_and(|s| s.holds(name));
     let written = plan.systems.iter().filter(|s| !swept(&s.name));
     let mut caps: Vec<(u32, &str)> =
         written.filter_map(|s| Some((sequence_cap(s)?, s.name.as_str()))).collect();

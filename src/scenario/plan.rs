@@ -5,10 +5,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::cluster::{Deployment, Group};
-use crate::cost::{CostSpec, StepCost};
+use crate::cost::{CostSpec, StepCost, UnitWork};
 use crate::diagnostic::Sources;
 use crate::engine::config::{ClusterConfig, ReplicaConfig};
+use crate::hardware::Accelerator;
 use crate::metrics::slo::Slo;
+use crate::policy::scheduler::SchedulerConfig;
 use crate::results::SweepInfo;
 use crate::workload::RequestRate;
 
@@ -92,10 +94,40 @@ impl SystemPlan {
         }
     }
 
+    /// A figure of each accelerator, summed over all of them.
+    pub fn sum_over_gpus(&self, figure: impl Fn(&Accelerator) -> f64) -> f64 {
+        match &self.groups[..] {
+            [] => figure(&self.spec.accelerator) * f64::from(self.gpus),
+            groups => groups.iter().map(|g| figure(&g.spec.accelerator) * f64::from(g.gpus)).sum(),
+        }
+    }
+
     /// Usable KV blocks of all replicas together.
     pub fn kv_blocks(&self) -> u64 {
         let parts = self.deployment(0).groups;
         parts.iter().map(|g| u64::from(g.replicas) * u64::from(g.replica.kv.blocks)).sum()
+    }
+
+    /// Tokens that these blocks have room for.
+    pub fn kv_slots(&self) -> u64 {
+        let parts = self.deployment(0).groups;
+        let slots = |g: &Group<'_>| u64::from(g.replica.kv.blocks) * u64::from(g.replica.kv.block);
+        parts.iter().map(|g| u64::from(g.replicas) * slots(g)).sum()
+    }
+
+    /// Replicas of all groups.
+    pub fn replicas(&self) -> u32 {
+        self.deployment(0).groups.iter().map(|g| u32::from(g.replicas)).sum()
+    }
+
+    /// FLOPs and bytes of a unit of work; none for `ideal`, whose requests have an accelerator each, and where unequal
+    /// replicas have different ones.
+    pub fn unit_work(&self) -> Option<UnitWork> {
+        match &self.groups[..] {
+            _ if matches!(self.cluster.replica.scheduler, SchedulerConfig::Ideal(_)) => None,
+            [] => UnitWork::of_deployment([(&self.spec, u32::from(self.cluster.replicas))]),
+            groups => UnitWork::of_deployment(groups.iter().map(|g| (&g.spec, u32::from(g.replicas)))),
+        }
     }
 
     /// Pipeline stages of all replicas together.
@@ -196,6 +228,11 @@ pub struct RunPlan {
 }
 
 impl StudyPlan {
+    /// The longest context that any system serves: what requests are prepared for.
+    pub fn longest_context(&self) -> u32 {
+        self.systems.iter().map(|s| s.cluster.replica.max_model_len).max().unwrap_or(1)
+    }
+
     /// All runs: by point, then system, then seed.
     pub fn runs(&self) -> Vec<RunPlan> {
         let mut runs = Vec::new();

@@ -3,10 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use crate::diagnostic::{InputError, InputErrors, Node, Sources, from_tree};
-use crate::workload::{Loads, OpenWorkload, RequestRate, Trace, WorkloadSpec, rescale_to_rate};
+use crate::workload::{
+    LoadBy, Loads, OpenWorkload, Prepared, RequestRate, Trace, WorkloadSpec, rescale_to_rate,
+};
 
 use super::document::Document;
-use super::plan::Axis;
+use super::plan::{Axis, StudyPlan};
 
 /// What the requests are.
 #[derive(Clone, Debug)]
@@ -116,6 +118,51 @@ fn ends_in_position(place: &str) -> bool {
     let mut parts = place.rsplit(':');
     let number = |p: Option<&str>| p.is_some_and(|p| !p.is_empty() && p.bytes().all(|b| b.is_ascii_digit()));
     number(parts.next()) && number(parts.next())
+}
+
+/// The requests of a seed at a point of the study; no rate: as the workload says.
+pub fn at_point(
+    plan: &StudyPlan,
+    prepared: &Prepared,
+    seed: u64,
+    rate: Option<RequestRate>,
+) -> Result<Trace, InputErrors> {
+    match rate {
+        Some(rate) => of_seed_at(plan, prepared, seed, rate, usize::MAX),
+        None => Ok(prepared.trace.clone()),
+    }
+}
+
+/// At most `most` of the requests of a seed at another mean rate, as `workload.load-by` says.
+///
+/// By users, the rate of each seed is scaled by `rate` over its natural mean, so a seed reaches `rate` but for the
+/// draws.
+pub fn of_seed_at(
+    plan: &StudyPlan,
+    prepared: &Prepared,
+    seed: u64,
+    rate: RequestRate,
+    most: usize,
+) -> Result<Trace, InputErrors> {
+    if plan.workload.spec.load_by == LoadBy::Time {
+        if prepared.trace.len() <= most {
+            return at_rate(&prepared.trace, rate);
+        }
+        let mut part = prepared.trace.clone();
+        part.requests.truncate(most);
+        return at_rate(&part, rate);
+    }
+    let natural = prepared.trace.mean_rate().ok_or_else(|| {
+        let message = "the requests have no mean rate that more users could raise".to_owned();
+        InputError::named("workload.load-by", message, "use more requests, or `load-by = \"time\"`")
+    })?;
+    let factor = rate.as_per_second() / natural.as_per_second();
+    let mut spec = plan.workload.spec.clone();
+    spec.rate_scale = Some(spec.rate_scale.unwrap_or(1.0) * factor);
+    let workload = spec.open(plan.workload.folder.as_deref())?;
+    let mut trace = workload.prepare(seed, Some(plan.longest_context()))?.trace;
+    trace.requests.truncate(most);
+    Ok(trace)
 }
 
 /// The same requests at another mean rate.

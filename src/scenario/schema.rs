@@ -1,6 +1,7 @@
 //! What a scenario says, section by section, as strict types. Keys are kebab-case, quantities are text with a unit,
 //! mechanisms are externally tagged (`scheduler.chunked = { … }`), so that every error has an exact place.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::cost::{KvPrecision, MixedAttention, Precision};
@@ -21,7 +22,7 @@ pub const TAGGED: [&str; 3] = ["scheduler", "kv", "router"];
 pub const RESERVED: [&str; 2] = ["reference", "compare"];
 
 /// The scalar keys at the top of a scenario.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Head {
     /// The question the study answers.
@@ -49,7 +50,7 @@ pub struct Head {
 
 /// A section that another type reads.
 #[derive(Clone, Copy, Debug, Default)]
-struct Section;
+pub(super) struct Section;
 
 impl<'de> Deserialize<'de> for Section {
     fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
@@ -58,7 +59,7 @@ impl<'de> Deserialize<'de> for Section {
 }
 
 /// `[slo]`: limits; an absent one always holds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct SloOptions {
     /// Per request: time to first token.
@@ -87,7 +88,7 @@ pub struct SloOptions {
 }
 
 /// `[systems]` without its variants.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct SystemsOptions {
     /// The system that `load` and the ratios refer to.
@@ -97,7 +98,7 @@ pub struct SystemsOptions {
 }
 
 /// Where a system was published.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Paper {
     /// Title.
@@ -111,7 +112,7 @@ pub struct Paper {
 }
 
 /// Ranks of one replica.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Parallel {
     /// Tensor parallel ranks.
@@ -127,7 +128,7 @@ fn one() -> u32 {
 }
 
 /// The server before the router; every time defaults to none.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct FrontEndOptions {
     /// Service time per request.
@@ -152,7 +153,7 @@ impl Default for FrontEndOptions {
 }
 
 /// What the deployment takes in; absent: everything.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct AdmissionOptions {
     /// Most requests in the queues of all replicas together.
@@ -164,7 +165,7 @@ pub struct AdmissionOptions {
 }
 
 /// Order of a replica's queue.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum OrderOptions {
     /// First come, first served.
@@ -179,7 +180,7 @@ pub enum OrderOptions {
 }
 
 /// What is known of an answer's length before it ends.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum LengthPredictor {
     /// Nothing: only the prompt is known.
@@ -190,7 +191,7 @@ pub enum LengthPredictor {
 }
 
 /// How KV memory is handed out.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum KvOptions {
     /// Blocks on demand.
@@ -200,7 +201,7 @@ pub enum KvOptions {
 }
 
 /// What becomes of a victim's KV.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum PreemptionOptions {
     /// Dropped and computed again.
@@ -210,7 +211,7 @@ pub enum PreemptionOptions {
 }
 
 /// Parameters of `kv.paged`.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Paged {
     /// Tokens per block.
@@ -238,7 +239,7 @@ impl Default for Paged {
 }
 
 /// Parameters of `kv.reserve`.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Reserve {
     /// How much is reserved.
@@ -249,7 +250,7 @@ pub struct Reserve {
 }
 
 /// Whether prompts may reuse KV of earlier ones.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum PrefixCache {
     /// Never.
@@ -259,7 +260,7 @@ pub enum PrefixCache {
 }
 
 /// What a step costs.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Backend {
     /// The fitted model of the accelerator and the engine.
@@ -271,7 +272,7 @@ pub enum Backend {
 }
 
 /// Number formats.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct PrecisionOptions {
     /// Weights of the layers, and with them the arithmetic of their GEMMs.
@@ -281,7 +282,7 @@ pub struct PrecisionOptions {
 }
 
 /// One system with all its layers merged.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct SystemOptions {
     /// Where it was published.
@@ -338,7 +339,7 @@ pub struct SystemOptions {
 }
 
 /// `[deployment]`: read on its own so that its problems are named by its own path.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 #[expect(dead_code, reason = "only its types matter: the values are merged as a tree")]
 pub struct DeploymentOptions {

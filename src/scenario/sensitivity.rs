@@ -6,6 +6,7 @@
 //! constants are about time. A rate that would beat the datasheet is cut at it.
 
 use rayon::prelude::*;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::cost::{CostSpec, MixedAttention};
@@ -22,7 +23,7 @@ use super::load::{NoCapacity, capacity_near};
 use super::plan::{StudyPlan, SystemPlan};
 
 /// A constant of the cost model; names are those of `docs/cost-model.md`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Constant {
     /// Fraction of the peak that GEMMs reach.
@@ -158,10 +159,12 @@ impl Constant {
 }
 
 /// `[sensitivity]` as typed.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-struct SensitivityOptions {
+pub(super) struct SensitivityOptions {
+    /// Constants of the cost model, each changed alone.
     constants: Vec<Constant>,
+    /// Relative change, above 0 and at most 0.5.
     #[serde(default = "tenth")]
     delta: f64,
 }

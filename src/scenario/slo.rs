@@ -1,7 +1,9 @@
 //! `[slo]`: limits as typed, and as durations once the reference system is known.
 
+use std::borrow::Cow;
 use std::fmt;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{self, Deserializer, IntoDeserializer, MapAccess, Visitor};
@@ -25,7 +27,7 @@ pub enum TokenLimit {
 }
 
 /// `{ times = 5, of-iteration = { batch = 32, context = 4096 } }`.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Iterations {
     /// Factor, above 0.
@@ -35,7 +37,7 @@ pub struct Iterations {
 }
 
 /// A decode step of equal sequences.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Iteration {
     /// Sequences.
@@ -66,6 +68,20 @@ impl<'de> Deserialize<'de> for TokenLimit {
             }
         }
         d.deserialize_any(Either)
+    }
+}
+
+impl JsonSchema for TokenLimit {
+    fn schema_name() -> Cow<'static, str> {
+        "TokenLimit".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "A duration such as \"200 ms\", or a multiple of a decode step of the reference system: \
+                { times = 5, of-iteration = { batch = 32, context = 4096 } }.",
+            "oneOf": [generator.subschema_for::<SimDuration>(), generator.subschema_for::<Iterations>()],
+        })
     }
 }
 

@@ -28,6 +28,7 @@ impl Executed {
             points: self.points,
             capacity: self.capacities,
             runs: self.runs,
+            token_timeline: None,
             failed: Vec::new(),
             warnings,
             sensitivity: self.sensitivity,
@@ -42,7 +43,7 @@ fn info(system: &SystemPlan) -> SystemInfo {
     let bound = system.paper.as_ref().is_some_and(|p| p.row == "bound");
     let notes = system.options.note.clone().unwrap_or_default();
     let kv = system.cluster.replica.kv;
-    let price = system.spec.accelerator.usd_per_hour;
+    let price = system.sum_over_gpus(|a| a.usd_per_hour);
     SystemInfo {
         name: system.name.clone(),
         paper,
@@ -50,8 +51,9 @@ fn info(system: &SystemPlan) -> SystemInfo {
         oracle: system.oracle,
         notes,
         gpus: system.gpus,
-        usd_per_hour: (price > 0.0).then(|| price * f64::from(system.gpus)),
-        kv_tokens: u64::from(kv.blocks) * u64::from(kv.block) * u64::from(system.cluster.replicas),
+        usd_per_hour: (price > 0.0).then_some(price),
+        tdp_kw: system.sum_over_gpus(|a| a.datasheet.tdp.0) / 1e3,
+        kv_tokens: system.kv_blocks() * u64::from(kv.block),
         hardware_grade: grade(&system.spec),
     }
 }

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::diagnostic::{InputErrors, Node, Sources, Value, from_tree};
@@ -14,11 +15,14 @@ use crate::results::{SweepAxis, SweepInfo};
 const CELLS_MAX: usize = 1_000;
 
 /// `[sweep]` without its grid.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-struct Options {
+pub(super) struct Options {
+    /// The system that all combinations vary.
     base: String,
+    /// Lists of values for keys of a system; every combination of them is a variant.
     #[serde(default, rename = "grid")]
+    #[schemars(with = "std::collections::BTreeMap<String, serde_json::Value>")]
     _grid: Option<serde::de::IgnoredAny>,
 }
 

@@ -4,8 +4,10 @@
 
 mod parse;
 mod quantity;
+mod schema;
 mod time;
 
 pub use parse::UnitError;
 pub use quantity::{Bytes, BytesPerSecond, FlopsPerSecond, Seconds, Watts};
+pub(crate) use schema::text_schema;
 pub use time::{SimDuration, SimTime};

@@ -1,9 +1,12 @@
 //! Text to quantity: `"80 GiB"`, `"3.35 TB/s"`, `"989 TFLOP/s"`, `"4.1 us"`, `"700 W"`.
 
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::{self, Deserialize, Deserializer, Visitor};
+use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 
+use super::schema::text_schema;
 use super::{Bytes, BytesPerSecond, FlopsPerSecond, Seconds, SimDuration, Watts};
 
 /// Why a text is not a quantity; the message carries an example that works.
@@ -40,6 +43,12 @@ macro_rules! units {
         impl<'de> Deserialize<'de> for $ty {
             fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
                 d.deserialize_any(UnitVisitor(PhantomData))
+            }
+        }
+        impl JsonSchema for $ty {
+            fn schema_name() -> Cow<'static, str> { stringify!($ty).into() }
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                text_schema($name, $example, [$($symbol),+])
             }
         }
     )+};

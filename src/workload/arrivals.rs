@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::formats::{ColumnMap, ReadOptions, read_trace};
@@ -16,7 +17,7 @@ use crate::rng::{Component, Draws, stream};
 use crate::units::SimDuration;
 
 /// When requests arrive. In all but `replay` the first one arrives at 0.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ArrivalsSpec {
     /// Exponential gaps.
@@ -34,7 +35,7 @@ pub enum ArrivalsSpec {
 }
 
 /// Parameters of `poisson` and `constant`.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SteadyRate {
     /// Mean arrival rate.
@@ -42,7 +43,7 @@ pub struct SteadyRate {
 }
 
 /// Parameters of `gamma` and `weibull`.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RenewalArrivals {
     /// Mean arrival rate.
@@ -54,7 +55,7 @@ pub struct RenewalArrivals {
 }
 
 /// Parameters of `on-off`.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct OnOffArrivals {
     /// Arrival rate while on.
@@ -63,14 +64,16 @@ pub struct OnOffArrivals {
     pub off_rate: Option<RequestRate>,
     /// Mean length of a time on.
     #[serde(with = "duration")]
+    #[schemars(with = "SimDuration")]
     pub mean_on: SimDuration,
     /// Mean length of a time off.
     #[serde(with = "duration")]
+    #[schemars(with = "SimDuration")]
     pub mean_off: SimDuration,
 }
 
 /// Parameters of `replay`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReplayArrivals {
     /// The file; relative to the scenario.

@@ -3,6 +3,7 @@
 //! Absolute times are `u128`, because BurstGPT_3 starts at day 225 and Azure at a date: both exceed `u64`
 //! picoseconds until the origin of the run is subtracted.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// An absolute time of a trace file, in picoseconds from the file's own zero.
@@ -12,7 +13,7 @@ pub(super) type AbsolutePs = u128;
 pub(super) const PS_PER_S: u128 = 1_000_000_000_000;
 
 /// How the arrival column of a table is written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum TimeUnit {
     /// Decimal seconds.

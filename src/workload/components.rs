@@ -1,6 +1,7 @@
 //! `lengths.components`: several length laws mixed, each a class of its own in the tables (chat with a few long
 //! documents in it).
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::lengths::{Lengths, LengthsSpec};
@@ -9,7 +10,7 @@ use crate::diagnostic::{InputError, InputErrors};
 use crate::rng::Draws;
 
 /// One component.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct LengthsComponent {
     /// What the tables call its requests.

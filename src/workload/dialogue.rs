@@ -5,6 +5,7 @@
 //! or a fork that keeps a leading part and replaces the rest. Left out: two turns that extend the same prompt, and
 //! documents shared by several sessions beyond the common root (under 1 % of Mooncake's requests).
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::law::{TokenLaw, Tokens};
@@ -18,7 +19,7 @@ const RETRY: f64 = 0.15;
 pub(super) const MOST_IDS: usize = 1 << 30;
 
 /// How the prompts of a session grow, and what of them is shared.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct PrefixSpec {
     /// Tokens per prefix identity; a multiple of the block size of the simulated KV cache.

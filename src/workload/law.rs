@@ -1,5 +1,6 @@
 //! Laws of one number of tokens, for lengths whose prompt and output are independent and for what a turn adds.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::lengths::{Lognormal, ZipfLengths, tokens, zipf};
@@ -10,7 +11,7 @@ use crate::rng::Draws;
 const CV: (f64, f64) = (0.01, 100.0);
 
 /// A law of a number of tokens; every draw is at least 1.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum TokenLaw {
     /// Always this many.
@@ -28,7 +29,7 @@ pub enum TokenLaw {
 }
 
 /// A law by its mean and coefficient of variation.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Spread {
     /// Mean in tokens, before `max`.

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::components::{Components, LengthsComponent};
@@ -16,7 +17,7 @@ use crate::rng::Draws;
 const ZIPF_BELOW_MAX: u32 = 1 << 24;
 
 /// A law of (prompt, output) lengths in tokens.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum LengthsSpec {
     /// All requests alike.
@@ -38,7 +39,7 @@ pub enum LengthsSpec {
 }
 
 /// Parameters of `fixed`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FixedLengths {
     /// Prompt tokens.
@@ -48,7 +49,7 @@ pub struct FixedLengths {
 }
 
 /// Parameters of `uniform`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct UniformLengths {
     /// Least and greatest prompt tokens, both included.
@@ -58,7 +59,7 @@ pub struct UniformLengths {
 }
 
 /// Parameters of `independent`.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct IndependentLengths {
     /// Prompt tokens.
@@ -68,7 +69,7 @@ pub struct IndependentLengths {
 }
 
 /// Parameters of `lognormal`.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LognormalLengths {
     /// Prompt tokens.
@@ -78,7 +79,7 @@ pub struct LognormalLengths {
 }
 
 /// A lognormal by mean and coefficient of variation, or by median and 90th percentile.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Lognormal {
     /// Mean in tokens.
@@ -94,7 +95,7 @@ pub struct Lognormal {
 }
 
 /// Parameters of `empirical`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EmpiricalLengths {
     /// The file; relative to the scenario.
@@ -106,7 +107,7 @@ pub struct EmpiricalLengths {
 }
 
 /// Parameters of `zipf`.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ZipfLengths {
     /// Exponent.

@@ -1,12 +1,13 @@
 //! The model's context limit and the client's `max_tokens`.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::report::LoadReport;
 use super::trace::Trace;
 
 /// The client's `max_tokens`: what reservation rules see, never below the true output.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum MaxTokens {
     /// All that the context leaves after the prompt.

@@ -1,5 +1,6 @@
 //! Mixtures of bivariate lognormals: the length law of the synthetic twin (generator.md §4.2).
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::lengths::tokens;
@@ -10,7 +11,7 @@ use crate::rng::Draws;
 const REDRAWS: u32 = 200;
 
 /// A mixture of bivariate lognormals in (prompt, output), cut to ranges by drawing again.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Mixture {
     /// Least and greatest prompt tokens.

@@ -1,5 +1,6 @@
 //! `workload.priorities`: how urgent requests are. Each level becomes a class, so that the tables show it apart.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::rows::{Row, Rows};
@@ -11,7 +12,7 @@ use crate::rng::{Component, stream};
 use crate::units::SimDuration;
 
 /// One level of `priorities`.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct PrioritySpec {
     /// What the tables call it.
@@ -23,6 +24,7 @@ pub struct PrioritySpec {
     pub priority: u32,
     /// When its requests are due after their arrival, for `order = "edf"`.
     #[serde(default, with = "duration::option", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<SimDuration>")]
     pub deadline: Option<SimDuration>,
 }
 

@@ -8,7 +8,7 @@ use serde::{Serialize, Serializer};
 
 use super::trace::Trace;
 use crate::diagnostic::InputError;
-use crate::units::{SimDuration, SimTime, UnitError};
+use crate::units::{SimDuration, SimTime, UnitError, text_schema};
 
 /// A mean arrival rate in requests per second; finite and positive.
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
@@ -75,6 +75,16 @@ impl<'de> Deserialize<'de> for RequestRate {
             }
         }
         d.deserialize_any(Text)
+    }
+}
+
+impl schemars::JsonSchema for RequestRate {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "RequestRate".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        text_schema("a rate", "4 req/s", SYMBOLS.iter().map(|(symbol, _)| *symbol))
     }
 }
 

@@ -1,5 +1,6 @@
 //! Sessions of a generated workload: how many turns, how long between them, and the side tables of their requests.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::dialogue::{Dialogue, Growth, MOST_IDS, PrefixSpec};
@@ -14,7 +15,7 @@ const MOST_TURNS: u32 = 1_000_000;
 
 /// `sessions` of a workload of `lengths` and `arrivals`: each arrival starts a session. Open loop: pauses are counted
 /// from one request to the next, not from the answer, so a slow system does not delay them.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SessionsSpec {
     /// Requests of a session.
@@ -27,7 +28,7 @@ pub struct SessionsSpec {
 }
 
 /// Number of requests of a session.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum SizeLaw {
     /// Always this many.
@@ -39,7 +40,7 @@ pub enum SizeLaw {
 }
 
 /// Parameters of `log-series`.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LogSeriesSize {
     /// Parameter, inside 0 to 1.
@@ -49,7 +50,7 @@ pub struct LogSeriesSize {
 }
 
 /// Parameters of `geometric`.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GeometricSize {
     /// Mean before the cut, at least 1.
@@ -59,11 +60,12 @@ pub struct GeometricSize {
 }
 
 /// Pause between two requests of a session.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ThinkLaw {
     /// Always this long.
     #[serde(with = "duration")]
+    #[schemars(with = "SimDuration")]
     Constant(SimDuration),
     /// Exponential.
     Exponential(ExponentialThink),
@@ -72,25 +74,28 @@ pub enum ThinkLaw {
 }
 
 /// Parameters of `exponential`.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ExponentialThink {
     /// Mean pause.
     #[serde(with = "duration")]
+    #[schemars(with = "SimDuration")]
     pub mean: SimDuration,
 }
 
 /// Parameters of `lognormal`.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LognormalThink {
     /// Median pause.
     #[serde(with = "duration")]
+    #[schemars(with = "SimDuration")]
     pub median: SimDuration,
     /// Standard deviation of the natural logarithm, 0 to 10.
     pub sigma: f64,
     /// Longer pauses are drawn again; none: no limit.
     #[serde(default, with = "duration::option")]
+    #[schemars(with = "Option<SimDuration>")]
     pub cap: Option<SimDuration>,
 }
 

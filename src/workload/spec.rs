@@ -1,8 +1,10 @@
 //! The `[workload]` section of a scenario, as typed.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::path::PathBuf;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{self, Deserializer, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
@@ -20,7 +22,7 @@ use crate::diagnostic::InputError;
 use crate::units::SimDuration;
 
 /// The `[workload]` section: a trace, a recipe, or lengths with arrivals or clients, and what is done with it.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct WorkloadSpec {
     /// Name of a recipe in `workloads/`.
@@ -63,25 +65,40 @@ pub struct WorkloadSpec {
     pub requests: Option<u32>,
     /// Length of the arrivals.
     #[serde(with = "duration::option")]
+    #[schemars(with = "Option<SimDuration>")]
     pub duration: Option<SimDuration>,
     /// Mean rate that all gaps are scaled to at the end.
     pub rate: Option<RequestRate>,
     /// Loads relative to the reference system's capacity; resolved by the scenario, not by `prepare`.
     pub load: Option<Loads>,
+    /// How `load` and a list of rates change the rate.
+    pub load_by: LoadBy,
     /// The client's `max_tokens`.
     pub max_tokens: MaxTokens,
     /// How urgent the requests are.
     pub priorities: Option<Vec<PrioritySpec>>,
 }
 
+/// How a workload is brought to a rate.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum LoadBy {
+    /// All gaps are divided by one factor: the same requests, faster. A day is over sooner.
+    #[default]
+    Time,
+    /// More or fewer users (`rate-scale`): days, think times and bursts keep their length.
+    Users,
+}
+
 /// A closed loop: so many clients, each asking again some time after its answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ClosedSpec {
     /// Clients at the same time.
     pub clients: u32,
     /// Pause between an answer and the next request of the client; default none.
     #[serde(default, with = "duration")]
+    #[schemars(with = "SimDuration")]
     pub think: SimDuration,
 }
 
@@ -113,6 +130,20 @@ impl<'de> Deserialize<'de> for Loads {
             }
         }
         d.deserialize_any(OneOrMany)
+    }
+}
+
+impl JsonSchema for Loads {
+    fn schema_name() -> Cow<'static, str> {
+        "Loads".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "One load or a list of loads; 1 is the capacity of the reference system.",
+            "examples": [0.8, [0.5, 0.8]],
+            "oneOf": [{ "type": "number" }, { "type": "array", "items": { "type": "number" } }],
+        })
     }
 }
 

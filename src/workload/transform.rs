@@ -1,6 +1,7 @@
 //! What can be done to the rows of a file before they become the trace of a run. All draws are keyed by the row's
 //! number in the file, so a slice of a transformed trace equals the transform of the slice.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::clock::AbsolutePs;
@@ -12,21 +13,23 @@ use crate::rng::{Component, stream};
 use crate::units::SimDuration;
 
 /// A part of a file; all given limits hold.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Slice {
     /// Data rows `first..end`, counted from 0.
     pub rows: Option<[u64; 2]>,
     /// From this long after the first row of the file.
     #[serde(default, with = "duration::option")]
+    #[schemars(with = "Option<SimDuration>")]
     pub from: Option<SimDuration>,
     /// To (excluding) this long after the first row of the file.
     #[serde(default, with = "duration::option")]
+    #[schemars(with = "Option<SimDuration>")]
     pub to: Option<SimDuration>,
 }
 
 /// Which rows stay; an empty list or a missing range keeps all.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Filter {
     /// Whole class names, such as `Conversation log / GPT-4`.
@@ -42,7 +45,7 @@ pub struct Filter {
 }
 
 /// What is done about a coarse clock.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Dequantise {
     /// Arrivals are spread evenly inside the grain, where the clock is coarse (BurstGPT 1 s, Mooncake 3 s).
@@ -52,6 +55,7 @@ pub enum Dequantise {
     None,
     /// Arrivals are spread inside this grain, whatever the clock looks like.
     #[serde(with = "duration")]
+    #[schemars(with = "SimDuration")]
     Grain(SimDuration),
 }
 

@@ -175,6 +175,7 @@ impl Bench {
             gpus: system.gpus,
             kv_blocks: system.kv_blocks(),
             offered_rate: Some(rate.as_per_second()),
+            ..MeasureContext::default()
         };
         measure(&outcome, &trace, &context)
     }

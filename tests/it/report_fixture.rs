@@ -2,11 +2,14 @@
 
 use hdrhistogram::Histogram;
 use windtunnel::cluster::Outcome;
+use windtunnel::cost::UnitWork;
 use windtunnel::ids::{ClassId, ReplicaId, RequestId};
 use windtunnel::metrics::record::{Cause, Fate, Ledger, RequestRecord, RunCounters, Sample};
+use windtunnel::metrics::work::{SizeBins, Work};
 use windtunnel::metrics::{MeasureContext, Slo, curves, extract, measure, timeline_of};
 use windtunnel::results::{
-    InputFile, PointInfo, Provenance, RunResult, Sensitivity, SensitivityRow, Study, SystemInfo,
+    GapCause, InputFile, PointInfo, Provenance, RunResult, Sensitivity, SensitivityRow, Study, SystemInfo,
+    TokenRow, TokenTimeline,
 };
 use windtunnel::units::{SimDuration, SimTime};
 use windtunnel::workload::Trace;
@@ -135,15 +138,42 @@ fn samples(records: &[RequestRecord], end: SimTime) -> Vec<Sample> {
                 running,
                 kv_held: u64::from(running.min(40)) * 24,
                 kv_room: u64::from(running.min(40)) * 24 * 16,
-                kv_stored: u64::from(running.min(40)) * 24 * 15,
                 generated: records.iter().filter(|r| r.finish <= at).map(|r| u64::from(r.output)).sum(),
                 finished: count(&|r| r.finish <= at),
+                kv_live: u64::from(running.min(40)) * 24 * 15,
+                kv_fragmented: u64::from(running.min(40)) * 7,
+                work: work(records.iter().filter(|r| r.finish <= at)),
+                bound_time: [at.as_ps().into(), 0, 0, 0, 0, 0],
+                ..Sample::default()
             }
         })
         .collect()
 }
 
+/// As if every token had been a step of its own.
+fn work<'a>(records: impl Iterator<Item = &'a RequestRecord>) -> Work {
+    let tokens: u64 = records.map(|r| u64::from(r.prompt) + u64::from(r.output)).sum();
+    Work { steps: tokens / 8, tokens, logits: tokens, ..Work::default() }
+}
+
+/// A request whose tenth token came late.
+fn token_timeline() -> TokenTimeline {
+    let row = |i: u32| TokenRow {
+        at_s: 1.0 + f64::from(i) * 0.02 + if i < 10 { 0.0 } else { 0.4 },
+        gap_s: if i == 10 { 0.42 } else { 0.02 },
+        cause: if i == 10 { GapCause::OtherPrompt } else { GapCause::Decode },
+        culprit: (i == 10).then_some((7, 4096)),
+        other_prompt_tokens: if i == 10 { 4096 } else { 0 },
+        steps: 1,
+        sequences: 9,
+    };
+    let tokens = (0..20).map(row).collect();
+    TokenTimeline { system: 3, point: 0, seed: 1, request: 5, prompt: 300, arrival_s: 0.5, tokens }
+}
+
 fn counters(records: &[RequestRecord]) -> RunCounters {
+    let mut sizes = SizeBins::default();
+    (1..40).for_each(|size| sizes.add(size, 40 - size));
     let output: u64 = records.iter().map(|r| u64::from(r.output)).sum();
     RunCounters {
         steps: output / 8,
@@ -151,6 +181,9 @@ fn counters(records: &[RequestRecord]) -> RunCounters {
         mixed_steps: records.len() as u64 / 3,
         prefill_tokens: records.iter().map(|r| u64::from(r.prompt)).sum(),
         decode_tokens: output,
+        work: work(records.iter()),
+        step_tokens: sizes,
+        step_sequences: sizes,
         preemptions: records.iter().map(|r| u64::from(r.preemptions)).sum(),
         ..RunCounters::default()
     }
@@ -170,7 +203,23 @@ pub fn context(rate: f64) -> MeasureContext {
         gap_p99: Some(SimDuration::from_ms(100)),
         ..Slo::default()
     };
-    MeasureContext { slo, kv_blocks: 1000, offered_rate: Some(rate), ..MeasureContext::default() }
+    let unit = UnitWork {
+        flops_per_token: 2e10,
+        flops_per_logit: 1e9,
+        flops_per_context: 5e5,
+        bytes_per_step: 1.6e10,
+        bytes_per_context: 1.3e5,
+        peak_flops: 1e15,
+        bandwidth: 3e12,
+    };
+    MeasureContext {
+        slo,
+        kv_blocks: 1000,
+        kv_slots: 16_000,
+        unit: Some(unit),
+        offered_rate: Some(rate),
+        ..MeasureContext::default()
+    }
 }
 
 fn sensitivity() -> Sensitivity {
@@ -238,6 +287,7 @@ pub fn study(shape: &Shape) -> Study {
                 notes: String::new(),
                 gpus: 1,
                 usd_per_hour: Some(2.5),
+                tdp_kw: 0.7,
                 kv_tokens: 16_000,
                 hardware_grade: "fitted".to_owned(),
             })
@@ -266,6 +316,7 @@ pub fn study(shape: &Shape) -> Study {
             rows_skipped: 0,
         },
         sensitivity: Some(sensitivity()),
+        token_timeline: Some(token_timeline()),
         ..Study::default()
     }
 }

@@ -42,7 +42,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "metrics",
         ],
     ),
-    ("metrics", &["units", "ids", "collections", "kernel", "workload"]),
+    // `cost` for the FLOPs and bytes of a unit of work (MFU, MBU).
+    ("metrics", &["units", "ids", "collections", "kernel", "workload", "cost"]),
 ];
 
 /// Modules above the simulation: they may import everything but `cli`.

@@ -1,6 +1,8 @@
 //! `generate`: what other programs read about this one – completions, man pages, the JSON schema, the reference.
 
+mod keys;
 mod reference;
+mod schema;
 
 use std::fs;
 use std::path::Path;
@@ -9,6 +11,7 @@ use clap::{Command, CommandFactory};
 
 use super::args::{Cli, GenerateArgs, Generated};
 use super::context::{Context, Error, emit};
+use super::output::write_bytes;
 use super::{Outcome, exit};
 
 pub(super) fn generate(args: &GenerateArgs, context: &Context) -> Outcome {
@@ -20,6 +23,7 @@ pub(super) fn generate(args: &GenerateArgs, context: &Context) -> Outcome {
         }
         Generated::Man { out: None } => emit(&page(command())?)?,
         Generated::Man { out: Some(folder) } => man_pages(folder, context)?,
+        Generated::Schema { kind } => emit(schema::text(*kind).as_bytes())?,
         Generated::Reference => emit(reference::markdown(&command()).as_bytes())?,
     }
     Ok(exit::DONE)
@@ -50,7 +54,7 @@ fn man_pages(folder: &Path, context: &Context) -> Result<(), Error> {
     for command in verbs(command()) {
         let name = command.get_display_name().unwrap_or_else(|| command.get_name());
         let path = folder.join(format!("{name}.1"));
-        crate::results::write_atomically(&path, &page(command)?)?;
+        write_bytes(&path, &page(command)?)?;
         written += 1;
     }
     context.say(&format!("wrote {written} pages to {}", folder.display()));

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use clap::{Arg, Command};
 
+use crate::cli::args::SchemaKind;
 use crate::cli::exit;
 use crate::metrics::{Better, column};
 use crate::workload;
@@ -29,6 +30,8 @@ pub(super) fn markdown(command: &Command) -> String {
         };
         let _ = writeln!(out, "| `{}` | {} | {better} | {} |", c.key, c.unit, cell(c.doc));
     }
+    out.push_str("\n## Keys of a scenario\n\n");
+    out.push_str(&super::keys::table(&super::schema::of(SchemaKind::Scenario)));
     out.push_str(
         "\n## Trace formats\n\n| format | what | written by `trace convert` |\n| --- | --- | --- |\n",
     );
@@ -99,6 +102,6 @@ fn extras(arg: &Arg) -> String {
 }
 
 /// Text that stays inside its table cell.
-fn cell(text: &str) -> String {
+pub(super) fn cell(text: &str) -> String {
     text.replace('|', "\\|").replace('\n', " ")
 }

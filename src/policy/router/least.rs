@@ -12,6 +12,7 @@
 //!
 //! Ties go to the lowest replica id (`power-of-two`: to the one drawn first).
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{BadParameter, Load, Mechanism, Replicas, Report, RouteRequest, Router, duration_text};
@@ -78,11 +79,12 @@ pub(super) fn all(replicas: &dyn Replicas) -> impl Iterator<Item = ReplicaId> + 
 }
 
 /// Parameters of the routers that read the load of every replica.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct LeastLoad {
     /// Reported load is read at the last multiple of this period; 0: at the instant of the decision.
     #[serde(with = "duration_text")]
+    #[schemars(with = "SimDuration")]
     pub staleness: SimDuration,
     /// Add the router's own dispatches since the last report, which it knows at once.
     pub own_dispatches: bool,
@@ -126,11 +128,12 @@ impl Router for Least {
 }
 
 /// Parameters of `memory-load`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct MemoryLoad {
     /// As in [`LeastLoad`].
     #[serde(with = "duration_text")]
+    #[schemars(with = "SimDuration")]
     pub staleness: SimDuration,
     /// As in [`LeastLoad`]: a dispatch counts the blocks of its prompt.
     pub own_dispatches: bool,
@@ -153,11 +156,12 @@ impl Mechanism for MemoryLoad {
 }
 
 /// Parameters of `power-of-two`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct PowerOfTwo {
     /// As in [`LeastLoad`].
     #[serde(with = "duration_text")]
+    #[schemars(with = "SimDuration")]
     pub staleness: SimDuration,
     /// As in [`LeastLoad`].
     pub own_dispatches: bool,
@@ -195,11 +199,12 @@ impl Router for PowerOfTwo {
 }
 
 /// Parameters of `session`: how the replica of a session's first request is found.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Session {
     /// As in [`LeastLoad`].
     #[serde(with = "duration_text")]
+    #[schemars(with = "SimDuration")]
     pub staleness: SimDuration,
     /// As in [`LeastLoad`].
     pub own_dispatches: bool,

@@ -13,6 +13,7 @@ pub use turns::{Random, RoundRobin};
 
 use least::Measure;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{ReplicaId, RequestId};
@@ -116,7 +117,7 @@ macro_rules! routers {
     ($($variant:ident($parameters:ident) = $key:literal, $summary:literal, draws: $draws:literal
         $(, compares: $measure:ident)?;)+) => {
         /// Which router, with its parameters. Written as `router.KEY = { … }`.
-        #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+        #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
         #[serde(rename_all = "kebab-case")]
         pub enum RouterConfig {
             $(#[doc = $summary] #[serde(rename = $key)] $variant($parameters),)+

@@ -36,6 +36,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::least::{Measure, all, least};
@@ -45,7 +46,7 @@ use crate::ids::ReplicaId;
 use crate::units::SimDuration;
 
 /// How a router knows what a replica has cached.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Knowledge {
     /// Its own record of what it dispatched where.
@@ -55,7 +56,7 @@ pub enum Knowledge {
 }
 
 /// Parameters of `prefix-affinity`.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct PrefixAffinity {
     /// Where knowledge of caches comes from.
@@ -68,6 +69,7 @@ pub struct PrefixAffinity {
     pub least_match: f64,
     /// Reported load is read at the last multiple of this period; 0: at the instant of the decision.
     #[serde(with = "duration_text")]
+    #[schemars(with = "SimDuration")]
     pub staleness: SimDuration,
     /// Add the router's own dispatches since the last report to the load.
     pub own_dispatches: bool,

@@ -1,12 +1,13 @@
 //! Routers that read no replica: each in turn, or any.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Mechanism, Replicas, RouteRequest, Router};
 use crate::ids::ReplicaId;
 
 /// Parameters of `round-robin`: none.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct RoundRobin {}
 
@@ -30,7 +31,7 @@ impl Router for Turns {
 }
 
 /// Parameters of `random`: none.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Random {}
 

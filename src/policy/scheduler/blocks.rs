@@ -2,7 +2,7 @@
 //!
 //! Nothing here acts: each function adds to a plan what it decided and counts what the plan leaves free.
 
-use super::{Admission, Decode, Horizon, Preempt, StepPlan};
+use super::{Admission, AdmissionLimit, Decode, Horizon, Preempt, StepPlan};
 use crate::engine::view::{EngineView, PrefixHit};
 use crate::ids::RequestId;
 
@@ -132,6 +132,15 @@ pub(super) fn swap_in(view: &EngineView<'_>, plan: &mut StepPlan, used: &mut Use
 /// Steps for which V0's block rule leaves a pure-decode plan alone, this one included: one block stays free.
 pub(super) fn steps_with_a_free_block(view: &EngineView<'_>) -> u32 {
     if view.reserves() { u32::MAX } else { view.steps_within(view.blocks_free().saturating_sub(1)).max(1) }
+}
+
+/// What ends admissions where tokens or running requests are used up; tokens first.
+pub(super) fn full(budget: bool, sequences: bool) -> Option<AdmissionLimit> {
+    match (budget, sequences) {
+        (true, _) => Some(AdmissionLimit::Budget),
+        (false, true) => Some(AdmissionLimit::Sequences),
+        (false, false) => None,
+    }
 }
 
 /// The horizon of a plan that arrivals can change only if the queue is `open` to them, good for `steps` steps.

@@ -36,15 +36,16 @@
 //! Hand-written step logs in `tests/it/scheduler_chunked.rs`; equal to the oracle. Reference point: capacity ratio to
 //! vLLM V0 on Yi-34B of 2.5 to 5 (strict) and 1.2 to 2.2 (relaxed), row A31.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::blocks::{Head, decode_or_preempt, horizon_of, is_victim, steps_with_a_free_block, swap_in};
+use super::blocks::{Head, decode_or_preempt, full, horizon_of, is_victim, steps_with_a_free_block, swap_in};
 use super::parameters::{BadParameter, Mechanism, at_least_one};
-use super::{Decode, Horizon, Scheduler, StepPlan};
+use super::{AdmissionLimit, Decode, Horizon, Scheduler, StepPlan};
 use crate::engine::view::EngineView;
 
 /// Parameters of `chunked` (Sarathi-Serve, FastGen).
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Chunked {
     /// Tokens per step that prompt chunks may fill up to; decodes count but are never cut.
@@ -84,6 +85,8 @@ impl Scheduler for Chunked {
         let budget = continue_prefills(view, plan, self.token_budget.saturating_sub(used.decodes));
         if plan.preempt.is_empty() && view.swapped_len() == 0 {
             self.admit(view, plan, budget, used.free);
+        } else {
+            plan.limit = Some(AdmissionLimit::Memory);
         }
     }
 
@@ -96,14 +99,14 @@ impl Scheduler for Chunked {
 
 impl Chunked {
     fn admit(&self, view: &EngineView<'_>, plan: &mut StepPlan, mut budget: u32, mut free: u32) {
-        let running = view.running_len();
-        for (running, r) in (running..).zip(view.waiting()) {
-            if budget == 0 || running >= self.max_sequences {
-                break;
-            }
+        let mut waiting = view.waiting();
+        for running in view.running_len().. {
+            plan.limit = full(budget == 0, running >= self.max_sequences);
+            let Some(r) = waiting.next().filter(|_| plan.limit.is_none()) else { break };
             let head = Head::of(view, plan, r);
             let takes = head.takes(view, head.tokens);
             if takes + view.watermark() > free {
+                plan.limit = Some(AdmissionLimit::Memory);
                 break;
             }
             let chunk = (head.tokens - head.hit.tokens).min(budget);
@@ -126,11 +129,18 @@ impl Scheduler for Alternating {
         if self.decodes_next {
             self.decode(view, plan);
         }
+        let turn_of_decodes = plan.decode != Decode::None;
         if plan.preempt.is_empty() && plan.decode == Decode::None {
             self.prefill(view, plan);
         }
         if !self.decodes_next && plan.prefill.is_empty() {
             self.decode(view, plan);
+        }
+        if !plan.preempt.is_empty() || view.swapped_len() > 0 {
+            plan.limit = Some(AdmissionLimit::Memory);
+        } else if turn_of_decodes {
+            // That it is their turn has no name.
+            plan.limit = full(false, view.running_len() >= self.parameters.max_sequences);
         }
         if !plan.prefill.is_empty() {
             self.decodes_next = true;
@@ -155,6 +165,9 @@ impl Alternating {
         let budget = continue_prefills(view, plan, self.parameters.token_budget);
         if plan.prefill.is_empty() && view.swapped_len() == 0 {
             self.parameters.admit(view, plan, budget, view.blocks_free());
+        } else {
+            // A prefill turn that goes to prompts already begun has no tokens for others.
+            plan.limit = Some(AdmissionLimit::Budget);
         }
     }
 

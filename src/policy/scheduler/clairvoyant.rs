@@ -28,18 +28,19 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::blocks::{Head, horizon_of};
+use super::blocks::{Head, full, horizon_of};
 use super::chunked::continue_prefills;
 use super::parameters::{BadParameter, Mechanism, at_least_one};
-use super::{Decode, Horizon, ReplicaEvent, Scheduler, StepPlan};
+use super::{AdmissionLimit, Decode, Horizon, ReplicaEvent, Scheduler, StepPlan};
 use crate::collections::LookupMap;
 use crate::engine::view::EngineView;
 use crate::ids::RequestId;
 
 /// Parameters of `clairvoyant`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Clairvoyant {
     /// Tokens per step that prompt chunks may fill up to.
@@ -90,6 +91,8 @@ impl Scheduler for ShortestFirst {
         if budget > 0 && view.waiting_len() > 0 && view.running_len() < self.parameters.max_sequences {
             self.index(view);
             self.admit(view, plan, budget);
+        } else {
+            plan.limit = full(budget == 0, view.running_len() >= self.parameters.max_sequences);
         }
     }
 
@@ -152,6 +155,10 @@ impl ShortestFirst {
             sequences += 1;
             head.admit(plan, head.tokens, chunk);
             admitted.push(rank);
+        }
+        plan.limit = full(budget == 0, sequences >= self.parameters.max_sequences);
+        if plan.limit.is_none() && admitted.len() < view.waiting_len() as usize {
+            plan.limit = Some(AdmissionLimit::Memory);
         }
         for rank in &admitted {
             self.shortest.remove(rank);

@@ -19,13 +19,14 @@
 //! # Validation
 //! `tests/it/scheduler_bounds.rs`: equal to one request alone on any other scheduler.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Scheduler;
 use super::parameters::{BadParameter, Mechanism};
 
 /// Parameters of `ideal`: none.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Ideal {}
 

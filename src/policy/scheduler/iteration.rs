@@ -32,15 +32,16 @@
 //! Hand-written step logs in `tests/it/scheduler_iteration.rs`; equal to the oracle. Reference point: 36.9 times
 //! FasterTransformer's throughput at 190 ms per token on the 175B model (figure 10), which depends on `static`.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::blocks::{Head, decode_or_preempt, horizon_of, steps_with_a_free_block};
+use super::blocks::{Head, decode_or_preempt, full, horizon_of, steps_with_a_free_block};
 use super::parameters::{BadParameter, Mechanism, at_least_one};
-use super::{Horizon, Preempt, Scheduler, StepPlan};
+use super::{AdmissionLimit, Horizon, Preempt, Scheduler, StepPlan};
 use crate::engine::view::EngineView;
 
 /// Parameters of `iteration` (Orca).
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Iteration {
     /// Requests per batch (`max_bs`).
@@ -67,16 +68,18 @@ impl Scheduler for Iteration {
     fn plan(&mut self, view: &EngineView<'_>, plan: &mut StepPlan) {
         let used = decode_or_preempt(view, plan, Preempt::Recompute, self.max_batch);
         if !plan.preempt.is_empty() {
+            plan.limit = Some(AdmissionLimit::Memory);
             return;
         }
         let (mut batch, mut free) = (used.decodes, used.free);
-        for r in view.waiting() {
-            if batch >= self.max_batch {
-                break;
-            }
+        let mut waiting = view.waiting();
+        loop {
+            plan.limit = full(false, batch >= self.max_batch);
+            let Some(r) = waiting.next().filter(|_| plan.limit.is_none()) else { break };
             let head = Head::of(view, plan, r);
             let takes = head.takes(view, head.tokens);
             if takes > free {
+                plan.limit = Some(AdmissionLimit::Memory);
                 break;
             }
             free -= takes;

@@ -5,11 +5,12 @@ mod parameters;
 mod plan;
 
 pub use parameters::BadParameter;
-pub use plan::{Admission, Decode, Horizon, Preempt, StepPlan};
+pub use plan::{Admission, AdmissionLimit, Decode, Horizon, Preempt, StepPlan};
 pub use static_batch::RaggedPrompts;
 
 use parameters::Mechanism;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::view::EngineView;
@@ -119,7 +120,7 @@ macro_rules! schedulers {
         $(mod $module; pub use $module::$variant;)+
 
         /// Which scheduler, with its parameters. Written as `scheduler.KEY = { … }`.
-        #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+        #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
         #[serde(rename_all = "kebab-case")]
         pub enum SchedulerConfig {
             $(#[doc = $summary] #[serde(rename = $key)] $variant($variant),)+

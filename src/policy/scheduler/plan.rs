@@ -28,6 +28,19 @@ pub struct Admission {
     pub hit: u32,
 }
 
+/// What ends the admissions of a plan, or would end them if more requests waited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AdmissionLimit {
+    /// The next request's KV does not fit, or somebody was preempted or is swapped out.
+    Memory,
+    /// No more requests may run.
+    Sequences,
+    /// The step has all the tokens it may have.
+    Budget,
+    /// The batch that runs must end first.
+    Batch,
+}
+
 /// How a running request loses its place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Preempt {
@@ -54,6 +67,10 @@ pub struct StepPlan {
     pub decode: Decode,
     /// Cost of every chunk is that of this many tokens (padded static batches); 0 means no padding.
     pub pad_prefill_to: u32,
+    /// Why nobody else is admitted; `None` if everybody who came would be, or where the policy does not say. It
+    /// changes nothing but reports. A policy that names it does so also while nobody waits: a leap that arrivals do
+    /// not cut has to know what they will wait for.
+    pub limit: Option<AdmissionLimit>,
 }
 
 impl StepPlan {
@@ -66,6 +83,7 @@ impl StepPlan {
         self.feed.clear();
         self.decode = Decode::None;
         self.pad_prefill_to = 0;
+        self.limit = None;
     }
 
     /// Whether the plan asks for no work at all.

@@ -29,15 +29,16 @@
 //! Hand-written step logs in `tests/it/scheduler_prefill_first.rs`; equal to the oracle. Reference point: 1.7 to 2.7
 //! times the request rate of Orca (Oracle) on ShareGPT, figure 12 of the paper.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::blocks::{Head, decode_or_preempt, horizon_of, steps_with_a_free_block, swap_in};
+use super::blocks::{Head, decode_or_preempt, full, horizon_of, steps_with_a_free_block, swap_in};
 use super::parameters::{BadParameter, Mechanism, at_least_one};
-use super::{Horizon, Scheduler, StepPlan};
+use super::{AdmissionLimit, Horizon, Scheduler, StepPlan};
 use crate::engine::view::EngineView;
 
 /// Parameters of `prefill-first` (vLLM V0).
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct PrefillFirst {
     /// Prompt tokens per prefill step (`max_num_batched_tokens`); a longer prompt goes alone.
@@ -67,11 +68,15 @@ impl Scheduler for PrefillFirst {
     fn plan(&mut self, view: &EngineView<'_>, plan: &mut StepPlan) {
         if view.swapped_len() == 0 {
             self.admit(view, plan);
+        } else {
+            plan.limit = Some(AdmissionLimit::Memory);
         }
         if plan.admit.is_empty() {
             let mut used = decode_or_preempt(view, plan, view.preempt_kind(), u32::MAX);
             if plan.preempt.is_empty() {
                 swap_in(view, plan, &mut used, self.max_sequences);
+            } else {
+                plan.limit = Some(AdmissionLimit::Memory);
             }
         }
     }
@@ -88,17 +93,19 @@ impl PrefillFirst {
     fn admit(&self, view: &EngineView<'_>, plan: &mut StepPlan) {
         let mut free = view.blocks_free();
         let mut batch: u32 = 0;
-        for (running, r) in (view.running_len()..).zip(view.waiting()) {
-            if running >= self.max_sequences {
-                break;
-            }
+        let mut waiting = view.waiting();
+        for running in view.running_len().. {
+            plan.limit = full(false, running >= self.max_sequences);
+            let Some(r) = waiting.next().filter(|_| plan.limit.is_none()) else { break };
             let head = Head::of(view, plan, r);
             let takes = head.takes(view, head.tokens);
             if takes + view.watermark() > free {
+                plan.limit = Some(AdmissionLimit::Memory);
                 break;
             }
             let chunk = head.tokens - head.hit.tokens;
             if !plan.admit.is_empty() && batch.saturating_add(chunk) > self.token_budget {
+                plan.limit = Some(AdmissionLimit::Budget);
                 break;
             }
             free -= takes;

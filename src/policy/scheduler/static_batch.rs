@@ -30,15 +30,17 @@
 //! Hand-written step logs in `tests/it/scheduler_static.rs`; equal to the oracle. Reference point: 0.185 req/s at
 //! 190 ms per token on the 175B model (Orca, figure 10).
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::blocks::full;
 use super::parameters::{BadParameter, Mechanism, at_least_one};
-use super::{Admission, Completion, Decode, Horizon, Scheduler, StepPlan};
+use super::{Admission, AdmissionLimit, Completion, Decode, Horizon, Scheduler, StepPlan};
 use crate::engine::view::EngineView;
 use crate::ids::RequestId;
 
 /// How `static` treats prompts of different lengths.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum RaggedPrompts {
     /// Prefill all at the shortest prompt's length, feed the rest token by token (FasterTransformer, Orca §6.2).
@@ -49,7 +51,7 @@ pub enum RaggedPrompts {
 }
 
 /// Parameters of `static` (FasterTransformer).
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Static {
     /// Requests per batch.
@@ -100,6 +102,7 @@ impl Scheduler for StaticBatch {
             self.form(view, plan);
             return;
         }
+        plan.limit = Some(AdmissionLimit::Batch);
         let at_most = self.micro_batch();
         let unprefilled = view.partial().filter(|&r| view.request(r).computed == 0).take(at_most);
         for r in unprefilled {
@@ -128,12 +131,16 @@ impl StaticBatch {
     /// Admits a new batch as a whole and prefills its first micro-batch.
     fn form(&mut self, view: &EngineView<'_>, plan: &mut StepPlan) {
         let mut free = view.blocks_free();
-        for r in view.waiting().take(self.parameters.max_batch as usize) {
+        let mut waiting = view.waiting();
+        loop {
+            plan.limit = full(false, plan.admit.len() >= self.parameters.max_batch as usize);
+            let Some(r) = waiting.next().filter(|_| plan.limit.is_none()) else { break };
             let it = view.request(r);
             // The last token of the answer is never written, so one less than prompt and answer together.
             let allocate = it.tokens() + it.max_tokens - 1;
             let takes = view.admission_blocks(r, allocate);
             if takes > free {
+                plan.limit = Some(AdmissionLimit::Memory);
                 break;
             }
             free -= takes;

@@ -33,16 +33,17 @@
 //! Hand-written step logs in `tests/it/scheduler_unified.rs`; equal to the oracle. Reference point: the served RTX
 //! 4090 log, for which two sketches of this rule give 244 preemptions (row A10).
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::blocks::{Head, decode_each, horizon_of, preempt};
+use super::blocks::{Head, decode_each, full, horizon_of, preempt};
 use super::parameters::{BadParameter, Mechanism, at_least_one};
-use super::{Decode, Horizon, Preempt, Scheduler, StepPlan};
+use super::{AdmissionLimit, Decode, Horizon, Preempt, Scheduler, StepPlan};
 use crate::engine::view::EngineView;
 use crate::ids::RequestId;
 
 /// Parameters of `unified` (vLLM V1).
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Unified {
     /// Tokens per step (`max_num_batched_tokens`).
@@ -95,6 +96,8 @@ impl Scheduler for Unified {
         };
         if plan.preempt.is_empty() && view.swapped_len() == 0 {
             self.admit(view, plan, left);
+        } else {
+            plan.limit = Some(AdmissionLimit::Memory);
         }
     }
 
@@ -183,17 +186,16 @@ impl Unified {
 
     /// The loop over waiting requests: stops at the first that does not fit.
     fn admit(&self, view: &EngineView<'_>, plan: &mut StepPlan, mut left: Left) {
-        for (running, r) in (view.running_len()..).zip(view.waiting()) {
-            if left.budget == 0 || running >= self.max_sequences {
-                break;
-            }
+        let mut waiting = view.waiting();
+        for running in view.running_len().. {
+            plan.limit = full(left.budget == 0, running >= self.max_sequences);
+            let Some(r) = waiting.next().filter(|_| plan.limit.is_none()) else { break };
             let head = Head::of(view, plan, r);
-            if self.reserve_full_prompt && head.takes(view, head.tokens) > left.free {
-                break;
-            }
             let q = self.chunk(head.tokens - head.hit.tokens).min(left.budget);
             let takes = head.takes(view, head.hit.tokens + q);
-            if takes > left.free {
+            let whole = if self.reserve_full_prompt { head.takes(view, head.tokens) } else { takes };
+            if whole.max(takes) > left.free {
+                plan.limit = Some(AdmissionLimit::Memory);
                 break;
             }
             left.free -= takes;

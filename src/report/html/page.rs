@@ -4,6 +4,7 @@ use maud::{Markup, html};
 
 use super::shell::{document, inline};
 use super::{notes, tables};
+use crate::report::format;
 use crate::report::headline::{self, Finding};
 use crate::report::plot::{Figure, Section};
 use crate::results::{Comparison, Study, warnings};
@@ -77,18 +78,12 @@ fn warning_box(study: &Study) -> Markup {
                 strong { "Before you quote a number" }
                 ul {
                     @for warning in &found {
-                        li { (capitalised(&warning.message())) ". " em { (capitalised(warning.advice())) "." } }
+                        li { (format::capitalised(&warning.message())) ". " em { (format::capitalised(warning.advice())) "." } }
                     }
                 }
             }
         }
     }
-}
-
-/// First letter in upper case.
-fn capitalised(text: &str) -> String {
-    let mut chars = text.chars();
-    chars.next().map_or_else(String::new, |c| c.to_uppercase().chain(chars).collect())
 }
 
 /// Figures under the question that they answer.

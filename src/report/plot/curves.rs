@@ -215,7 +215,7 @@ fn cdf_range(series: &[Series], line: Option<&ReferenceLine>) -> Option<(f64, f6
 }
 
 /// Where a point stands on the load axis: its rate, else its load, else its position.
-fn abscissa(study: &Study) -> (Vec<f64>, &'static str) {
+pub(super) fn abscissa(study: &Study) -> (Vec<f64>, &'static str) {
     if let Some(rates) = study.points.iter().map(|p| p.rate_per_s).collect::<Option<Vec<f64>>>() {
         return (rates, "offered rate (req/s)");
     }
@@ -291,7 +291,7 @@ fn load_figure(study: &Study, comparison: &Comparison, kind: &LoadKind) -> Optio
 }
 
 /// A little room on both sides instead of an axis from zero.
-fn x_range(xs: &[f64]) -> Option<(f64, f64)> {
+pub(super) fn x_range(xs: &[f64]) -> Option<(f64, f64)> {
     let low = xs.iter().copied().min_by(f64::total_cmp)?;
     let high = xs.iter().copied().max_by(f64::total_cmp)?;
     let room = if high > low { (high - low) * 0.06 } else { high.abs().max(1.0) * 0.5 };

@@ -1,5 +1,6 @@
-//! The charts of a study: one line of [`REGISTRY`] per chart, in page order.
+//! The charts of a study: one line of `REGISTRY` per chart, in page order.
 
+use super::inside::{memory, preemption, queue, steps, tokens, utilisation};
 use super::{Layout, curves, heat, ledger, lengths, pareto, prefix, quadrants, timeline, tornado};
 use crate::results::{Comparison, Study};
 
@@ -84,6 +85,7 @@ const REGISTRY: &[(Section, Build)] = &[
     (Section::Why, quadrants::figure),
     (Section::Why, ledger::by_system),
     (Section::Why, ledger::by_load),
+    (Section::Why, tokens::figure),
     (Section::Why, prefix::capacity_curve),
     (Section::Why, prefix::by_distance),
     (Section::Capacity, heat::goodput),
@@ -98,6 +100,11 @@ const REGISTRY: &[(Section, Build)] = &[
     (Section::Resources, timeline::waiting),
     (Section::Resources, timeline::running),
     (Section::Resources, timeline::kv),
+    (Section::Resources, memory::figure),
+    (Section::Resources, preemption::figure),
+    (Section::Resources, utilisation::figure),
+    (Section::Resources, steps::figure),
+    (Section::Resources, queue::figure),
 ];
 
 /// All charts of the study with their sections, in page order. Charts without data are left out.

@@ -42,6 +42,13 @@ impl Frame {
 
     /// Grid, numbers and the corner of the axes. Labels of the axes are left to the caller.
     pub fn draw_axes(&self, canvas: &mut Canvas, layout: Layout, x: &Axis, y: &Axis) {
+        self.draw_x(canvas, layout, x);
+        self.draw_y(canvas, layout, y);
+        self.draw_corner(canvas);
+    }
+
+    /// Grid and numbers of the horizontal axis.
+    pub fn draw_x(&self, canvas: &mut Canvas, layout: Layout, x: &Axis) {
         let x_ticks: Vec<Tick> = match x.marks.as_slice() {
             [] => ticks(self.x.0, x.unit, (self.x.1, self.x.2)),
             marks => marks.iter().map(|&at| Tick { at, label: format::digits(at) }).collect(),
@@ -57,6 +64,10 @@ impl Frame {
                 last_end = x + half;
             }
         }
+    }
+
+    /// Grid and numbers of the vertical axis.
+    pub fn draw_y(&self, canvas: &mut Canvas, layout: Layout, y: &Axis) {
         let mut last_top = f64::INFINITY;
         for tick in ticks(self.y.0, y.unit, (self.y.1, self.y.2)) {
             let (_, y) = self.at(self.x.1, tick.at);
@@ -66,6 +77,10 @@ impl Frame {
                 last_top = if tick.label.is_empty() { last_top } else { y };
             }
         }
+    }
+
+    /// Where the axes meet.
+    pub fn draw_corner(&self, canvas: &mut Canvas) {
         let corner = [(self.left, self.top), (self.left, self.bottom), (self.right, self.bottom)];
         canvas.line(&corner, Ink::Muted, 1.25, 0);
     }

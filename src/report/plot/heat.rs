@@ -63,12 +63,11 @@ fn map(study: &Study, comparison: &Comparison, file: &'static str, wording: Word
     if best.is_empty() {
         return None;
     }
-    let swept = |system: usize| sweep.systems.iter().any(|n| *n == study.systems[system].name);
     let (columns, rows) = shape(sweep);
     let (last, others) = sweep.axes.split_last()?;
     let others: Vec<&str> = others.iter().map(|a| a.name.as_str()).collect();
     let picture = HeatMap {
-        title: best_of(point, wording, |row| swept(row.system)),
+        title: best_of(point, wording, |row| sweep.holds(&row.name)),
         key: wording.key,
         cells,
         best,

@@ -8,6 +8,7 @@ mod factors;
 pub mod figures;
 mod frame;
 mod heat;
+mod inside;
 mod layout;
 mod ledger;
 mod lengths;

@@ -70,7 +70,7 @@ pub(super) fn holds(comparison: &Comparison, w: Wording, limit: f64) -> String {
             None => format!("at no point with {}", names.join(", ")),
         })
         .collect();
-    format!("{} stays within {} {}", capitalised(w.name), format::limit(limit), parts.join("; "))
+    format!("{} stays within {} {}", format::capitalised(w.name), format::limit(limit), parts.join("; "))
 }
 
 /// A curve has turned upwards where it exceeds its value at the first load this many times.
@@ -104,7 +104,7 @@ pub(super) fn knees(comparison: &Comparison, w: Wording) -> Option<String> {
             Some(i) => format!("before {} with {}", place(&comparison.points[*i]), names.join(", ")),
         })
         .collect();
-    Some(format!("{} doubles {}", capitalised(w.name), parts.join("; ")))
+    Some(format!("{} doubles {}", format::capitalised(w.name), parts.join("; ")))
 }
 
 /// A point as short as it can be named.
@@ -144,9 +144,4 @@ pub(super) fn largest_cause(ledger: &LedgerRow) -> Option<String> {
     let (cause, part) =
         Cause::ALL.iter().zip(ledger.seconds).max_by(|a, b| a.1.total_cmp(&b.1)).filter(|_| total > 0.0)?;
     Some(format!("{:.0} % {}", part / total * 100.0, cause.name()))
-}
-
-pub(super) fn capitalised(text: &str) -> String {
-    let mut chars = text.chars();
-    chars.next().map_or_else(String::new, |c| c.to_uppercase().chain(chars).collect())
 }

@@ -12,6 +12,7 @@ mod write;
 
 use std::path::Path;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use self::bad_rows::Problem;
@@ -70,7 +71,7 @@ pub struct ReadOptions {
 }
 
 /// What a row that cannot be read does.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum OnBadRow {
     /// The file is refused, with the places of the first bad rows and their number.
@@ -81,7 +82,7 @@ pub enum OnBadRow {
 }
 
 /// What becomes of rows that record a failed request (BurstGPT: no response tokens).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Failures {
     /// The row is left out and counted.
@@ -92,7 +93,7 @@ pub enum Failures {
 }
 
 /// Which columns of a generic table mean what.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct ColumnMap {
     /// Column of the arrival time; none: the file has lengths only.

@@ -10,6 +10,7 @@ mod read;
 
 use std::path::PathBuf;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use self::read::{Histograms, Window as Cell};
@@ -26,7 +27,7 @@ use crate::ids::ClassId;
 use crate::rng::{Component, Draws, mixed, stream};
 
 /// `servegen` of a workload.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ServeGenSpec {
     /// The windows: `client,window_start_s,rate_per_s,cv,dist,shape,scale`; relative to the scenario, `.gz` too.

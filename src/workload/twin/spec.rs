@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::super::dialogue::PrefixSpec;
@@ -11,15 +12,17 @@ use super::super::text::duration;
 use crate::units::SimDuration;
 
 /// A synthetic twin of a trace: independent streams over common bins of time.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct TwinSpec {
     /// Length of a bin: rates are constant inside it.
     #[serde(with = "duration")]
+    #[schemars(with = "SimDuration")]
     pub bin: SimDuration,
     /// The process starts this long before the origin, so that sessions are under way there; not with `weekly` or
     /// `on-by-hour`, whose hours count from the start.
     #[serde(default, with = "duration")]
+    #[schemars(with = "SimDuration")]
     pub lead_in: SimDuration,
     /// The streams, superposed.
     pub stream: Vec<StreamSpec>,
@@ -28,7 +31,7 @@ pub struct TwinSpec {
 }
 
 /// One stream: envelope × modulation × cluster × lengths.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct StreamSpec {
     /// Name; part of the identity of its draws.
@@ -51,7 +54,7 @@ pub struct StreamSpec {
 }
 
 /// Mean rate of requests.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Envelope {
     /// The same all the time.
@@ -67,7 +70,7 @@ pub enum Envelope {
 }
 
 /// Parameters of `flat`.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FlatRate {
     /// Mean rate.
@@ -75,7 +78,7 @@ pub struct FlatRate {
 }
 
 /// Parameters of `linear`.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LinearRate {
     /// Rate at the start.
@@ -84,11 +87,12 @@ pub struct LinearRate {
     pub to: RequestRate,
     /// How long the change takes.
     #[serde(with = "duration")]
+    #[schemars(with = "SimDuration")]
     pub over: SimDuration,
 }
 
 /// Parameters of `weekly`.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct WeeklyRate {
     /// Day of the week of day 0.
@@ -104,7 +108,7 @@ pub struct WeeklyRate {
 }
 
 /// Parameters of `law`.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LawScale {
     /// Factor on the requests per bin of the modulation.
@@ -112,7 +116,7 @@ pub struct LawScale {
 }
 
 /// Parameters of `renewal`.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StartGaps {
     /// Mean of the log of the gap between starts in seconds.
@@ -122,7 +126,7 @@ pub struct StartGaps {
 }
 
 /// A day of the week.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 #[expect(missing_docs, reason = "the names say it")]
 pub enum Weekday {
@@ -136,7 +140,7 @@ pub enum Weekday {
 }
 
 /// An on/off Markov chain over bins.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Switch {
     /// P(on | on).
@@ -150,7 +154,7 @@ pub struct Switch {
 }
 
 /// Requests in a bin that is off: none, or 1 + a geometric number.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Background {
     /// Probability of no request.
@@ -160,7 +164,7 @@ pub struct Background {
 }
 
 /// The random part of the rate of a bin.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Modulation {
     /// Factors of mean 1 per day and per bin, each lognormal with a first-order memory.
@@ -170,7 +174,7 @@ pub enum Modulation {
 }
 
 /// Parameters of `lognormal`.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LognormalModulation {
     /// One factor a day.
@@ -180,7 +184,7 @@ pub struct LognormalModulation {
 }
 
 /// A Gaussian AR(1) of a logarithm.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Memory {
     /// Standard deviation.
@@ -190,7 +194,7 @@ pub struct Memory {
 }
 
 /// Parameters of `log-mixture`.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct LogMixture {
     /// Rows of [weight, mu, sigma] of the log of the requests per bin.
@@ -205,7 +209,7 @@ pub struct LogMixture {
 }
 
 /// What a start brings.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Cluster {
     /// One request.
@@ -222,7 +226,7 @@ pub enum Cluster {
 }
 
 /// Parameters of `session`.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Session {
     /// Parameter of the log-series law of the number of requests.
@@ -235,22 +239,24 @@ pub struct Session {
     pub think_sigma: f64,
     /// Longer pauses are drawn again.
     #[serde(with = "duration")]
+    #[schemars(with = "SimDuration")]
     pub think_cap: SimDuration,
 }
 
 /// Parameters of `batch`.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Batch {
     /// Mean requests of a batch, at least 1.
     pub mean: f64,
     /// Gap between the requests of a batch.
     #[serde(with = "duration")]
+    #[schemars(with = "SimDuration")]
     pub gap: SimDuration,
 }
 
 /// Parameters of `clients`. Pairs are mean and standard deviation of a natural logarithm; times are in seconds.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Clients {
     /// Share of the starts that are sequential clients; the others are pools.
@@ -271,13 +277,14 @@ pub struct Clients {
     pub pool_extra: f64,
     /// The limit's period: the next batch comes exactly this much later …
     #[serde(with = "duration")]
+    #[schemars(with = "SimDuration")]
     pub pool_period: SimDuration,
     /// … with this probability, else uniformly between 1 s and the period.
     pub pool_on_time: f64,
 }
 
 /// Parameters of `part-of-bin`.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PartOfBin {
     /// Probability that a bin is active in one part only.
@@ -287,7 +294,7 @@ pub struct PartOfBin {
 }
 
 /// Campaigns: runs of requests with one template.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CampaignSpec {
     /// Probability that a campaign goes on in the next bin; a bin after a silent one starts a new campaign. None:
@@ -298,7 +305,7 @@ pub struct CampaignSpec {
 }
 
 /// One model of a stream.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Part {
     /// Name of the class.

@@ -54,9 +54,13 @@ fn counters(c: &RunCounters) -> Vec<(&'static str, String)> {
         ("wasted_slots", c.wasted_slots.to_string()),
         ("preemptions", c.preemptions.to_string()),
         ("swapped_blocks", c.swapped_blocks.to_string()),
-        ("decode_context", c.decode_context.to_string()),
-        ("prefill_pairs", c.prefill_pairs.to_string()),
-        ("logits", c.logits.to_string()),
+        ("work", format!("{:?}", c.work)),
+        ("waste", format!("{:?}", c.waste)),
+        ("recompute_time", c.recompute_time.to_string()),
+        ("swap_time", c.swap_time.to_string()),
+        ("step_tokens", format!("{:?}", c.step_tokens)),
+        ("step_sequences", format!("{:?}", c.step_sequences)),
+        ("bound_time", format!("{:?}", c.bound_time)),
     ]
 }
 
@@ -112,10 +116,12 @@ pub struct Differences {
 }
 
 impl Differences {
-    /// Runs the engine with leaps and with steps, audited, and compares both with the oracle.
+    /// Runs the engine with leaps and with steps, audited, and compares both with the oracle, their samples with each
+    /// other.
     pub fn compare(&mut self, s: &Scenario, oracle: &OracleOutcome) {
+        let mut samples_of_leaps = Vec::new();
         for stepwise in [false, true] {
-            let options = RunOptions { stepwise, audit: true, samples: 0, deadlines: Some(DEADLINES) };
+            let options = RunOptions { stepwise, audit: true, samples: 40, deadlines: Some(DEADLINES) };
             let found = match engine_run(&s.deployment(), &s.trace, &options) {
                 Err(violation) => Some(violation.to_string()),
                 Ok(outcome) => {
@@ -124,7 +130,12 @@ impl Differences {
                     if found.is_some() {
                         self.explain(s, &outcome);
                     }
-                    found
+                    if !stepwise {
+                        samples_of_leaps.clone_from(&outcome.samples);
+                    }
+                    let pairs = || samples_of_leaps.iter().zip(&outcome.samples);
+                    let unlike = || pairs().find(|(a, b)| a != b).map(|(a, b)| format!("{a:?}\n{b:?}"));
+                    found.or_else(unlike)
                 }
             };
             if let Some(text) = found {

@@ -33,3 +33,4 @@ mod scenario;
 mod schedulers;
 mod schedulers_batch;
 mod sim;
+mod work;

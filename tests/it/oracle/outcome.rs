@@ -66,6 +66,10 @@ pub enum Mutation {
     GivesUpForgotten,
     /// Host memory keeps no prefix block.
     HostTierMissing,
+    /// Tokens computed again count as needed.
+    RecomputationIsUseful,
+    /// Who comes during a step waits for a limit from that instant on.
+    BoundFromArrival,
 
     // Other readings of the specification, tried when engine and oracle differ.
     /// A plan that only names victims is applied while batches are in flight.
@@ -106,7 +110,7 @@ impl Mutation {
     ];
 
     /// The faults.
-    pub const ALL: [Mutation; 30] = [
+    pub const ALL: [Mutation; 32] = [
         Mutation::VictimOrderReversed,
         Mutation::FitsOffByOne,
         Mutation::ArrivalTiesReversed,
@@ -137,6 +141,8 @@ impl Mutation {
         Mutation::OutstandingCountsTheQueue,
         Mutation::GivesUpForgotten,
         Mutation::HostTierMissing,
+        Mutation::RecomputationIsUseful,
+        Mutation::BoundFromArrival,
     ];
 }
 

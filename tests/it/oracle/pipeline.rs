@@ -11,6 +11,7 @@ use super::patience;
 use super::plan::Plan;
 use super::request::Loss;
 use super::sim::Sim;
+use super::work::{count_shape, count_waste};
 
 /// One step in flight.
 #[derive(Clone)]
@@ -45,12 +46,7 @@ pub fn count_step(counters: &mut RunCounters, shape: &StepShape<'_>) {
         counters.mixed_steps += u64::from(mixed);
         counters.prefill_steps += u64::from(!mixed);
     }
-    counters.decode_context += u128::from(shape.decode.context);
-    for c in shape.chunks {
-        counters.prefill_pairs += u128::from(c.tokens) * (2 * u128::from(c.past) + u128::from(c.tokens));
-    }
-    let sequences = u64::from(shape.decode.n) + u64::from(shape.decode.padding) + shape.chunks.len() as u64;
-    counters.logits += sequences.max(1);
+    count_shape(counters, shape);
 }
 
 /// The plan has been applied: the batch starts on stage 0 now.
@@ -127,6 +123,7 @@ fn stages(sim: &mut Sim<'_>, k: usize, shape: &StepShape<'_>, swap: u64) -> (u64
 
 fn count(sim: &mut Sim<'_>, batch: &Batch, shape: &StepShape<'_>) {
     count_step(&mut sim.counters, shape);
+    count_waste(sim, batch, shape);
     sim.counters.prefill_tokens += batch.prefill.iter().map(|p| u64::from(p.1)).sum::<u64>();
     sim.counters.decode_tokens += batch.decode.len() as u64;
     let stopping = batch.decode.iter().filter(|&&r| sim.requests[r].stopping).count() as u64;

@@ -1,6 +1,7 @@
 //! What a scheduler decides for one step, and how it is applied (§3 "per plan", §5).
 
 use windtunnel::engine::config::{Allocation, KvConfig, Preemption};
+use windtunnel::metrics::work::Binding;
 use windtunnel::policy::scheduler::SchedulerConfig;
 
 use super::apply::apply;
@@ -12,6 +13,7 @@ use super::request::{Loss, Req};
 use super::schedulers;
 use super::schedulers_batch;
 use super::sim::{Replica, Sim, insert};
+use super::work::set_bound;
 
 /// One leading block of an admission that is not computed again.
 #[derive(Clone, Copy, Debug)]
@@ -51,6 +53,8 @@ pub struct Plan {
     pub pinned: Vec<usize>,
     /// Blocks promised by entries of this plan, per request.
     pub promised: Vec<(usize, u32)>,
+    /// Why nobody else is admitted (§11).
+    pub limit: Option<Binding>,
 }
 
 /// A replica that plans: what schedulers ask and decide.
@@ -86,7 +90,13 @@ pub fn plan_replica(sim: &mut Sim<'_>, k: usize) {
             continue;
         }
         if !plan.prefill.is_empty() || !plan.decode.is_empty() {
+            let limit = plan.limit.unwrap_or(Binding::Other);
             apply(sim, k, plan);
+            let replica = &sim.replicas[k];
+            let waits = !replica.waiting.is_empty() || !replica.swapped.is_empty();
+            set_bound(sim, k, Some(if waits { limit } else { Binding::Open }));
+        } else if sim.replicas[k].in_flight.is_empty() {
+            set_bound(sim, k, None);
         }
         return;
     }
@@ -322,6 +332,7 @@ impl Planner<'_, '_> {
         }
         self.sim.coverage.swaps_refused += u64::from(wanted);
         request.dropped = Some(request.computed);
+        request.known = request.known.max(request.computed);
         request.computed = 0;
         request.prefilled = false;
         if to_back {

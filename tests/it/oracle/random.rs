@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use windtunnel::metrics::work::Binding;
+
 use super::compare::Differences;
 use super::outcome::Options;
 use super::outcome::OracleOutcome;
@@ -65,6 +67,11 @@ impl Covered {
         self.count("groups", !s.more.is_empty());
         self.count(s.config.router.key(), s.replicas() > 1 && s.trace.len() > 1);
         self.count("closed-loop", s.trace.closed.is_some());
+        for state in Binding::ALL {
+            self.count(state.name(), o.counters.bound_time[state as usize] > 0);
+        }
+        self.count("all-waste steps", o.counters.waste.steps > 0);
+        self.count("padded chunks", o.counters.waste.pairs > 0 && o.counters.recomputed_tokens == 0);
         self.count("recomputed", o.counters.recomputed_tokens > 0);
         self.count("chunk-turns", c.chunk_turns > 0);
         self.count("redrawn", s.redrawn > 0);
@@ -140,6 +147,59 @@ scheduler_tests! {
 }
 
 /// The random set contains what it is meant to contain; the table goes to `target/oracle-coverage.txt`.
+/// In how many scenarios each mechanism must occur at least.
+const LEAST: &[(&str, u64)] = &[
+    ("preempting", 100),
+    ("swapping", 50),
+    ("swaps-in", 50),
+    ("swap-refused", 10),
+    ("pipeline", 50),
+    ("overlapped", 50),
+    ("ties", 100),
+    ("rejections", 50),
+    ("leap-cuts", 50),
+    ("prefix-hits", 50),
+    ("same-plan-hits", 20),
+    ("evictions", 50),
+    ("late-stops", 100),
+    ("stopping-victims", 5),
+    ("feeds", 50),
+    ("held-slots", 50),
+    ("stale-reads", 50),
+    ("front-end-waits", 50),
+    ("overloaded", 100),
+    ("overtakings", 100),
+    ("gave-up-at-door", 20),
+    ("gave-up-waiting", 50),
+    ("gave-up-swapped", 3),
+    ("gave-up-running", 100),
+    ("sticky", 50),
+    ("affine", 50),
+    ("unbalanced", 20),
+    ("forgotten-prefixes", 20),
+    ("host-hits", 50),
+    ("groups", 200),
+    ("round-robin", 50),
+    ("random", 50),
+    ("least-requests", 50),
+    ("least-tokens", 50),
+    ("power-of-two", 50),
+    ("memory-load", 50),
+    ("session", 50),
+    ("prefix-affinity", 50),
+    ("closed-loop", 50),
+    ("chunk-turns", 50),
+    (Binding::Open.name(), 100),
+    (Binding::Memory.name(), 100),
+    (Binding::Sequences.name(), 50),
+    (Binding::Budget.name(), 50),
+    (Binding::Batch.name(), 50),
+    (Binding::Other.name(), 50),
+    ("all-waste steps", 50),
+    ("padded chunks", 20),
+    ("recomputed", 50),
+];
+
 #[test]
 fn random_scenarios_cover_every_mechanism() {
     let mut total = Covered::default();
@@ -160,49 +220,7 @@ fn random_scenarios_cover_every_mechanism() {
     }
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/target/oracle-coverage.txt");
     std::fs::write(path, &table).expect("target is writable");
-    let least = [
-        ("preempting", 100),
-        ("swapping", 50),
-        ("swaps-in", 50),
-        ("swap-refused", 10),
-        ("pipeline", 50),
-        ("overlapped", 50),
-        ("ties", 100),
-        ("rejections", 50),
-        ("leap-cuts", 50),
-        ("prefix-hits", 50),
-        ("same-plan-hits", 20),
-        ("evictions", 50),
-        ("late-stops", 100),
-        ("stopping-victims", 5),
-        ("feeds", 50),
-        ("held-slots", 50),
-        ("stale-reads", 50),
-        ("front-end-waits", 50),
-        ("overloaded", 100),
-        ("overtakings", 100),
-        ("gave-up-at-door", 20),
-        ("gave-up-waiting", 50),
-        ("gave-up-swapped", 3),
-        ("gave-up-running", 100),
-        ("sticky", 50),
-        ("affine", 50),
-        ("unbalanced", 20),
-        ("forgotten-prefixes", 20),
-        ("host-hits", 50),
-        ("groups", 200),
-        ("round-robin", 50),
-        ("random", 50),
-        ("least-requests", 50),
-        ("least-tokens", 50),
-        ("power-of-two", 50),
-        ("memory-load", 50),
-        ("session", 50),
-        ("prefix-affinity", 50),
-        ("closed-loop", 50),
-        ("chunk-turns", 50),
-    ];
-    for (name, n) in least {
+    for &(name, n) in LEAST {
         assert!(total.of(name) >= n, "only {} scenarios with {name}\n{table}", total.of(name));
     }
 }

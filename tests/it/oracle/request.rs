@@ -44,6 +44,8 @@ pub struct Req {
 
     pub generated: u32,
     pub computed: u32,
+    /// Tokens computed before the last preemptions that dropped them (§11).
+    pub known: u32,
     /// A step has brought `computed` to `tokens` since the last admission.
     pub prefilled: bool,
     pub in_flight: bool,
@@ -98,6 +100,7 @@ impl Req {
             number: 0,
             generated: 0,
             computed: 0,
+            known: 0,
             prefilled: false,
             in_flight: false,
             stopping: false,

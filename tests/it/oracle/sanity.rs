@@ -94,7 +94,7 @@ fn one_request_alone() {
     // Prefill 100 + 50 = 150. Decodes attend to 6 and 7: 116 and 117.
     assert_eq!(times(&out.records[0]), (0, 150, 383, 117));
     assert_eq!(spent(&out.records[0]), [(Cause::PrefillExecution, 150), (Cause::DecodeExecution, 233)]);
-    assert_eq!((out.counters.steps, out.counters.decode_context, out.counters.logits), (3, 13, 3));
+    assert_eq!((out.counters.steps, out.counters.work.context, out.counters.work.logits), (3, 13, 3));
 
     config.front_end = FrontEnd {
         per_request: SimDuration::from_ps(20),
@@ -190,7 +190,7 @@ fn a_budget_splits_a_long_prompt() {
     // 8, 8 and 4 tokens: 180 + 180 + 140; then a decode that attends to 21: 131.
     assert_eq!(times(&out.records[0]), (0, 500, 631, 131));
     // Σ tokens·(2·past + tokens) = 64 + 8·24 + 4·36 = 400 = 20².
-    assert_eq!(out.counters.prefill_pairs, 400);
+    assert_eq!(out.counters.work.pairs, 400);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Token-budget schedulers (§8): unified, chunked, prefill-first.
 
+use windtunnel::metrics::work::Binding;
 use windtunnel::policy::scheduler::{Chunked, PrefillFirst, Unified};
 
 use super::outcome::Mutation;
@@ -39,12 +40,14 @@ pub fn unified(s: &mut Planner<'_, '_>, p: &Unified) {
     }
     let stop = s.plan.preempted && !s.sim.mutated(Mutation::AdmitsWhilePreempting);
     if stop || !s.nothing_swapped() {
+        s.plan.limit = Some(Binding::Memory);
         return;
     }
     for r in s.waiting() {
         if budget == 0 || s.running_count() >= p.max_sequences {
             break;
         }
+        s.plan.limit = Some(Binding::Memory);
         let hit = s.hit(r);
         let (tokens, h) = (s.request(r).tokens(), s.hit_tokens(&hit));
         if p.reserve_full_prompt && !s.admission_fits(r, tokens, &hit, 0) {
@@ -57,7 +60,18 @@ pub fn unified(s: &mut Planner<'_, '_>, p: &Unified) {
             break;
         }
         s.admit(r, allocate, hit, q);
+        s.plan.limit = None;
         budget -= q;
+    }
+    used_up(s, budget == 0, p.max_sequences);
+}
+
+/// §11: tokens first, then sequences, else what the loop says.
+pub fn used_up(s: &mut Planner<'_, '_>, no_tokens: bool, max_sequences: u32) {
+    if no_tokens {
+        s.plan.limit = Some(Binding::Budget);
+    } else if s.running_count() >= max_sequences {
+        s.plan.limit = Some(Binding::Sequences);
     }
 }
 
@@ -135,12 +149,14 @@ pub fn chunked(s: &mut Planner<'_, '_>, p: &Chunked) {
     let mut n = partial_prefills(s, p.token_budget, decoding);
     let stop = s.plan.preempted && !s.sim.mutated(Mutation::AdmitsWhilePreempting);
     if stop || !s.nothing_swapped() {
+        s.plan.limit = Some(Binding::Memory);
         return;
     }
     for r in s.waiting() {
         if n >= p.token_budget {
             break;
         }
+        s.plan.limit = Some(Binding::Memory);
         let hit = s.hit(r);
         let (tokens, h) = (s.request(r).tokens(), s.hit_tokens(&hit));
         if !s.admission_fits(r, tokens, &hit, s.watermark()) || s.running_count() >= p.max_sequences {
@@ -148,8 +164,10 @@ pub fn chunked(s: &mut Planner<'_, '_>, p: &Chunked) {
         }
         let c = (tokens - h).max(1).min(p.token_budget - n);
         s.admit(r, tokens, hit, c);
+        s.plan.limit = None;
         n += c;
     }
+    used_up(s, n >= p.token_budget, p.max_sequences);
 }
 
 /// Sarathi-Serve without hybrid batches: turns.
@@ -168,6 +186,11 @@ fn chunks_apart(s: &mut Planner<'_, '_>, p: &Chunked) {
     if !chunk_turn && idle && !s.plan.preempted {
         own_chunks(s, p);
     }
+    if s.plan.preempted || !s.nothing_swapped() {
+        s.plan.limit = Some(Binding::Memory);
+    } else if !chunk_turn && !s.plan.decode.is_empty() {
+        s.plan.limit = (s.running_count() >= p.max_sequences).then_some(Binding::Sequences);
+    }
     let chunks = !s.plan.prefill.is_empty() || !s.plan.admit.is_empty();
     if chunks || !s.plan.decode.is_empty() {
         s.sim.replicas[s.k].after_chunks = chunks;
@@ -179,6 +202,7 @@ fn chunks_apart(s: &mut Planner<'_, '_>, p: &Chunked) {
 fn own_chunks(s: &mut Planner<'_, '_>, p: &Chunked) {
     let mut n = partial_prefills(s, p.token_budget, 0);
     if n > 0 || !s.nothing_swapped() {
+        s.plan.limit = Some(Binding::Budget);
         return;
     }
     for r in s.waiting() {
@@ -186,12 +210,14 @@ fn own_chunks(s: &mut Planner<'_, '_>, p: &Chunked) {
         let (tokens, h) = (s.request(r).tokens(), s.hit_tokens(&hit));
         let room = n < p.token_budget && s.running_count() < p.max_sequences;
         if !room || !s.admission_fits(r, tokens, &hit, s.watermark()) {
-            return;
+            s.plan.limit = Some(Binding::Memory);
+            break;
         }
         let c = (tokens - h).max(1).min(p.token_budget - n);
         s.admit(r, tokens, hit, c);
         n += c;
     }
+    used_up(s, n >= p.token_budget, p.max_sequences);
 }
 
 /// vLLM V0.
@@ -205,17 +231,23 @@ pub fn prefill_first(s: &mut Planner<'_, '_>, p: &PrefillFirst) {
             let fits = s.admission_fits(r, tokens, &hit, s.watermark());
             let over_budget = !s.plan.admit.is_empty() && batch + c > p.token_budget;
             if !fits || over_budget || s.running_count() + 1 > p.max_sequences {
+                s.plan.limit = Some(if fits { Binding::Budget } else { Binding::Memory });
                 break;
             }
             s.admit(r, tokens, hit, c);
             batch += c;
         }
+        used_up(s, false, p.max_sequences);
+    } else {
+        s.plan.limit = Some(Binding::Memory);
     }
     if !s.plan.admit.is_empty() {
         return;
     }
     decodes(s);
-    if !s.plan.preempted {
+    if s.plan.preempted {
+        s.plan.limit = Some(Binding::Memory);
+    } else {
         swap_in(s, p.max_sequences);
     }
 }

@@ -1,10 +1,11 @@
 //! Schedulers without a preempting token budget (§8): iteration, static, clairvoyant.
 
+use windtunnel::metrics::work::Binding;
 use windtunnel::policy::scheduler::{Clairvoyant, Iteration, RaggedPrompts, Static};
 
 use super::outcome::Mutation;
 use super::plan::Planner;
-use super::schedulers::{decode_or_preempt, partial_prefills};
+use super::schedulers::{decode_or_preempt, partial_prefills, used_up};
 
 /// Orca. Decodes come first; a step that preempts admits nobody; victims are always recomputed.
 pub fn iteration(s: &mut Planner<'_, '_>, p: &Iteration) {
@@ -17,6 +18,7 @@ pub fn iteration(s: &mut Planner<'_, '_>, p: &Iteration) {
         }
     }
     if s.plan.preempted && !s.sim.mutated(Mutation::AdmitsWhilePreempting) {
+        s.plan.limit = Some(Binding::Memory);
         return;
     }
     for r in s.waiting() {
@@ -26,10 +28,14 @@ pub fn iteration(s: &mut Planner<'_, '_>, p: &Iteration) {
         let hit = s.hit(r);
         let tokens = s.request(r).tokens();
         if !s.admission_fits(r, tokens, &hit, 0) {
+            s.plan.limit = Some(Binding::Memory);
             break; // head of line
         }
         let chunk = (tokens - s.hit_tokens(&hit)).max(1);
         s.admit(r, tokens, hit, chunk);
+    }
+    if (s.plan.decode.len() + s.plan.admit.len()) as u32 >= p.max_batch {
+        s.plan.limit = Some(Binding::Sequences);
     }
 }
 
@@ -37,6 +43,8 @@ pub fn iteration(s: &mut Planner<'_, '_>, p: &Iteration) {
 pub fn static_batch(s: &mut Planner<'_, '_>, p: &Static) {
     if s.replica().running.is_empty() {
         form_batch(s, p);
+    } else {
+        s.plan.limit = Some(Binding::Batch);
     }
     let mut members: Vec<usize> = s.plan.admit.iter().map(|a| a.request).collect();
     members.extend(s.replica().running.iter().copied());
@@ -82,7 +90,9 @@ pub fn static_batch(s: &mut Planner<'_, '_>, p: &Static) {
 fn form_batch(s: &mut Planner<'_, '_>, p: &Static) {
     for r in s.waiting() {
         let allocate = s.request(r).prompt + s.request(r).max_tokens - 1;
-        if s.plan.admit.len() as u32 >= p.max_batch || !s.admission_fits(r, allocate, &[], 0) {
+        let full = s.plan.admit.len() as u32 >= p.max_batch;
+        if full || !s.admission_fits(r, allocate, &[], 0) {
+            s.plan.limit = Some(if full { Binding::Sequences } else { Binding::Memory });
             break;
         }
         s.admit(r, allocate, Vec::new(), 0);
@@ -125,4 +135,8 @@ pub fn clairvoyant(s: &mut Planner<'_, '_>, p: &Clairvoyant) {
         promised += own;
         n += c;
     }
+    if !s.waiting().is_empty() {
+        s.plan.limit = Some(Binding::Memory);
+    }
+    used_up(s, n >= p.token_budget, p.max_sequences);
 }

@@ -4,6 +4,7 @@ use windtunnel::cluster::Deployment;
 use windtunnel::cost::StepCost;
 use windtunnel::engine::config::{Allocation, ClusterConfig, ReplicaConfig};
 use windtunnel::metrics::record::{Cause, Rejection, RunCounters};
+use windtunnel::metrics::work::Binding;
 use windtunnel::policy::order::Order;
 use windtunnel::policy::scheduler::SchedulerConfig;
 use windtunnel::units::SimDuration;
@@ -18,6 +19,7 @@ use super::pipeline::{self, Batch};
 use super::plan;
 use super::request::Req;
 use super::router::Router;
+use super::work::set_bound;
 
 /// One replica: three lists in queue order, its blocks, its batches.
 #[derive(Clone)]
@@ -40,6 +42,9 @@ pub struct Replica {
     pub after_chunks: bool,
     /// Running requests whose clients have given up, in that order.
     pub giving_up: Vec<usize>,
+    /// What keeps it from admitting more, and since when (§11).
+    pub bound: Option<Binding>,
+    pub bound_since: u64,
     /// Start and end of the last decode-only step (coverage).
     pub last_decode_step: (u64, u64),
 }
@@ -105,6 +110,8 @@ impl<'a> Sim<'a> {
                 timer: None,
                 touched: false,
                 after_chunks: false,
+                bound: None,
+                bound_since: 0,
                 last_decode_step: (0, 0),
             })
             .collect();
@@ -270,6 +277,10 @@ impl<'a> Sim<'a> {
     /// The request joins the replica's waiting queue.
     fn join(&mut self, r: usize, k: usize) {
         let rank = self.rank(r);
+        let open = self.replicas[k].bound == Some(Binding::Open);
+        if open && self.mutated(Mutation::BoundFromArrival) {
+            set_bound(self, k, Some(Binding::Memory));
+        }
         let replica = &mut self.replicas[k];
         let request = &mut self.requests[r];
         request.replica = k;
