@@ -8,7 +8,7 @@ use crate::scenario::{not_modelled, weakest_grade};
 
 use super::claim::ClaimResult;
 use super::judge::{self, band_text};
-use super::plan::Mode;
+use super::plan::{Experiment, Mode};
 use super::plots::{PaperFigure, Subject};
 use super::run::PaperResult;
 use super::schema::Role;
@@ -28,7 +28,7 @@ pub(super) fn page(result: &PaperResult, figures: &[PaperFigure]) -> String {
         }
         h2 { "Claims" }
         (reading(result))
-        (claims(of(Role::Claim)))
+        (claims(result, Role::Claim))
         @for figure in figures.iter().filter(|f| matches!(f.subject, Subject::Claim(_))) {
             @if let Subject::Claim(i) = figure.subject { h2 { "Which idea gives what: " (result.claims[i].claim.name) } }
             (shown(figure))
@@ -36,12 +36,12 @@ pub(super) fn page(result: &PaperResult, figures: &[PaperFigure]) -> String {
         @if of(Role::Control).next().is_some() {
             h2 { "Negative controls" }
             p.note { "Settings in which the gain must vanish, or shrink to the band: they hold where it does." }
-            (claims(of(Role::Control)))
+            (claims(result, Role::Control))
         }
         @if of(Role::Baseline).next().is_some() {
             h2 { "Later baselines" }
             p.note { "What the field did afterwards, on the same requests, hardware and engine." }
-            (claims(of(Role::Baseline)))
+            (claims(result, Role::Baseline))
         }
         (experiments(result, figures))
         (changes(result))
@@ -107,7 +107,9 @@ fn coded(text: &str) -> Markup {
     }
 }
 
-fn claims<'a>(claims: impl Iterator<Item = &'a ClaimResult>) -> Markup {
+/// The claims of a role, with where each was measured.
+fn claims(result: &PaperResult, role: Role) -> Markup {
+    let claims = result.claims.iter().filter(|c| c.claim.role == role);
     html! {
         div.scroll {
             table.stack {
@@ -117,16 +119,18 @@ fn claims<'a>(claims: impl Iterator<Item = &'a ClaimResult>) -> Markup {
                         th { "engine" br; "share" } th { "band" } th.l { "verdict" }
                     }
                 }
-                tbody { @for c in claims { (row(c)) } }
+                tbody { @for c in claims { (row(c, &result.plan.experiments[c.experiment])) } }
             }
         }
     }
 }
 
-fn row(c: &ClaimResult) -> Markup {
+fn row(c: &ClaimResult, experiment: &Experiment) -> Markup {
+    let study = experiment.plan(Mode::Mechanism);
     let published = c.claim.published.map_or_else(|| "–".to_owned(), format::digits);
     let theirs = if c.same_engines { "same engines".to_owned() } else { cell(c, Mode::AsPublished) };
     let share = if c.same_engines { None } else { c.engine_share() };
+    let lost = c.lost().is_some() && c.verdict.word() != "not judged";
     let good = judge::is_good(c.verdict.word());
     let bad = ["not reproduced", "does not hold"].contains(&c.verdict.word());
     html! {
@@ -136,6 +140,8 @@ fn row(c: &ClaimResult) -> Markup {
                 small {
                     (coded(&c.claim.statement))
                     @if let Some(source) = &c.claim.source { " (" (source) ")" }
+                    ". " a href=(format!("#e{}", c.experiment)) { (experiment.name) }
+                    ", hardware " (weakest_grade(&study.systems[study.reference]))
                 }
             }
             td data-l="published" { (published) }
@@ -147,9 +153,12 @@ fn row(c: &ClaimResult) -> Markup {
                 span.b.good[good].bad[bad] { (c.verdict.word()) }
                 @if !c.verdict.reason().is_empty() {
                     small {
-                        "because " (c.verdict.reason())
+                        "because " (coded(c.verdict.reason()))
                         @if let Some(because) = &c.claim.because { ": " (coded(because)) }
                     }
+                }
+                @if let Some(recorded) = c.claim.recorded.as_ref().filter(|_| lost) {
+                    small.b { "recorded as " (recorded) }
                 }
             }
         }
@@ -170,7 +179,7 @@ fn experiments(result: &PaperResult, figures: &[PaperFigure]) -> Markup {
              of at least " (result.plan.rule.requests) " requests and " (result.plan.rule.spans) " P99 end-to-end latencies."
         }
         @for (i, experiment) in result.plan.experiments.iter().enumerate().filter(|(i, _)| measured(*i)) {
-            h3 { (experiment.name) ": " (coded(&experiment.title)) }
+            h3 id=(format!("e{i}")) { (experiment.name) ": " (coded(&experiment.title)) }
             @for figure in figures.iter().filter(|f| f.subject == Subject::Experiment(i)) { (shown(figure)) }
             @if let Some(table) = tables::capacities(result, i) {
                 details { summary { "Capacities of " (experiment.name) } (plain(&table)) }
@@ -185,17 +194,23 @@ fn experiments(result: &PaperResult, figures: &[PaperFigure]) -> Markup {
     }
 }
 
-/// A table whose first column names its rows.
+/// A table whose first column names its rows; columns of words stand to the left. On narrow screens a row is a list.
 fn plain(table: &Table) -> Markup {
+    let is_number = |cell: &String| cell == "–" || cell.starts_with(|c: char| c.is_ascii_digit() || c == '-');
+    let words = |i: usize| !table.rows.iter().all(|row| is_number(&row[i]));
     html! {
         div.scroll {
-            table {
-                thead { tr { @for h in &table.header { th { (coded(h)) } } } }
+            table.stack.list {
+                thead { tr { @for (i, h) in table.header.iter().enumerate() { th.l[words(i)] { (coded(h)) } } } }
                 tbody {
                     @for row in &table.rows {
                         tr {
                             @for (i, cell) in row.iter().enumerate() {
-                                @if i == 0 { th scope="row" { (coded(cell)) } } @else { td { (coded(cell)) } }
+                                @if i == 0 {
+                                    th scope="row" { (coded(cell)) }
+                                } @else {
+                                    td.l[words(i)] data-l=(table.header[i].replace('`', "")) { (coded(cell)) }
+                                }
                             }
                         }
                     }
@@ -223,21 +238,25 @@ fn changes(result: &PaperResult) -> Markup {
     }
 }
 
-/// Papers and notes of the systems.
+/// Papers and notes of the systems; those of the same words together.
 fn notes(result: &PaperResult) -> Markup {
-    let systems = &result.plan.experiments[0].plan(Mode::Mechanism).systems;
+    let mut notes: Vec<(String, Vec<String>)> = Vec::new();
+    for system in &result.plan.experiments[0].plan(Mode::Mechanism).systems {
+        let name = format!("{}{}", system.name, if system.oracle { " (oracle)" } else { "" });
+        let paper = system.paper.as_ref().map(|p| format!("{} ({})", p.title, p.venue));
+        let note = system.options.note.as_ref().map(|n| format::capitalised(n));
+        let text = paper.into_iter().chain(note).collect::<Vec<String>>().join(". ");
+        match notes.iter_mut().find(|(known, _)| *known == text) {
+            Some((_, names)) => names.push(name),
+            None => notes.push((text, vec![name])),
+        }
+    }
     html! {
         h2 { "Systems" }
-        dl.kv {
-            @for system in systems {
-                dt { (system.name) @if system.oracle { " (oracle)" } }
-                dd {
-                    @if let Some(paper) = &system.paper { (paper.title) " (" (paper.venue) ")" }
-                    @if let Some(note) = &system.options.note {
-                        @if system.paper.is_some() { ". " } (coded(note))
-                    }
-                    @if system.paper.is_none() && system.options.note.is_none() { "–" }
-                }
+        dl.kv.long {
+            @for (text, names) in &notes {
+                dt { (names.join(", ")) }
+                dd { @if text.is_empty() { "–" } @else { (coded(text)) } }
             }
         }
     }
@@ -267,7 +286,7 @@ fn provenance(result: &PaperResult) -> Markup {
     let engines = engines.collect::<Vec<String>>().join(", ");
     html! {
         h2 { "Where the numbers come from" }
-        dl.kv {
+        dl.kv.long {
             @for (text, names) in &places { dt { (names.join(", ")) } dd { (text) } }
             dt { "mechanism engine" } dd { (plan.engines.mechanism) }
             dt { "as-published engines" } dd { @if engines.is_empty() { "the same" } @else { (engines) } }

@@ -81,11 +81,7 @@ fn curves(result: &PaperResult, experiment: usize) -> Option<PaperFigure> {
         return None;
     }
     let (label, unit, limit) = if own {
-        (
-            format!("{name}, in multiples of the system's own limit (log scale)"),
-            AxisUnit::Plain,
-            "own limit".to_owned(),
-        )
+        (format!("{name} ÷ own limit (log scale)"), AxisUnit::Plain, "own limit".to_owned())
     } else {
         (format!("{name} (log scale)"), AxisUnit::Seconds, format!("limit {}", format::limit(line)))
     };
@@ -104,9 +100,9 @@ fn curves(result: &PaperResult, experiment: usize) -> Option<PaperFigure> {
         lines: vec![ReferenceLine { orientation: Orientation::Horizontal, at: line, label: limit }],
     };
     let caption = format!(
-        "{}: every trial of the search with seed 1, mechanism run. A curve that meets the upper edge goes on to more than \
+        "{}. Every trial of the search with seed 1, mechanism run. A curve that meets the upper edge goes on to more than \
          {TOP} times the limit. A rate below the limit only counts if its queue is stable, too.",
-        of.title
+        format::capitalised(&of.title)
     );
     let file = file_names(&result.plan).swap_remove(experiment);
     Some(PaperFigure { file, subject: Subject::Experiment(experiment), caption, picture: Box::new(chart) })

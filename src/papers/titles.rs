@@ -21,11 +21,7 @@ pub(super) fn subject(slo: &Slo) -> Option<(Limit, &'static str, f64)> {
 fn limit(result: &PaperResult, experiment: usize) -> String {
     let of = &result.plan.experiments[experiment];
     if let Some(low) = of.low_load {
-        return format!(
-            "within {} × its own low-load {}",
-            format::digits(low.times).trim_end_matches('0').trim_end_matches('.'),
-            low.limit.limit().name()
-        );
+        return format!("within {} × its own low-load {}", low.times, low.limit.limit().name());
     }
     match subject(&of.plan(Mode::Mechanism).slo) {
         Some((limit, _, value)) => format!("at {} {}", format::limit(value), limit.name()),
@@ -134,11 +130,16 @@ pub(super) fn answer(result: &PaperResult) -> String {
         let found = judge::WORDS.iter().map(|w| (count(role, w), *w)).filter(|(n, _)| *n > 0);
         join(&found.map(|(n, word)| format!("{n} {}", in_words(word, n))).collect::<Vec<String>>())
     };
-    let mut text = format!("Of {} claims of the paper, {}.", of(Role::Claim), parts(Role::Claim));
-    if of(Role::Control) > 0 {
-        text.push_str(&format!(" Of {} negative controls, {}.", of(Role::Control), parts(Role::Control)));
+    if result.claims.iter().all(|c| c.verdict.word() == "not judged") {
+        return "This run is not judged: its numbers stand without verdicts.".to_owned();
     }
-    text
+    let sentence = |role: Role, things: &str| match of(role) {
+        0 => String::new(),
+        1 => format!("The {} {}.", things.trim_end_matches('s'), parts(role).trim_start_matches("1 ")),
+        n => format!("Of {n} {things}, {}.", parts(role)),
+    };
+    let sentences = [sentence(Role::Claim, "claims"), sentence(Role::Control, "negative controls")];
+    sentences.into_iter().filter(|s| !s.is_empty()).collect::<Vec<String>>().join(" ")
 }
 
 /// The first claim that has a published number, with what was found.
