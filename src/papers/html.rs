@@ -93,7 +93,9 @@ fn reading(result: &PaperResult) -> Markup {
             @if let Some(note) = &plan.engines.note { (coded(note)) " " }
             strong { "Engine share" } ": as published over mechanism, what the engines contribute. Only the mechanism run \
             may be called reproduced: the sign at every seed and the size in the band. ± is the half-width of the 95 % \
-            interval over " (plan.seeds) " seeds (Student's t)."
+            interval over " (plan.seeds) " seeds (Student's t). "
+            strong { "Hardware" } ": the grade of the accelerator's profile, measured, fitted to measurements, or \
+            derived from a datasheet and from parts that were measured."
         }
     }
 }

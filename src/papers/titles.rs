@@ -151,10 +151,11 @@ pub(super) fn first_number(result: &PaperResult) -> Option<String> {
         format!(", with the engines of the time {}", judge::shown(claim.of(Mode::AsPublished)))
     };
     Some(format!(
-        "{}: published {}, found {} on one engine{theirs}.",
+        "{}: published {}, found {} on one engine{theirs} ({}).",
         claim.claim.statement,
         format::digits(claim.claim.published?),
-        judge::shown(claim.of(Mode::Mechanism))
+        judge::shown(claim.of(Mode::Mechanism)),
+        claim.verdict.word()
     ))
 }
 
