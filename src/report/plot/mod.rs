@@ -30,3 +30,4 @@ pub use figures::{Figure, Picture, Section, figures};
 pub use layout::Layout;
 pub use panels::{Panel, Panels};
 pub use style::{Ink, STYLE_SHEET, Stroke};
+pub use systems::derived_mark;
