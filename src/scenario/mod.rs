@@ -33,3 +33,4 @@ pub use plan::{Axis, RunPlan, Setting, StudyPlan, SystemPlan};
 pub use raw::{RawScenario, Target};
 pub use study::Flags;
 pub(crate) use study::dedupe;
+pub use study_results::{not_modelled, weakest_grade};
