@@ -346,6 +346,8 @@ impl<'a> Run<'a> {
     }
 
     fn outcome(mut self) -> Outcome {
+        let milestones: u64 = self.replicas.iter().map(|r| r.state.cohort.pushes).sum();
+        self.world.counters.heap_pushes = self.queue.pushes() + milestones;
         let costs = std::mem::take(&mut self.world.costs);
         let mut records = self.world.requests.into_records();
         AloneTimes::new(&costs).fill(&mut records, self.workers.config());

@@ -56,6 +56,8 @@ pub(crate) struct Cohort {
     by_phase: Vec<u32>,
     growing: u32,
     milestones: BinaryHeap<Reverse<Entry>>,
+    /// Milestones set so far.
+    pub pushes: u64,
 }
 
 impl Cohort {
@@ -72,6 +74,7 @@ impl Cohort {
             by_phase: vec![0; block as usize],
             growing: 0,
             milestones: BinaryHeap::new(),
+            pushes: 0,
         }
     }
 
@@ -93,6 +96,7 @@ impl Cohort {
         let remaining = state.tokens() - state.computed;
         state.silent = if state.stopping { 0 } else { remaining - 1 };
         self.n += 1;
+        self.pushes += 1 + u64::from(state.silent > 0);
         self.context += u64::from(state.computed) + 1;
         if !state.fixed_blocks {
             self.by_phase[phase(state.computed, self.step, self.block)] += 1;

@@ -24,6 +24,7 @@ impl ReplicaState {
         } else if flight.plan.is_pure_decode() {
             self.time_leap(&mut flight, horizon.unwrap_or(Horizon::OneStep), now, world)
         } else {
+            world.counters.cost_lookups += 1 + u64::from(flight.decode.n > 0 && !flight.chunks.is_empty());
             time_step(&mut flight, now, world.costs[self.group])
         };
         self.stage_free[0] = first_stage_free;
@@ -38,8 +39,9 @@ impl ReplicaState {
         flight: &mut Flight,
         horizon: Horizon,
         now: SimTime,
-        world: &World<'_>,
+        world: &mut World<'_>,
     ) -> SimTime {
+        world.counters.cost_lookups += 1;
         let shape = flight.decode;
         let segment = world.costs[self.group].decode_segment(0, &shape);
         let mut leap = Leap::new(&segment, &shape);
@@ -68,7 +70,8 @@ impl ReplicaState {
     }
 
     /// One batch through the pipeline: start(s, b) = max(end(s−1, b) + hop, end(s, previous batch)).
-    fn time_stages(&mut self, flight: &mut Flight, now: SimTime, world: &World<'_>) -> SimTime {
+    fn time_stages(&mut self, flight: &mut Flight, now: SimTime, world: &mut World<'_>) -> SimTime {
+        world.counters.cost_lookups += self.stage_free.len() as u64;
         let chunked = flight.chunks.iter().map(|c| c.tokens).sum::<u32>();
         let cost = world.costs[self.group];
         let hop = cost.hop(chunked + flight.decode.n + flight.decode.padding);

@@ -64,6 +64,7 @@ pub(crate) struct ReplicaState {
     /// In launch order; boxed, because a flight is large and goes from hand to hand.
     pub flights: VecDeque<Box<Flight>>,
     /// Finished flights, kept for their memory.
+    #[expect(clippy::vec_box, reason = "they come from the queue of flights and go back to it")]
     pub spare: Vec<Box<Flight>>,
     /// When each pipeline stage is free.
     pub stage_free: Vec<SimTime>,

@@ -12,18 +12,25 @@ use crate::units::SimTime;
 #[derive(Clone, Debug)]
 pub struct EventQueue<K> {
     heap: BinaryHeap<Reverse<(SimTime, K)>>,
+    pushes: u64,
 }
 
 impl<K: Ord> Default for EventQueue<K> {
     fn default() -> Self {
-        EventQueue { heap: BinaryHeap::new() }
+        EventQueue { heap: BinaryHeap::new(), pushes: 0 }
     }
 }
 
 impl<K: Ord + Copy> EventQueue<K> {
     /// Adds an event. O(log n).
     pub fn push(&mut self, at: SimTime, key: K) {
+        self.pushes += 1;
         self.heap.push(Reverse((at, key)));
+    }
+
+    /// Events added so far.
+    pub fn pushes(&self) -> u64 {
+        self.pushes
     }
 
     /// The instant of the next event.

@@ -260,6 +260,10 @@ pub struct RunCounters {
     pub events: u64,
     /// Times a scheduler was asked for a plan.
     pub plans: u64,
+    /// Times the cost model was asked for a step or a stretch of decode steps.
+    pub cost_lookups: u64,
+    /// Entries put into the heaps of a run: the queue of events and the milestones of cohorts.
+    pub heap_pushes: u64,
     /// Arrivals handled.
     pub arrivals: u64,
     /// Times a router read the load or the cache of a replica.

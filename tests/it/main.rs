@@ -1,9 +1,11 @@
 //! The integration tests: one binary, one module a topic.
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test may panic, and print what it measured")]
 
+mod allocations;
 mod alone;
 mod bad_policies;
 mod bench_scenario;
+mod bench_schedulers;
 mod capacity;
 mod cli;
 mod conformance;
