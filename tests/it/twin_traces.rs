@@ -120,7 +120,7 @@ fn ragpulse_is_its_trace() {
         "RAGPulse: {requests:.0} requests for {}; KS prompt {prompt:.3}, output {output:.3}, gaps {gap:.3}, hours {hour:.3}",
         trace.len()
     );
-    assert!(prompt < 0.08 && output < 0.05 && gap < 0.1 && hour < 0.15);
+    assert!(prompt < 0.05 && output < 0.08 && gap < 0.1 && hour < 0.12);
     assert!((requests / trace.len() as f64 - 1.0).abs() < 0.1, "{requests}");
     let turns =
         |t: &Trace| t.len() as f64 / (1.0 + f64::from(*t.sessions.as_ref().unwrap().iter().max().unwrap()));
