@@ -1,21 +1,36 @@
 //! Invariants of the whole deployment. Numbers: docs/invariants.md.
 
-use crate::engine::{Phase, Replica, Violation, World};
+use crate::engine::{Replica, Violation, World, answer};
 use crate::ids::ReplicaId;
 use crate::metrics::record::Fate;
 use crate::units::SimTime;
+use crate::workload::Trace;
 
 /// Checks every record and every pool once nothing is left to happen; in every run.
-pub(super) fn end(world: &World<'_>, replicas: &[Replica], now: SimTime) -> Result<(), Violation> {
-    for request in &world.requests {
-        let record = &request.record;
+pub(super) fn end(
+    world: &World<'_>,
+    trace: &Trace,
+    replicas: &[Replica],
+    now: SimTime,
+) -> Result<(), Violation> {
+    if let Some(lost) = world.requests.oldest() {
+        let message = format!("{} was lost while {:?}", lost.record.id, lost.phase);
+        return Err(Violation { invariant: "I14", at: now, replica: lost.record.replica, message });
+    }
+    let records = world.requests.records();
+    if records.len() != trace.len() {
+        let message = format!("{} of {} requests came", records.len(), trace.len());
+        return Err(Violation { invariant: "I14", at: now, replica: ReplicaId(0), message });
+    }
+    for (record, row) in records.iter().zip(&trace.requests) {
         let fail =
             |invariant, message| Err(Violation { invariant, at: now, replica: record.replica, message });
-        if request.phase != Phase::Left || record.fate == Fate::Unfinished {
-            return fail("I14", format!("{} was lost while {:?}", record.id, request.phase));
+        if record.fate == Fate::Unfinished {
+            return fail("I14", format!("{} has no fate", record.id));
         }
-        if record.fate == Fate::Finished && record.output != request.output {
-            return fail("I2", format!("{} got {} of {} tokens", record.id, record.output, request.output));
+        let output = answer(row, world.limit).0;
+        if record.fate == Fate::Finished && record.output != output {
+            return fail("I2", format!("{} got {} of {output} tokens", record.id, record.output));
         }
         let instants = [record.arrival, record.queued, record.scheduled, record.first_token, record.finish];
         if !instants.is_sorted() {

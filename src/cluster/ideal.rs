@@ -7,15 +7,14 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use crate::cost::{Chunk, DecodeShape, StepCost, StepShape};
-use crate::engine::config::FrontEnd;
-use crate::engine::{Phase, World, line_sum};
+use crate::engine::{World, line_sum};
 use crate::ids::RequestId;
-use crate::metrics::record::{Cause, Deadlines, Fate, Outcome, Rejection, RequestRecord};
+use crate::metrics::record::{Cause, Deadlines, Outcome, Rejection};
 use crate::metrics::work::Work;
-use crate::units::{SimDuration, SimTime};
+use crate::units::SimTime;
 use crate::workload::Trace;
 
+use super::alone::{AloneTimes, fastest, prefill, stretches};
 use super::api::Deployment;
 use super::front_end::Workers;
 
@@ -27,8 +26,8 @@ pub(super) fn run(deployment: &Deployment<'_>, trace: &Trace, deadlines: Option<
     let mut workers = Workers::new(deployment.front_end);
     let mut clients = clients(trace);
     let mut end = SimTime::ZERO;
-    for (index, row) in trace.requests.iter().enumerate() {
-        let id = RequestId(u32::try_from(index).expect("fewer than 2^32 requests"));
+    for row in &trace.requests {
+        let id = world.requests.open().expect("a row of the trace");
         let arrival = match &mut clients {
             None => row.arrival,
             Some(free) => free.pop().map_or(SimTime::ZERO, |Reverse(at)| at),
@@ -47,8 +46,8 @@ pub(super) fn run(deployment: &Deployment<'_>, trace: &Trace, deadlines: Option<
             free.push(Reverse(done + closed.think));
         }
     }
-    let mut records: Vec<RequestRecord> = world.requests.iter().map(|r| r.record).collect();
-    fill_alone(&mut records, &deployment.front_end, &world.costs);
+    let mut records = world.requests.into_records();
+    AloneTimes::new(&world.costs).fill(&mut records, &deployment.front_end);
     Outcome { records, counters: world.counters, gaps: world.gaps.0, samples: Vec::new(), end }
 }
 
@@ -81,7 +80,7 @@ fn serve(id: RequestId, arrival: SimTime, queued: SimTime, world: &mut World<'_>
                 world.count_token(id, index, now + stretch.elapsed(step));
             }
         }
-        let record = &mut world.requests[id.index()].record;
+        let record = &mut world.requests[id].record;
         span.charge(record, Cause::DecodeExecution);
         record.gap_max = record.gap_max.max(span.last);
         world.counters.steps += steps;
@@ -110,125 +109,6 @@ fn serve(id: RequestId, arrival: SimTime, queued: SimTime, world: &mut World<'_>
     world.counters.step_tokens.add(u64::from(prompt), 1);
     world.counters.step_sequences.add(1, 1);
     world.finish(id, now);
-    world.requests[id.index()].phase = Phase::Left;
+    world.requests.close(id);
     now
-}
-
-/// Time of one or more passes through all stages.
-struct Span {
-    gpu: u64,
-    host: u64,
-    bubble: u64,
-    /// The last pass.
-    last: SimDuration,
-}
-
-impl Span {
-    fn total(&self) -> SimDuration {
-        SimDuration::from_ps(self.gpu + self.host + self.bubble)
-    }
-
-    fn charge(&self, record: &mut RequestRecord, own: Cause) {
-        record.ledger.add(own, SimDuration::from_ps(self.gpu));
-        record.ledger.add(Cause::Host, SimDuration::from_ps(self.host));
-        record.ledger.add(Cause::Bubble, SimDuration::from_ps(self.bubble));
-    }
-}
-
-/// One pass of `shape` through all stages.
-fn pass(cost: &dyn StepCost, shape: &StepShape<'_>, tokens: u32) -> Span {
-    let stages = cost.stages();
-    let mut span = Span { gpu: 0, host: 0, bubble: 0, last: SimDuration::ZERO };
-    for stage in 0..stages {
-        let time = cost.step(stage, shape);
-        span.gpu += time.gpu().as_ps();
-        span.host += time.host.as_ps();
-    }
-    if stages > 1 {
-        span.bubble = (cost.hop(tokens) * u64::from(stages - 1) + cost.token_return()).as_ps();
-    }
-    span.last = span.total();
-    span
-}
-
-/// Decode steps of one request alone: a straight line per step.
-struct Stretch {
-    steps: u64,
-    /// The first step.
-    first: Span,
-    /// How much longer each further step is, in ps.
-    slope: u64,
-    /// How much longer its accelerator part is, in ps.
-    gpu_slope: u64,
-}
-
-impl Stretch {
-    /// Up to `left` steps from `context` on, as far as one segment per stage holds.
-    fn new(cost: &dyn StepCost, context: u64, left: u64) -> Stretch {
-        let shape = DecodeShape { n: 1, padding: 0, context };
-        let first = pass(cost, &StepShape { chunks: &[], decode: shape }, 1);
-        let mut stretch = Stretch { steps: left, first, slope: 0, gpu_slope: 0 };
-        for stage in 0..cost.stages() {
-            let segment = cost.decode_segment(stage, &shape);
-            stretch.steps = stretch.steps.min(segment.until - context + 1);
-            stretch.slope += segment.total_slope;
-            stretch.gpu_slope += segment.gpu_slope;
-        }
-        stretch
-    }
-
-    /// Time of the first `steps` steps.
-    fn elapsed(&self, steps: u64) -> SimDuration {
-        SimDuration::from_ps(line_sum(self.first.total().as_ps(), self.slope, steps))
-    }
-
-    /// All steps, by cause.
-    fn span(&self) -> Span {
-        let gpu = line_sum(self.first.gpu, self.gpu_slope, self.steps);
-        let bubble = self.first.bubble * self.steps;
-        let host = self.elapsed(self.steps).as_ps() - gpu - bubble;
-        let last = SimDuration::from_ps(self.first.total().as_ps() + self.slope * (self.steps - 1));
-        Span { gpu, host, bubble, last }
-    }
-}
-
-/// The one prefill step of a prompt alone.
-fn prefill(cost: &dyn StepCost, prompt: u32) -> Span {
-    let chunk = [Chunk { tokens: prompt, past: 0 }];
-    pass(cost, &StepShape { chunks: &chunk, decode: DecodeShape::default() }, prompt)
-}
-
-/// The decode steps of an answer alone, stretch after stretch, each with its first context.
-fn stretches(cost: &dyn StepCost, prompt: u32, output: u32) -> impl Iterator<Item = (u64, Stretch)> {
-    let (mut context, mut left) = (u64::from(prompt) + 1, u64::from(output - 1));
-    std::iter::from_fn(move || {
-        let stretch = (left > 0).then(|| Stretch::new(cost, context, left))?;
-        let from = context;
-        context += stretch.steps;
-        left -= stretch.steps;
-        Some((from, stretch))
-    })
-}
-
-/// Time from the first step to the last token of a request that has the accelerator alone.
-fn alone(cost: &dyn StepCost, prompt: u32, output: u32) -> SimDuration {
-    let decode: SimDuration = stretches(cost, prompt, output).map(|(_, s)| s.elapsed(s.steps)).sum();
-    prefill(cost, prompt).total() + decode
-}
-
-/// The group of replicas on which the request alone is done first.
-fn fastest<'a>(costs: &[&'a dyn StepCost], prompt: u32, output: u32) -> &'a dyn StepCost {
-    match costs {
-        [only] => *only,
-        _ => *costs.iter().min_by_key(|cost| alone(**cost, prompt, output)).expect("there is a group"),
-    }
-}
-
-/// Fills in how long each finished request would have taken alone, on the fastest replica for it.
-pub(super) fn fill_alone(records: &mut [RequestRecord], front_end: &FrontEnd, costs: &[&dyn StepCost]) {
-    for record in records.iter_mut().filter(|r| r.fate == Fate::Finished) {
-        let door = front_end.per_request + front_end.per_prompt_token * u64::from(record.prompt);
-        let cost = fastest(costs, record.prompt, record.output);
-        record.alone = door + alone(cost, record.prompt, record.output) + front_end.per_streamed_token;
-    }
 }

@@ -1,5 +1,6 @@
 //! Replicas behind a front end and a router; the entry points `simulate`, `simulate_deployment` and `simulate_with`.
 
+mod alone;
 mod api;
 mod audit;
 mod dispatch;

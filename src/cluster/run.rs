@@ -7,11 +7,12 @@ use crate::engine::config::{Admission, ClusterConfig, ReplicaConfig};
 use crate::engine::{Phase, Replica, StepObserver, Violation, World};
 use crate::ids::{ReplicaId, RequestId};
 use crate::kernel::EventQueue;
-use crate::metrics::record::{Cause, Fate, Outcome, Rejection, RequestRecord, Sample};
+use crate::metrics::record::{Cause, Outcome, Rejection, Sample};
 use crate::policy::scheduler::{Scheduler, SchedulerConfig};
 use crate::units::SimTime;
 use crate::workload::Trace;
 
+use super::alone::AloneTimes;
 use super::api::{Deployment, RunOptions};
 use super::dispatch::Dispatcher;
 use super::front_end::Workers;
@@ -95,7 +96,7 @@ fn carry_out(
     while let Some(now) = run.next_instant() {
         run.instant(now, observer)?;
     }
-    super::audit::end(&run.world, &run.replicas, run.now)?;
+    super::audit::end(&run.world, run.trace, &run.replicas, run.now)?;
     Ok(run.outcome())
 }
 
@@ -112,8 +113,6 @@ struct Run<'a> {
     patience: VecDeque<(SimTime, RequestId)>,
     queue: EventQueue<Event>,
     touched: Vec<ReplicaId>,
-    /// Next row of the trace to be issued.
-    next: usize,
     now: SimTime,
     samples: Sampler,
 }
@@ -152,7 +151,6 @@ impl<'a> Run<'a> {
             patience: VecDeque::new(),
             queue: EventQueue::default(),
             touched: Vec::new(),
-            next: 0,
             now: SimTime::ZERO,
             samples: Sampler::new(options.samples, span),
         }
@@ -171,10 +169,8 @@ impl<'a> Run<'a> {
 
     /// Issues the next row: at its own time, or at `at` in a closed loop.
     fn issue(&mut self, at: SimTime) {
-        let Some(row) = self.trace.requests.get(self.next) else { return };
-        let at = if self.trace.closed.is_some() { at } else { row.arrival };
-        let request = RequestId(u32::try_from(self.next).expect("fewer than 2^32 requests"));
-        self.next += 1;
+        let Some(request) = self.world.requests.open() else { return };
+        let at = if self.trace.closed.is_some() { at } else { self.world.request(request).record.arrival };
         self.queue.push(at, Event::Arrival { request });
     }
 
@@ -216,9 +212,7 @@ impl<'a> Run<'a> {
 
     /// The next instant at which something happens. Nobody gives up on what is done.
     fn next_instant(&mut self) -> Option<SimTime> {
-        let requests = &self.world.requests;
-        let done = |id: RequestId| requests[id.index()].record.fate != Fate::Unfinished;
-        while self.patience.front().is_some_and(|&(_, id)| done(id)) {
+        while self.patience.front().is_some_and(|&(_, id)| self.world.is_done(id)) {
             self.patience.pop_front();
         }
         let patience = self.patience.front().map(|&(at, _)| at);
@@ -239,10 +233,10 @@ impl<'a> Run<'a> {
 
     /// The client of a request gives up, unless the request is done.
     fn give_up(&mut self, id: RequestId) {
-        let request = self.world.request(id);
-        if request.record.fate != Fate::Unfinished {
+        if self.world.is_done(id) {
             return;
         }
+        let request = self.world.request(id);
         if request.phase == Phase::Outside {
             self.world.time_out_at_door(id, self.now);
         } else {
@@ -299,11 +293,11 @@ impl<'a> Run<'a> {
 
     fn route(&mut self, id: RequestId) {
         let now = self.now;
-        let request = self.world.request_mut(id);
-        if request.phase == Phase::Left {
+        if self.world.is_done(id) {
             // Its client gave up while it was in the front end.
             return;
         }
+        let request = self.world.request_mut(id);
         request.record.ledger.add(Cause::FrontEnd, now - request.record.arrival);
         if self.is_full() {
             self.world.reject(id, now, Rejection::Overloaded);
@@ -351,9 +345,10 @@ impl<'a> Run<'a> {
         sample
     }
 
-    fn outcome(self) -> Outcome {
-        let mut records: Vec<RequestRecord> = self.world.requests.iter().map(|r| r.record).collect();
-        ideal::fill_alone(&mut records, self.workers.config(), &self.world.costs);
+    fn outcome(mut self) -> Outcome {
+        let costs = std::mem::take(&mut self.world.costs);
+        let mut records = self.world.requests.into_records();
+        AloneTimes::new(&costs).fill(&mut records, self.workers.config());
         Outcome {
             records,
             counters: self.world.counters,

@@ -220,7 +220,7 @@ impl ReplicaState {
     fn leave_queue(&mut self, id: RequestId, now: SimTime, world: &World<'_>) -> Result<(), Violation> {
         let at = match self.waiting.front() {
             Some(&first) if first == id => 0,
-            _ if id.index() < world.requests.len() => self.place_in_queue(id, world),
+            _ if world.requests.get(id).is_some() => self.place_in_queue(id, world),
             _ => self.waiting.len(),
         };
         if self.waiting.get(at) != Some(&id) {

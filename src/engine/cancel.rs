@@ -7,7 +7,7 @@ use crate::units::SimTime;
 
 use super::order::remove_ordered;
 use super::replica::ReplicaState;
-use super::request::Phase;
+use super::request::{Phase, RequestState};
 use super::world::World;
 
 impl ReplicaState {
@@ -48,10 +48,8 @@ impl ReplicaState {
             return;
         }
         for id in std::mem::take(&mut self.giving_up) {
-            let request = world.request(id);
-            if request.record.fate != Fate::Unfinished || request.phase == Phase::Left {
-                continue;
-            }
+            let unfinished = |r: &&RequestState| r.record.fate == Fate::Unfinished;
+            let Some(request) = world.requests.get(id).filter(unfinished) else { continue };
             match request.phase {
                 Phase::Flying => self.giving_up.push(id),
                 _ => self.leave_running(id, now, world),
@@ -124,6 +122,6 @@ impl World<'_> {
     /// A request whose client gives up while it is in the front end; it never reaches a replica.
     pub fn time_out_at_door(&mut self, id: RequestId, now: SimTime) {
         self.time_out(id, now);
-        self.request_mut(id).phase = Phase::Left;
+        self.requests.close(id);
     }
 }

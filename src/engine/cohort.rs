@@ -9,6 +9,7 @@ use std::collections::BinaryHeap;
 
 use crate::ids::RequestId;
 
+use super::live::LiveRequests;
 use super::request::RequestState;
 
 /// What happens to a member once the cohort has taken a given number of steps.
@@ -78,10 +79,10 @@ impl Cohort {
     ///
     /// Milestones that are reached or next in line are dropped as they are met; but a pipeline, and steps that take only
     /// some of the members, take everybody out and back in at every step without ever reaching a milestone.
-    pub fn forget_stale_milestones(&mut self, requests: &[RequestState]) {
+    pub fn forget_stale_milestones(&mut self, requests: &LiveRequests<'_>) {
         // A member has at most two milestones: `Emits` and `Finishes`.
         if self.milestones.len() > 4 * self.n as usize + 64 {
-            self.milestones.retain(|Reverse(entry)| requests[entry.request.index()].epoch == entry.epoch);
+            self.milestones.retain(|Reverse(entry)| requests.is_in_epoch(entry.request, entry.epoch));
         }
     }
 
@@ -121,10 +122,10 @@ impl Cohort {
     }
 
     /// Members whose late stop is over at `step`, which is the next milestone, if any are; they are met once.
-    pub fn take_late_stops(&mut self, step: u64, requests: &[RequestState]) -> Vec<RequestId> {
+    pub fn take_late_stops(&mut self, step: u64, requests: &LiveRequests<'_>) -> Vec<RequestId> {
         let mut taken = Vec::new();
         while let Some(&Reverse(entry)) = self.milestones.peek() {
-            let stale = requests[entry.request.index()].epoch != entry.epoch;
+            let stale = !requests.is_in_epoch(entry.request, entry.epoch);
             if !stale && (entry.step, entry.milestone) != (step, Milestone::StopsLate) {
                 break;
             }
@@ -137,11 +138,11 @@ impl Cohort {
     }
 
     /// How many members' late stops are over at `step`. O(members).
-    pub fn late_stops_at(&self, step: u64, requests: &[RequestState]) -> u32 {
+    pub fn late_stops_at(&self, step: u64, requests: &LiveRequests<'_>) -> u32 {
         let over = |e: &&Reverse<Entry>| {
             let Reverse(entry) = e;
             (entry.step, entry.milestone) == (step, Milestone::StopsLate)
-                && requests[entry.request.index()].epoch == entry.epoch
+                && requests.is_in_epoch(entry.request, entry.epoch)
         };
         u32::try_from(self.milestones.iter().filter(over).count()).expect("no more than the members")
     }
@@ -235,9 +236,9 @@ impl Cohort {
     }
 
     /// Steps until the next milestone of a member.
-    pub fn steps_to_milestone(&mut self, requests: &[RequestState]) -> Option<u64> {
+    pub fn steps_to_milestone(&mut self, requests: &LiveRequests<'_>) -> Option<u64> {
         while let Some(Reverse(entry)) = self.milestones.peek() {
-            if requests[entry.request.index()].epoch == entry.epoch {
+            if requests.is_in_epoch(entry.request, entry.epoch) {
                 return Some(entry.step - self.step);
             }
             self.milestones.pop();
@@ -252,9 +253,9 @@ impl Cohort {
     }
 
     /// The next milestone that has been reached, in order of (step, kind, queue number).
-    pub fn reached(&mut self, requests: &[RequestState]) -> Option<(RequestId, Milestone)> {
+    pub fn reached(&mut self, requests: &LiveRequests<'_>) -> Option<(RequestId, Milestone)> {
         while let Some(&Reverse(entry)) = self.milestones.peek() {
-            if requests[entry.request.index()].epoch != entry.epoch {
+            if !requests.is_in_epoch(entry.request, entry.epoch) {
                 self.milestones.pop();
                 continue;
             }

@@ -96,7 +96,7 @@ impl ReplicaState {
     /// Incomplete prompts that the step did not work on were interrupted (one stage).
     fn charge_partial(&self, flight: &Flight, world: &mut World<'_>) {
         for &id in &self.partial {
-            let request = &mut world.requests[id.index()];
+            let request = &mut world.requests[id];
             let waits = request.record.scheduled != SimTime::MAX && !request.recovering;
             if waits && !flight.plan.prefill.iter().any(|&(r, _)| r == id) {
                 request.charge(Cause::PrefillInterrupted, flight.end);
@@ -184,7 +184,7 @@ impl ReplicaState {
     /// A member whose latest token did not come with the cohort gets one at `at`.
     fn first_cohort_token(&mut self, id: RequestId, at: SimTime, record_gap: bool, world: &mut World<'_>) {
         let clock = self.clock;
-        let request = &mut world.requests[id.index()];
+        let request = &mut world.requests[id];
         request.gaps_from = self.cohort.step + 1;
         if request.fed {
             (clock - request.clock).charge(&mut request.record.ledger, true);
@@ -223,7 +223,7 @@ impl ReplicaState {
         finished: &mut Vec<RequestId>,
         world: &mut World<'_>,
     ) {
-        let request = &mut world.requests[id.index()];
+        let request = &mut world.requests[id];
         request.computed += 1;
         if request.stopping {
             let context = u64::from(request.computed);
@@ -238,7 +238,7 @@ impl ReplicaState {
             self.join(id, world);
             return;
         }
-        let request = &mut world.requests[id.index()];
+        let request = &mut world.requests[id];
         request.fed = false;
         self.deliver(id, now, finished, world);
     }
@@ -254,7 +254,7 @@ impl ReplicaState {
         world: &mut World<'_>,
     ) {
         let piped = self.stage_free.len() > 1;
-        let request = &mut world.requests[id.index()];
+        let request = &mut world.requests[id];
         request.computed += tokens;
         let incomplete = request.computed < request.tokens();
         self.charge_step(id, Cause::PrefillExecution, flight, now, world);
@@ -274,7 +274,7 @@ impl ReplicaState {
     /// Writes one step that worked on a request outside the cohort to its ledger.
     fn charge_step(&self, id: RequestId, own: Cause, flight: &Flight, now: SimTime, world: &mut World<'_>) {
         let piped = self.stage_free.len() > 1;
-        let request = &mut world.requests[id.index()];
+        let request = &mut world.requests[id];
         if request.recovering {
             return;
         }
@@ -303,7 +303,7 @@ impl ReplicaState {
         let held_back = self.completion == Completion::HoldsSlot { return_early: false };
         self.load.delivered(1, now);
         world.generated += 1;
-        let request = &mut world.requests[id.index()];
+        let request = &mut world.requests[id];
         request.generated += 1;
         let index = request.generated - 1;
         let (first, done) = (request.generated == 1, request.generated == request.output);

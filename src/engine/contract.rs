@@ -89,7 +89,7 @@ impl ReplicaState {
     }
 
     pub(super) fn expect_ready(&self, id: RequestId, what: &str, now: SimTime, world: &World<'_>) -> Checked {
-        let Some(request) = world.requests.get(id.index()) else {
+        let Some(request) = world.requests.get(id) else {
             return Err(self.broken(now, format!("{what} of {id}, which does not exist")));
         };
         if request.is_ready() && request.record.replica == self.id {

@@ -41,7 +41,7 @@ impl ReplicaState {
             ..self.clock
         };
         let due = world.due();
-        let request = &mut world.requests[id.index()];
+        let request = &mut world.requests[id];
         self.step_ends.count(request, self.cohort.step + last_but_one, &due);
         (then - request.clock).charge(&mut request.record.ledger, request.fed);
         let longest = SimDuration::from_ps(self.gap_stack.longest_since(request.gaps_from));

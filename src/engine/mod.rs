@@ -17,6 +17,7 @@ mod gaps;
 
 mod late_stop;
 mod launch;
+mod live;
 mod load;
 mod order;
 mod replica;
@@ -30,5 +31,5 @@ pub use event::{StepEvent, StepObserver, Violation};
 pub(crate) use flight::line_sum;
 pub(crate) use load::last_multiple;
 pub(crate) use replica::Replica;
-pub(crate) use request::Phase;
+pub(crate) use request::{Phase, answer};
 pub(crate) use world::World;

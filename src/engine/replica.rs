@@ -295,7 +295,7 @@ impl ReplicaState {
     pub fn join(&mut self, id: RequestId, world: &mut World<'_>) {
         self.cohort.forget_stale_milestones(&world.requests);
         let reserves = world.reserves();
-        let request = &mut world.requests[id.index()];
+        let request = &mut world.requests[id];
         request.phase = Phase::Decoding;
         request.fixed_blocks = reserves || request.blocks > self.pool.blocks_for(request.computed);
         request.clock = self.clock;
@@ -319,21 +319,20 @@ impl ReplicaState {
     /// A request whose blocks are let go is gone.
     pub fn count_out(&mut self, id: RequestId, now: SimTime, world: &mut World<'_>) {
         self.load_before_change(now);
-        let request = world.request_mut(id);
-        request.phase = Phase::Left;
-        let tokens = u64::from(request.tokens());
+        let tokens = u64::from(world.request(id).tokens());
         world.inside -= 1;
         self.load.left(tokens, now);
         self.left.push(id);
+        world.requests.close(id);
     }
 
     /// Lets a request's blocks go; `returns` keeps the private keys of its full blocks.
     pub fn release(&mut self, id: RequestId, returns: Option<u32>, world: &mut World<'_>) {
         let request = world.request_mut(id);
-        let keyed = std::mem::take(&mut request.keyed);
         let blocks = std::mem::take(&mut request.blocks);
         let returns = returns.filter(|_| !request.unfindable).map(|full| (id, full));
-        self.pool.release(Released { blocks, keyed: &keyed, returns });
+        self.pool.release(Released { blocks, keyed: &request.keyed, returns });
+        request.keyed.clear();
     }
 
     /// Takes a request out of the running set and the list of incomplete prompts.

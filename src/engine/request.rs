@@ -1,7 +1,9 @@
 //! The state of one request inside the deployment.
 
-use crate::metrics::record::{Cause, RequestRecord};
-use crate::units::SimTime;
+use crate::ids::{ReplicaId, RequestId};
+use crate::metrics::record::{Cause, Fate, Ledger, RequestRecord};
+use crate::units::{SimDuration, SimTime};
+use crate::workload::Request;
 
 use super::clock::BusyClock;
 
@@ -80,7 +82,65 @@ pub(crate) struct RequestState {
     pub record: RequestRecord,
 }
 
+/// The answer of a row and its `max_tokens`, both cut by the longest context served.
+pub(crate) fn answer(row: &Request, limit: u32) -> (u32, u32) {
+    let max_tokens = row.max_tokens.min(limit.saturating_sub(row.prompt));
+    (row.output.min(max_tokens), max_tokens)
+}
+
 impl RequestState {
+    /// Row `id` of the trace as it comes in, where `limit` is the longest context served; `keys` is memory.
+    pub fn new(id: RequestId, row: &Request, limit: u32, keys: Vec<u32>) -> RequestState {
+        let (output, max_tokens) = answer(row, limit);
+        RequestState {
+            prompt: row.prompt,
+            output,
+            max_tokens,
+            rank: 0,
+            number: 0,
+            phase: Phase::Outside,
+            computed: 0,
+            known: 0,
+            generated: 0,
+            blocks: 0,
+            fixed_blocks: false,
+            fed: false,
+            stopping: false,
+            unfindable: false,
+            recovering: false,
+            joined: 0,
+            silent: 0,
+            epoch: 0,
+            planned: 0,
+            dropped: 0,
+            mark: SimTime::ZERO,
+            last_token: SimTime::ZERO,
+            clock: BusyClock::default(),
+            gaps_from: u64::MAX,
+            keyed: keys,
+            record: RequestRecord {
+                id,
+                class: row.class,
+                replica: ReplicaId(0),
+                fate: Fate::Unfinished,
+                prompt: row.prompt,
+                output: 0,
+                arrival: row.arrival,
+                queued: SimTime::MAX,
+                scheduled: SimTime::MAX,
+                first_token: SimTime::MAX,
+                finish: SimTime::MAX,
+                gap_max: SimDuration::ZERO,
+                preemptions: 0,
+                recomputed: 0,
+                cached: 0,
+                on_time: 0,
+                alone: SimDuration::ZERO,
+                ledger: Ledger::default(),
+            },
+        }
+    }
+
     /// Its place in its replica's queue order.
     pub fn place(&self) -> (u64, u32) {
         (self.rank, self.number)

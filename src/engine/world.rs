@@ -1,17 +1,17 @@
 //! What all replicas of a run share: the requests, the cost function, the sums.
 
 use crate::cost::StepCost;
-use crate::ids::{ReplicaId, RequestId};
+use crate::ids::RequestId;
 use crate::kv::BlockKey;
-use crate::metrics::record::{Cause, Deadlines, Fate, Ledger, Rejection, RequestRecord, RunCounters};
+use crate::metrics::record::{Cause, Deadlines, Fate, Rejection, RunCounters};
 use crate::policy::order::Ranked;
 use crate::units::{SimDuration, SimTime};
 use crate::workload::{PrefixChains, Priority, Trace};
 
-use super::clock::BusyClock;
 use super::config::{Allocation, ReplicaConfig, ReserveRule};
 use super::gaps::PooledGaps;
-use super::request::{Phase, RequestState};
+use super::live::LiveRequests;
+use super::request::RequestState;
 
 /// See the module's head.
 pub(crate) struct World<'a> {
@@ -19,7 +19,7 @@ pub(crate) struct World<'a> {
     pub config: &'a ReplicaConfig,
     /// What a step costs, by group of equal replicas.
     pub costs: Vec<&'a dyn StepCost>,
-    pub requests: Vec<RequestState>,
+    pub requests: LiveRequests<'a>,
     pub counters: RunCounters,
     pub gaps: PooledGaps,
     /// Longest context served.
@@ -58,7 +58,7 @@ impl<'a> World<'a> {
         World {
             config,
             costs: groups.iter().map(|g| g.1).collect(),
-            requests: requests(trace, limit),
+            requests: LiveRequests::new(trace, limit),
             counters: RunCounters::default(),
             gaps: PooledGaps::default(),
             limit,
@@ -76,11 +76,16 @@ impl<'a> World<'a> {
     }
 
     pub fn request(&self, id: RequestId) -> &RequestState {
-        &self.requests[id.index()]
+        &self.requests[id]
     }
 
     pub fn request_mut(&mut self, id: RequestId) -> &mut RequestState {
-        &mut self.requests[id.index()]
+        &mut self.requests[id]
+    }
+
+    /// Whether nothing more can happen to a request but that it leaves: its client has all it will get.
+    pub fn is_done(&self, id: RequestId) -> bool {
+        self.requests.get(id).is_none_or(|r| r.record.fate != Fate::Unfinished)
     }
 
     /// The rank of a request that joins a replica.
@@ -134,11 +139,10 @@ impl<'a> World<'a> {
 
     /// Turns a request away at the door.
     pub fn reject(&mut self, id: RequestId, at: SimTime, reason: Rejection) {
-        let request = self.request_mut(id);
-        request.phase = Phase::Left;
-        let record = &mut request.record;
+        let record = &mut self.request_mut(id).record;
         (record.queued, record.scheduled, record.first_token, record.finish) = (at, at, at, at);
         record.fate = Fate::Rejected(reason);
+        self.requests.close(id);
     }
 
     /// Marks the last token of a request at engine time `at`.
@@ -158,60 +162,4 @@ impl<'a> World<'a> {
         let at = at + self.streaming;
         self.request_mut(id).record.first_token = at;
     }
-}
-
-fn requests(trace: &Trace, limit: u32) -> Vec<RequestState> {
-    let state = |(index, r): (usize, &crate::workload::Request)| {
-        let room = limit.saturating_sub(r.prompt);
-        let max_tokens = r.max_tokens.min(room);
-        let id = RequestId(u32::try_from(index).expect("fewer than 2^32 requests"));
-        RequestState {
-            prompt: r.prompt,
-            output: r.output.min(max_tokens),
-            max_tokens,
-            rank: 0,
-            number: 0,
-            phase: Phase::Outside,
-            computed: 0,
-            known: 0,
-            generated: 0,
-            blocks: 0,
-            fixed_blocks: false,
-            fed: false,
-            stopping: false,
-            unfindable: false,
-            recovering: false,
-            joined: 0,
-            silent: 0,
-            epoch: 0,
-            planned: 0,
-            dropped: 0,
-            mark: SimTime::ZERO,
-            last_token: SimTime::ZERO,
-            clock: BusyClock::default(),
-            gaps_from: u64::MAX,
-            keyed: Vec::new(),
-            record: RequestRecord {
-                id,
-                class: r.class,
-                replica: ReplicaId(0),
-                fate: Fate::Unfinished,
-                prompt: r.prompt,
-                output: 0,
-                arrival: r.arrival,
-                queued: SimTime::MAX,
-                scheduled: SimTime::MAX,
-                first_token: SimTime::MAX,
-                finish: SimTime::MAX,
-                gap_max: SimDuration::ZERO,
-                preemptions: 0,
-                recomputed: 0,
-                cached: 0,
-                on_time: 0,
-                alone: SimDuration::ZERO,
-                ledger: Ledger::default(),
-            },
-        }
-    };
-    trace.requests.iter().enumerate().map(state).collect()
 }

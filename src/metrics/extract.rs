@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::quantile::quantile;
+use super::quantile::quantiles;
 use super::record::{Fate, Outcome, RequestRecord};
 use super::reuse::{ReuseBin, reuse};
 use super::series::six_digits;
@@ -45,10 +45,10 @@ pub struct Quadrants {
 
 impl Quadrants {
     /// Counts `records`, which are all that arrived.
-    pub fn count<'a>(slo: &Slo, records: impl IntoIterator<Item = &'a RequestRecord>) -> Quadrants {
+    pub fn count(slo: &Slo, records: impl IntoIterator<Item = RequestRecord>) -> Quadrants {
         let mut counts = Quadrants::default();
         for record in records {
-            let of = match (slo.meets(record, Limit::Ttft), slo.meets(record, Limit::Tpot)) {
+            let of = match (slo.meets(&record, Limit::Ttft), slo.meets(&record, Limit::Tpot)) {
                 _ if record.fate != Fate::Finished => &mut counts.lost,
                 (true, true) => &mut counts.met,
                 (false, true) => &mut counts.ttft,
@@ -94,24 +94,26 @@ pub struct LengthBin {
 
 /// Extracts of one run. O(requests · log requests).
 pub fn extract(outcome: &Outcome, trace: &Trace, slo: &Slo) -> Extract {
-    let finished: Vec<&RequestRecord> = outcome.records.iter().filter(|r| r.fate == Fate::Finished).collect();
-    let both = |r: &&RequestRecord| Some((six_digits(r.ttft().as_secs_f64()), six_digits(r.tpot()?)));
-    let points: Vec<(f64, f64)> = finished.iter().filter_map(both).collect();
+    let finished = || outcome.records.iter().filter(|r| r.fate == Fate::Finished);
+    let points = finished().filter_map(|r| Some((r.ttft().as_secs_f64(), r.tpot()?)));
     Extract {
-        sample: evenly(&points, SAMPLE_MAX),
-        quadrants: Quadrants::count(slo, &outcome.records),
-        ttft_by_prompt: by_length(finished.iter().map(|r| (r.prompt, r.ttft().as_secs_f64()))),
-        e2e_by_output: by_length(finished.iter().map(|r| (r.output, r.e2e().as_secs_f64()))),
+        sample: evenly(points, SAMPLE_MAX)
+            .into_iter()
+            .map(|(ttft, tpot)| (six_digits(ttft), six_digits(tpot)))
+            .collect(),
+        quadrants: Quadrants::count(slo, outcome.records.iter()),
+        ttft_by_prompt: by_length(finished().map(|r| (r.prompt, r.ttft().as_secs_f64()))),
+        e2e_by_output: by_length(finished().map(|r| (r.output, r.e2e().as_secs_f64()))),
         reuse: trace.prefixes.as_ref().map_or_else(Vec::new, |p| reuse(&outcome.records, p)),
     }
 }
 
-/// At most `n` of `values`, equally far apart; the first is always among them.
-pub fn evenly<T: Copy>(values: &[T], n: usize) -> Vec<T> {
-    if values.len() <= n {
-        return values.to_vec();
-    }
-    (0..n).map(|i| values[i * values.len() / n]).collect()
+/// At most `n` of `values`, equally far apart; the first is always among them. Goes through them twice.
+pub fn evenly<T>(values: impl Iterator<Item = T> + Clone, n: usize) -> Vec<T> {
+    let all = values.clone().count();
+    let mut next = (0..n).map(|i| i * all / n).peekable();
+    let wanted = |&(at, _): &(usize, T)| all <= n || next.next_if_eq(&at).is_some();
+    values.enumerate().filter(wanted).map(|(_, value)| value).collect()
 }
 
 /// Bins of half octaves (1, 2, 3, 4, 6, 8, 12, 16 … tokens); empty ones are left out.
@@ -125,8 +127,7 @@ fn by_length(values: impl Iterator<Item = (u32, f64)>) -> Vec<LengthBin> {
         bins[bin].push(seconds);
     }
     let quantiles = |(bin, mut values): (usize, Vec<f64>)| {
-        let p50 = quantile(&mut values, 0.5)?;
-        let p99 = quantile(&mut values, 0.99)?;
+        let [p50, p99] = quantiles(&mut values, &[0.5, 0.99])[..] else { return None };
         Some(LengthBin {
             from: edge(bin),
             to: edge(bin + 1),
@@ -183,9 +184,9 @@ mod tests {
     #[test]
     fn a_sample_is_even_and_no_larger_than_asked() {
         let all: Vec<u32> = (0..1001).collect();
-        let some = evenly(&all, 400);
+        let some = evenly(all.iter().copied(), 400);
         assert_eq!((some.len(), some[0]), (400, 0));
         assert!(some.windows(2).all(|w| (2..=3).contains(&(w[1] - w[0]))));
-        assert_eq!(evenly(&[1, 2], 400), [1, 2]);
+        assert_eq!(evenly([1, 2].into_iter(), 400), [1, 2]);
     }
 }

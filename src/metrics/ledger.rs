@@ -1,8 +1,11 @@
 //! Mean ledgers: where the time of typical and of slow requests went.
 
+use std::ops::Range;
+
 use serde::{Deserialize, Serialize};
 
 use super::record::{Ledger, RequestRecord};
+use crate::ids::RequestId;
 use crate::units::SimDuration;
 
 /// A group of finished requests whose mean ledger is reported.
@@ -51,21 +54,13 @@ impl LedgerGroup {
     }
 
     /// The ranks it takes of `n` requests sorted by its key: at least one when there is one.
-    fn ranks(self, n: usize) -> std::ops::Range<usize> {
+    fn ranks(self, n: usize) -> Range<usize> {
         let percent = |p: usize| (n * p / 100).min(n.saturating_sub(1));
         match self {
             LedgerGroup::All => 0..n,
             LedgerGroup::TtftP50 | LedgerGroup::E2eP50 => percent(45)..(percent(55) + 1).min(n),
             LedgerGroup::TtftP90 | LedgerGroup::E2eP90 => percent(85)..(percent(95) + 1).min(n),
             LedgerGroup::TtftP99 | LedgerGroup::E2eP99 => percent(99)..n,
-        }
-    }
-
-    fn key(self, record: &RequestRecord) -> SimDuration {
-        match self {
-            LedgerGroup::All => SimDuration::ZERO,
-            LedgerGroup::TtftP50 | LedgerGroup::TtftP90 | LedgerGroup::TtftP99 => record.ttft(),
-            LedgerGroup::E2eP50 | LedgerGroup::E2eP90 | LedgerGroup::E2eP99 => record.e2e(),
         }
     }
 }
@@ -89,31 +84,65 @@ impl LedgerRow {
 }
 
 /// The mean ledgers of all groups; empty when nothing finished. Ties in a key are broken by request id.
-pub fn ledgers(finished: &[&RequestRecord]) -> Vec<LedgerRow> {
-    if finished.is_empty() {
-        return Vec::new();
+///
+/// Selects where the ranks of each group begin and end, then sums in one pass in the order of the records.
+pub fn ledgers(finished: impl Iterator<Item = RequestRecord> + Clone) -> Vec<LedgerRow> {
+    let mut sums = LedgerGroup::ALL.map(|_| Sum::default());
+    let ttft = bounds(finished.clone().map(|r| (r.ttft(), r.id)).collect());
+    let e2e = bounds(finished.clone().map(|r| (r.e2e(), r.id)).collect());
+    finished.for_each(|r| {
+        sums[0].add(&r.ledger);
+        for (at, _) in ttft.iter().enumerate().filter(|(_, range)| range.contains(&(r.ttft(), r.id))) {
+            sums[1 + at].add(&r.ledger);
+        }
+        for (at, _) in e2e.iter().enumerate().filter(|(_, range)| range.contains(&(r.e2e(), r.id))) {
+            sums[4 + at].add(&r.ledger);
+        }
+    });
+    let row = |(&group, sum): (&LedgerGroup, &Sum)| LedgerRow {
+        group,
+        requests: sum.requests,
+        seconds: sum.parts.map(|ps| ps as f64 / sum.requests as f64 / 1e12),
+    };
+    LedgerGroup::ALL.iter().zip(&sums).filter(|(_, sum)| sum.requests > 0).map(row).collect()
+}
+
+/// What orders the requests of a group.
+type Key = (SimDuration, RequestId);
+
+/// The keys between which the groups of one quantity lie: around the median, around the 90th percentile, from the 99th
+/// on. Selects, from the highest rank down.
+fn bounds(mut keys: Vec<Key>) -> [Range<Key>; 3] {
+    let ranges =
+        [LedgerGroup::TtftP50, LedgerGroup::TtftP90, LedgerGroup::TtftP99].map(|g| g.ranks(keys.len()));
+    let mut ranks: Vec<usize> = ranges.iter().flat_map(|r| [r.start, r.end]).collect();
+    ranks.sort_unstable();
+    ranks.dedup();
+    let n = keys.len();
+    let mut above = n;
+    for rank in ranks.into_iter().rev().filter(|&rank| rank < n) {
+        keys[..above].select_nth_unstable(rank);
+        above = rank;
     }
-    let mut by_key = finished.to_vec();
-    LedgerGroup::ALL
-        .iter()
-        .map(|&group| {
-            by_key.sort_unstable_by_key(|r| (group.key(r), r.id));
-            let members = &by_key[group.ranks(by_key.len())];
-            LedgerRow { group, requests: members.len() as u64, seconds: mean_seconds(members) }
-        })
-        .collect()
+    let end = (SimDuration::from_ps(u64::MAX), RequestId(u32::MAX));
+    let key = |rank: usize| keys.get(rank).copied().unwrap_or(end);
+    ranges.map(|r| key(r.start)..key(r.end))
 }
 
 /// Integer sums per cause, divided once at the end.
-fn mean_seconds(members: &[&RequestRecord]) -> [f64; 12] {
-    let mut sums = [0_u128; 12];
-    for record in members {
-        let Ledger(parts) = record.ledger;
-        for (sum, part) in sums.iter_mut().zip(parts) {
+#[derive(Default)]
+struct Sum {
+    requests: u64,
+    parts: [u128; 12],
+}
+
+impl Sum {
+    fn add(&mut self, ledger: &Ledger) {
+        self.requests += 1;
+        for (sum, part) in self.parts.iter_mut().zip(ledger.0) {
             *sum += u128::from(part);
         }
     }
-    sums.map(|s| s as f64 / members.len() as f64 / 1e12)
 }
 
 /// Mean of the ledgers of the same group over several runs; absent when there is none.

@@ -1,12 +1,12 @@
 //! From what a run left behind to its summary.
 
 use super::ledger::ledgers;
-use super::quantile::Quantiles;
-use super::record::{Fate, Rejection, RequestRecord, Sample};
+use super::record::{Fate, RequestRecord, Sample};
+use super::requests::request_stats;
 use super::saturation::{Steadiness, steadiness};
 use super::series::{Curves, TimelineRow, curve, curve_of_histogram, timeline};
-use super::slo::{Limit, Met, Slo};
-use super::summary::{ClassSummary, RequestStats, RunStats, Summary};
+use super::slo::Slo;
+use super::summary::{RequestStats, RunStats, Summary};
 use super::verdict::judge;
 use crate::cost::UnitWork;
 use crate::metrics::record::Outcome;
@@ -23,7 +23,7 @@ pub struct Window {
 }
 
 impl Window {
-    fn contains(&self, t: SimTime) -> bool {
+    pub(super) fn contains(&self, t: SimTime) -> bool {
         t >= self.start && self.end.is_none_or(|end| t < end)
     }
 }
@@ -75,18 +75,16 @@ pub fn measure(outcome: &Outcome, trace: &Trace, context: &MeasureContext) -> Su
     let first = outcome.records.iter().map(|r| r.arrival).min().unwrap_or(SimTime::ZERO);
     let last = outcome.records.iter().map(|r| r.arrival).max().unwrap_or(SimTime::ZERO);
     let spans = Spans::new(context.window, first, last, outcome.end);
-    let all: Vec<&RequestRecord> = outcome.records.iter().collect();
-    let requests = request_stats(&all, &spans, context);
+    let (requests, classes) = request_stats(&outcome.records, &trace.classes, &spans, context);
     let steady = steadiness(&outcome.records);
-    let finished: Vec<&RequestRecord> = outcome.records.iter().filter(|r| spans.measured(r)).collect();
     let run = run_stats(outcome, &requests, &steady, context);
     let verdict = judge(&[(&requests, &run)], &context.slo, context.attainment_target);
     Summary {
         saturation: steady.label,
         slo_met: verdict.met,
         slo_missed: verdict.missed,
-        ledger: ledgers(&finished),
-        classes: classes(outcome, trace, &spans, context),
+        ledger: ledgers(outcome.records.iter().filter(|r| spans.measured(r))),
+        classes,
         requests,
         run,
     }
@@ -95,13 +93,11 @@ pub fn measure(outcome: &Outcome, trace: &Trace, context: &MeasureContext) -> Su
 /// Quantile curves of one run.
 pub fn curves(outcome: &Outcome, context: &MeasureContext) -> Curves {
     let spans = Spans::new(context.window, SimTime::ZERO, SimTime::ZERO, outcome.end);
-    let of = |f: fn(&RequestRecord) -> Option<f64>| {
-        curve(outcome.records.iter().filter(|r| spans.measured(r)).filter_map(f).collect())
-    };
+    let finished = || outcome.records.iter().filter(|r| spans.measured(r));
     Curves {
-        ttft_s: of(|r| Some(r.ttft().as_secs_f64())),
-        tpot_s: of(RequestRecord::tpot),
-        e2e_s: of(|r| Some(r.e2e().as_secs_f64())),
+        ttft_s: curve(finished().map(|r| r.ttft().as_secs_f64()).collect()),
+        tpot_s: curve(finished().filter_map(|r| r.tpot()).collect()),
+        e2e_s: curve(finished().map(|r| r.e2e().as_secs_f64()).collect()),
         gap_s: curve_of_histogram(&outcome.gaps),
         step_tokens: outcome.counters.step_tokens.shares(),
         step_sequences: outcome.counters.step_sequences.shares(),
@@ -114,12 +110,12 @@ pub fn timeline_of(outcome: &Outcome, context: &MeasureContext) -> Vec<TimelineR
 }
 
 /// The window and the spans that rates are divided by.
-struct Spans {
-    window: Window,
+pub(super) struct Spans {
+    pub window: Window,
     /// Over which requests arrive, in seconds.
-    arrivals_s: f64,
+    pub arrivals_s: f64,
     /// Over which requests finish, in seconds.
-    finishes_s: f64,
+    pub finishes_s: f64,
 }
 
 impl Spans {
@@ -136,124 +132,17 @@ impl Spans {
     }
 
     /// Whether the record counts for latencies.
-    fn measured(&self, record: &RequestRecord) -> bool {
+    pub fn measured(&self, record: &RequestRecord) -> bool {
         record.fate == Fate::Finished && self.window.contains(record.arrival)
     }
 }
 
-fn rate(count: u64, seconds: f64) -> Option<f64> {
+pub(super) fn rate(count: u64, seconds: f64) -> Option<f64> {
     (seconds > 0.0).then(|| count as f64 / seconds)
 }
 
 fn ratio(part: f64, whole: f64) -> Option<f64> {
     (whole > 0.0).then(|| part / whole)
-}
-
-fn request_stats(records: &[&RequestRecord], spans: &Spans, context: &MeasureContext) -> RequestStats {
-    let arrived: Vec<&RequestRecord> =
-        records.iter().copied().filter(|r| spans.window.contains(r.arrival)).collect();
-    let finished: Vec<&RequestRecord> = arrived.iter().copied().filter(|r| spans.measured(r)).collect();
-    let count = |f: fn(&RequestRecord) -> bool| arrived.iter().filter(|r| f(r)).count() as u64;
-    let met = Met::count(&context.slo, arrived.iter().copied());
-    let limited = |i: usize| context.slo.get(Limit::PER_REQUEST[i]).and_then(|_| met.share(met.each[i]));
-    let mut stats = RequestStats {
-        arrived: met.arrived,
-        finished: finished.len() as u64,
-        rejected: count(|r| matches!(r.fate, Fate::Rejected(_))),
-        overloaded: count(|r| r.fate == Fate::Rejected(Rejection::Overloaded)),
-        timed_out: count(|r| r.fate == Fate::TimedOut),
-        unfinished: count(|r| r.fate == Fate::Unfinished),
-        prompt_tokens: finished.iter().map(|r| u64::from(r.prompt)).sum(),
-        output_tokens: finished.iter().map(|r| u64::from(r.output)).sum(),
-        arrival_rate_per_s: rate(met.arrived, spans.arrivals_s),
-        attainment: met.share(met.all),
-        attainment_ttft: limited(0),
-        attainment_tpot: limited(1),
-        attainment_e2e: limited(2),
-        attainment_gap_max: limited(3),
-        fluidity: context.slo.deadlines().and_then(|_| fluidity(&finished)),
-        goodput_per_s: rate(met.all, spans.arrivals_s),
-        preempted: count(|r| r.preemptions > 0),
-        preemptions: arrived.iter().map(|r| u64::from(r.preemptions)).sum(),
-        recomputed_tokens: arrived.iter().map(|r| u64::from(r.recomputed)).sum(),
-        cached_tokens: arrived.iter().map(|r| u64::from(r.cached)).sum(),
-        ..RequestStats::default()
-    };
-    let ended = stats.finished + stats.rejected + stats.timed_out;
-    assert!(ended + stats.unfinished == stats.arrived, "a request has no fate");
-    throughput(&mut stats, records, spans);
-    latencies(&mut stats, &finished);
-    stats
-}
-
-/// Share of the tokens of finished requests that met their deadlines.
-fn fluidity(finished: &[&RequestRecord]) -> Option<f64> {
-    let sum = |f: fn(&RequestRecord) -> u32| finished.iter().map(|r| u64::from(f(r))).sum::<u64>();
-    let (on_time, tokens) = (sum(|r| r.on_time), sum(|r| r.output));
-    (tokens > 0).then(|| on_time as f64 / tokens as f64)
-}
-
-/// Throughput counts what *finished* in the window, whenever it arrived.
-fn throughput(stats: &mut RequestStats, records: &[&RequestRecord], spans: &Spans) {
-    let done = || records.iter().filter(|r| r.fate == Fate::Finished && spans.window.contains(r.finish));
-    let output: u64 = done().map(|r| u64::from(r.output)).sum();
-    let prompt: u64 = done().map(|r| u64::from(r.prompt)).sum();
-    stats.throughput_req_per_s = rate(done().count() as u64, spans.finishes_s);
-    stats.throughput_output_tok_per_s = rate(output, spans.finishes_s);
-    stats.throughput_total_tok_per_s = rate(output + prompt, spans.finishes_s);
-}
-
-fn latencies(stats: &mut RequestStats, finished: &[&RequestRecord]) {
-    let of = |f: fn(&RequestRecord) -> Option<f64>| {
-        Quantiles::of(&mut finished.iter().filter_map(|r| f(r)).collect::<Vec<f64>>())
-    };
-    let q = of(|r| Some(r.ttft().as_secs_f64()));
-    (stats.ttft_mean_s, stats.ttft_p50_s, stats.ttft_p90_s, stats.ttft_p99_s) = (q.mean, q.p50, q.p90, q.p99);
-    stats.ttft_max_s = q.max;
-    stats.ttft_p99_worst_10min_s = worst_window(finished);
-    let q = of(|r| Some(r.ttft_engine().as_secs_f64()));
-    (stats.ttft_engine_mean_s, stats.ttft_engine_p50_s) = (q.mean, q.p50);
-    (stats.ttft_engine_p90_s, stats.ttft_engine_p99_s) = (q.p90, q.p99);
-    let q = of(RequestRecord::tpot);
-    (stats.tpot_mean_s, stats.tpot_p50_s, stats.tpot_p90_s, stats.tpot_p99_s) = (q.mean, q.p50, q.p90, q.p99);
-    stats.tpot_max_s = q.max;
-    let q = of(|r| Some(r.e2e().as_secs_f64()));
-    (stats.e2e_mean_s, stats.e2e_p50_s, stats.e2e_p90_s, stats.e2e_p99_s) = (q.mean, q.p50, q.p90, q.p99);
-    stats.e2e_max_s = q.max;
-    let q = of(RequestRecord::normalised);
-    (stats.normalised_mean_s_per_token, stats.normalised_p50_s_per_token) = (q.mean, q.p50);
-    (stats.normalised_p90_s_per_token, stats.normalised_p99_s_per_token) = (q.p90, q.p99);
-    let q = of(|r| Some(r.scheduling_delay().as_secs_f64()));
-    (stats.scheduling_delay_mean_s, stats.scheduling_delay_p50_s) = (q.mean, q.p50);
-    (stats.scheduling_delay_p90_s, stats.scheduling_delay_p99_s) = (q.p90, q.p99);
-    let q = of(|r| Some(r.queue().as_secs_f64()));
-    (stats.queue_mean_s, stats.queue_p50_s, stats.queue_p90_s, stats.queue_p99_s) =
-        (q.mean, q.p50, q.p90, q.p99);
-    let q = of(|r| (r.output > 1).then(|| r.gap_max.as_secs_f64()));
-    (stats.gap_max_p50_s, stats.gap_max_p90_s, stats.gap_max_p99_s) = (q.p50, q.p90, q.p99);
-    let q = of(RequestRecord::slowdown);
-    (stats.slowdown_mean, stats.slowdown_p50) = (q.mean, q.p50);
-    (stats.slowdown_p90, stats.slowdown_p99) = (q.p90, q.p99);
-}
-
-/// Ten minutes: what an on-call engineer calls an incident.
-const INCIDENT: SimDuration = SimDuration::from_ps(600_000_000_000_000);
-/// Fewer requests have no 99th percentile.
-const INCIDENT_REQUESTS: usize = 100;
-
-/// The largest P99 TTFT over consecutive stretches of [`INCIDENT`], by arrival, in seconds.
-fn worst_window(finished: &[&RequestRecord]) -> Option<f64> {
-    let stretch = |r: &&RequestRecord| r.arrival.as_ps() / INCIDENT.as_ps();
-    let mut worst: Option<f64> = None;
-    // Records are in order of arrival, but in a closed loop only nearly so: a stretch that comes back counts twice.
-    for window in finished.chunk_by(|a, b| stretch(a) == stretch(b)) {
-        if window.len() >= INCIDENT_REQUESTS {
-            let mut ttft: Vec<f64> = window.iter().map(|r| r.ttft().as_secs_f64()).collect();
-            let p99 = Quantiles::of(&mut ttft).p99;
-            worst = worst.into_iter().chain(p99).max_by(f64::total_cmp);
-        }
-    }
-    worst
 }
 
 fn run_stats(
@@ -355,21 +244,4 @@ fn little(outcome: &Outcome, makespan_s: f64) -> Option<f64> {
         .sum();
     let mean = super::quantile::mean(&in_replicas)?;
     ratio(mean, stays_ps as f64 / 1e12 / makespan_s).map(|r| r - 1.0)
-}
-
-fn classes(outcome: &Outcome, trace: &Trace, spans: &Spans, context: &MeasureContext) -> Vec<ClassSummary> {
-    let mut members: Vec<Vec<&RequestRecord>> = vec![Vec::new(); trace.classes.len()];
-    for record in &outcome.records {
-        members[record.class.index()].push(record);
-    }
-    trace
-        .classes
-        .iter()
-        .zip(&members)
-        .filter(|(_, records)| !records.is_empty())
-        .map(|(class, records)| ClassSummary {
-            class: class.clone(),
-            requests: request_stats(records, spans, context),
-        })
-        .collect()
 }

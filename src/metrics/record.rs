@@ -2,6 +2,7 @@
 
 use hdrhistogram::Histogram;
 
+use super::records::Records;
 use super::work::{SizeBins, Work};
 use crate::ids::{ClassId, ReplicaId, RequestId};
 use crate::units::{SimDuration, SimTime};
@@ -332,7 +333,7 @@ pub struct Sample {
 #[derive(Clone, Debug)]
 pub struct Outcome {
     /// One record per request of the trace, by request id.
-    pub records: Vec<RequestRecord>,
+    pub records: Records,
     /// Integer sums over the run.
     pub counters: RunCounters,
     /// Pooled intervals between consecutive tokens of a request, in nanoseconds (three significant digits).

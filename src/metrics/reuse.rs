@@ -9,7 +9,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::record::RequestRecord;
+use super::records::Records;
 use crate::collections::LookupMap;
 use crate::workload::PrefixChains;
 
@@ -28,11 +28,11 @@ pub struct ReuseBin {
 ///
 /// A request's `cached` tokens are taken as its leading ones. Requests admitted several times count them each time, so
 /// they are cut at the length of the prompt. O(blocks · log blocks).
-pub fn reuse(records: &[RequestRecord], prefixes: &PrefixChains) -> Vec<ReuseBin> {
+pub fn reuse(records: &Records, prefixes: &PrefixChains) -> Vec<ReuseBin> {
     let per_id = prefixes.tokens_per_id.max(1);
     let mut stack = Stack::new(prefixes.ids.len());
     let mut bins = vec![ReuseBin { distance: 0, tokens: 0, hits: 0 }];
-    for record in records {
+    for record in records.iter() {
         let mut needed = Some(0);
         for (i, &id) in prefixes.of(record.id).iter().enumerate() {
             let start = (i as u64) * u64::from(per_id);
@@ -99,6 +99,7 @@ impl Stack {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metrics::record::RequestRecord;
 
     #[test]
     fn distances_are_those_of_a_naive_lru_list() {
@@ -145,7 +146,8 @@ mod tests {
             ledger: crate::metrics::record::Ledger::default(),
         };
         // 1,100 tokens: the third block holds 76. Three blocks lie between: 1,536 tokens, rounded up to 2,048.
-        let bins = reuse(&[record(0, 1100, 0), record(1, 1100, 1024), record(2, 30, 0)], &prefixes);
+        let records = [record(0, 1100, 0), record(1, 1100, 1024), record(2, 30, 0)].into_iter().collect();
+        let bins = reuse(&records, &prefixes);
         let new = ReuseBin { distance: 0, tokens: 1130, hits: 0 };
         assert_eq!(bins, [new, ReuseBin { distance: 2048, tokens: 1100, hits: 1024 }]);
     }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::record::{Fate, RequestRecord};
+use super::records::Records;
 use crate::units::{SimDuration, SimTime};
 
 /// Whether the deployment kept up with its arrivals.
@@ -46,7 +47,7 @@ pub struct Steadiness {
 }
 
 /// Applies the rule of `docs/metrics.md` to all requests of a run (rejected ones are not counted).
-pub fn steadiness(records: &[RequestRecord]) -> Steadiness {
+pub fn steadiness(records: &Records) -> Steadiness {
     let admitted = || records.iter().filter(|r| !matches!(r.fate, Fate::Rejected(_)));
     let ends = admitted().map(|r| r.arrival).fold(None, |ends: Option<(SimTime, SimTime)>, at| {
         Some(ends.map_or((at, at), |(first, last)| (first.min(at), last.max(at))))
@@ -56,8 +57,8 @@ pub fn steadiness(records: &[RequestRecord]) -> Steadiness {
     let second_half = |t: SimTime| t > middle && t <= last;
     let (mut waiting, mut before, mut arrivals, mut completions) = (0_u64, 0, 0_u64, 0_u64);
     for r in admitted() {
-        waiting += u64::from(!begun_by(r, last));
-        before += u64::from(r.arrival <= middle && !begun_by(r, middle));
+        waiting += u64::from(!begun_by(&r, last));
+        before += u64::from(r.arrival <= middle && !begun_by(&r, middle));
         arrivals += u64::from(second_half(r.arrival));
         completions += u64::from(r.fate == Fate::Finished && second_half(r.finish));
     }

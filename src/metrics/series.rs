@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::inside::{MemoryShares, Utilisation};
 use super::measure::MeasureContext;
-use super::quantile::quantile_sorted;
+use super::quantile::quantiles;
 use super::record::Sample;
 
 /// Points of a quantile curve: every half percent up to 99 %, then every half per mille.
@@ -43,8 +43,8 @@ pub fn six_digits(value: f64) -> f64 {
 
 /// Quantile curve of a sample; empty for an empty one.
 pub fn curve(mut values: Vec<f64>) -> Vec<f64> {
-    values.sort_unstable_by(f64::total_cmp);
-    (0..CURVE_POINTS).filter_map(|i| quantile_sorted(&values, curve_probability(i))).map(six_digits).collect()
+    let probabilities: Vec<f64> = (0..CURVE_POINTS).map(curve_probability).collect();
+    quantiles(&mut values, &probabilities).into_iter().map(six_digits).collect()
 }
 
 /// Quantile curve of a histogram of nanoseconds; empty for an empty one.

@@ -195,27 +195,37 @@ impl Slo {
 pub struct Met {
     /// All that arrived: rejected and unfinished ones too.
     pub arrived: u64,
-    /// Met every per-request limit (joint), or the fewest that met any single one (each).
-    pub all: u64,
+    /// Met every per-request limit.
+    pub joint: u64,
     /// Met each of [`Limit::PER_REQUEST`].
     pub each: [u64; 4],
 }
 
 impl Met {
-    /// Counts over `records`, which are all that arrived.
-    pub fn count<'a>(slo: &Slo, records: impl IntoIterator<Item = &'a RequestRecord>) -> Met {
-        let mut met = Met::default();
-        let mut joint = 0;
-        for record in records {
-            met.arrived += 1;
-            joint += u64::from(slo.meets_all(record));
-            for (count, &limit) in met.each.iter_mut().zip(&Limit::PER_REQUEST) {
-                *count += u64::from(slo.meets(record, limit));
-            }
+    /// Counts a request that arrived.
+    pub fn add(&mut self, slo: &Slo, record: &RequestRecord) {
+        let met = Limit::PER_REQUEST.map(|limit| slo.meets(record, limit));
+        self.arrived += 1;
+        self.joint += u64::from(met.iter().all(|&m| m));
+        for (count, met) in self.each.iter_mut().zip(met) {
+            *count += u64::from(met);
         }
-        met.all = if slo.joint { joint } else { met.each.iter().copied().min().unwrap_or(0) };
-        assert!(met.all <= met.arrived, "more requests met the limits than arrived");
-        met
+    }
+
+    /// Adds the counts of other requests.
+    pub fn plus(&mut self, other: &Met) {
+        self.arrived += other.arrived;
+        self.joint += other.joint;
+        for (count, other) in self.each.iter_mut().zip(other.each) {
+            *count += other;
+        }
+    }
+
+    /// What attainment counts: who met every limit, or the fewest that met any single one where `slo` judges each apart.
+    pub fn all(&self, slo: &Slo) -> u64 {
+        let all = if slo.joint { self.joint } else { self.each.iter().copied().min().unwrap_or(0) };
+        assert!(all <= self.arrived, "more requests met the limits than arrived");
+        all
     }
 
     /// `count` as a share of all that arrived; absent when none did.

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use super::error::ResultsError;
 use super::render::{request_cells, request_header};
-use crate::metrics::record::RequestRecord;
+use crate::metrics::Records;
 
 /// What a file will hold.
 #[derive(Clone, Debug)]
@@ -20,7 +20,7 @@ pub enum Content<'a> {
     /// Request records as CSV, rendered while they are written because there may be many.
     Requests {
         /// The records.
-        records: &'a [RequestRecord],
+        records: &'a Records,
         /// Names of the classes.
         classes: &'a [String],
     },
@@ -165,8 +165,8 @@ fn write_file(path: &Path, content: &Content<'_>) -> io::Result<()> {
         Content::Requests { records, classes } => {
             let mut writer = csv::Writer::from_writer(&mut file);
             writer.write_record(request_header())?;
-            for record in *records {
-                writer.write_record(request_cells(record, classes))?;
+            for record in records.iter() {
+                writer.write_record(request_cells(&record, classes))?;
             }
             writer.flush()?;
         }

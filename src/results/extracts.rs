@@ -13,8 +13,7 @@ pub fn quadrants_of(study: &Study, point: usize, system: usize) -> Quadrants {
 /// At most `n` (TTFT, TPOT) of all seeds.
 pub fn sample_of(study: &Study, point: usize, system: usize, n: usize) -> Vec<(f64, f64)> {
     let runs = study.runs_of(point, system);
-    let all: Vec<(f64, f64)> = runs.iter().flat_map(|r| r.extract.sample.iter().copied()).collect();
-    evenly(&all, n)
+    evenly(runs.iter().flat_map(|r| r.extract.sample.iter().copied()), n)
 }
 
 /// Bins by length: requests of all seeds, quantiles averaged over the seeds that have the bin.

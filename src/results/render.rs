@@ -136,7 +136,7 @@ pub fn files<'a>(study: &'a Study, options: &RunFiles) -> FileSet<'a> {
         if options.timeline && !run.timeline.is_empty() {
             set.add(&format!("timeline/{name}.csv"), timeline_csv(&run.timeline));
         }
-        if let Some(records) = run.requests.as_deref().filter(|_| options.requests) {
+        if let Some(records) = run.requests.as_ref().filter(|_| options.requests) {
             let classes = &study.provenance.classes;
             set.insert(&format!("requests/{name}.csv"), Content::Requests { records, classes });
         }

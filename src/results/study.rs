@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::capacity::CapacityTable;
 use super::{TokenTimeline, Warning};
-use crate::metrics::record::RequestRecord;
+use crate::metrics::Records;
 use crate::metrics::{Curves, Extract, Slo, Summary, TimelineRow};
 
 /// A finished study: systems × points × seeds.
@@ -165,7 +165,7 @@ pub struct RunResult {
     /// Its timeline; may be empty.
     pub timeline: Vec<TimelineRow>,
     /// Its request records, when they shall be written.
-    pub requests: Option<Vec<RequestRecord>>,
+    pub requests: Option<Records>,
 }
 
 /// A run that has no result.

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use crate::cluster::{RunOptions, StepEvent, StepObserver};
 use crate::ids::{ReplicaId, RequestId};
+use crate::metrics::Records;
 use crate::metrics::record::RequestRecord;
 use crate::policy::scheduler::{Decode, SchedulerConfig};
 use crate::results::{Comparison, GapCause, Study, TokenRow, TokenTimeline};
@@ -51,13 +52,14 @@ pub fn watch(
     let leaps = RunOptions::default();
     let records = run(plan, chosen, (&trace, seed), &leaps, &mut ())?;
     let longest = || {
-        let by_gap = |r: &&RequestRecord| (r.gap_max, std::cmp::Reverse(r.id));
+        let by_gap = |r: &RequestRecord| (r.gap_max, std::cmp::Reverse(r.id));
         records.iter().max_by_key(by_gap).filter(|r| r.gap_max.as_ps() > 0).map(|r| r.id)
     };
-    let Some(record) = request.or_else(longest).and_then(|id| records.get(id.index())) else {
+    let Some(id) = request.or_else(longest).filter(|id| id.index() < records.len()) else {
         return Ok(None);
     };
-    let mut recorder = Recorder::new(record);
+    let record = records.get(id.index());
+    let mut recorder = Recorder::new(&record);
     run(plan, chosen, (&trace, seed), &RunOptions { stepwise: true, ..leaps }, &mut recorder)?;
     let tokens = recorder.tokens;
     Ok((!tokens.is_empty()).then(|| TokenTimeline {
@@ -85,7 +87,7 @@ fn run(
     (trace, seed): (&Trace, u64),
     options: &RunOptions,
     observer: &mut impl StepObserver,
-) -> Result<Vec<RequestRecord>, Failure> {
+) -> Result<Records, Failure> {
     let outcome = observed_run(system, trace, options, seed, observer);
     outcome.map(|outcome| outcome.records).map_err(|violation| {
         let run = format!("scenario `{}`, system `{}`, made again", plan.name, system.name);

@@ -56,7 +56,7 @@ fn alone_is_what_the_ideal_bound_takes_and_a_lone_request_is_not_slowed_down() {
         }
         assert!(slowed > 20, "{slowed} of 40 requests share the accelerator");
         let lone = Trace { requests: trace.requests[..1].to_vec(), ..trace.clone() };
-        let lone = run(SchedulerConfig::Unified(Unified::default()), &lone).records[0];
+        let lone = run(SchedulerConfig::Unified(Unified::default()), &lone).records.get(0);
         assert_eq!(lone.e2e(), lone.alone);
     }
 }

@@ -287,7 +287,7 @@ fn no_router_knows_answers_yet_to_come() {
         let after = Scenario { config: s.config.clone(), cost: s.cost, trace }.run(false, &mut ());
         for (a, b) in before.records.iter().zip(&after.records).filter(|(a, _)| a.queued < t) {
             assert_eq!(a.replica, b.replica, "{name} at {t}: {a:?} {b:?}");
-            assert_eq!(known_at(a, t), known_at(b, t), "{name} at {t}: {a:?} {b:?}");
+            assert_eq!(known_at(&a, t), known_at(&b, t), "{name} at {t}: {a:?} {b:?}");
         }
     });
 }
@@ -297,7 +297,7 @@ fn the_routers_scenarios_reach_what_they_are_for() {
     for config in RouterConfig::all() {
         let (mut used, mut overloaded, mut timed_out) = ([0; 3], 0, 0);
         for seed in 0..SCENARIOS {
-            for r in routed(&config, seed).run(false, &mut ()).records {
+            for r in &routed(&config, seed).run(false, &mut ()).records {
                 used[r.replica.index()] += 1;
                 overloaded += u32::from(r.fate == Fate::Rejected(Rejection::Overloaded));
                 timed_out += u32::from(r.fate == Fate::TimedOut);
@@ -343,7 +343,7 @@ fn the_past_does_not_depend_on_answers_yet_to_come() {
         let changed = Scenario { config: s.config.clone(), cost: s.cost, trace };
         let after = changed.run(false, &mut ());
         for (a, b) in before.records.iter().zip(&after.records) {
-            assert_eq!(known_at(a, t), known_at(b, t), "{name} at {t}: {a:?} {b:?}");
+            assert_eq!(known_at(&a, t), known_at(&b, t), "{name} at {t}: {a:?} {b:?}");
         }
     });
 }
@@ -372,7 +372,7 @@ fn no_replica_is_idle_while_a_request_is_on_it() {
         for replica in 0..s.config.replicas {
             let mut busy_until = SimTime::ZERO;
             for &(_, start, end) in spans.0.iter().filter(|span| span.0 == replica) {
-                let idle = |r: &&RequestRecord| {
+                let idle = |r: &RequestRecord| {
                     let here = r.replica.0 == replica && r.fate == Fate::Finished;
                     here && busy_until < start && r.queued < start && r.finish > busy_until
                 };

@@ -213,15 +213,15 @@ impl Run {
     pub fn assert_record(&self, name: &str, check: impl Fn(&RequestRecord) -> bool) -> &Self {
         let outcome = &self.outcome;
         let row = self.names.iter().position(|n| *n == name).expect("a known name");
-        assert!(check(&outcome.records[row]), "record of {name}: {:?}", outcome.records[row]);
+        assert!(check(&outcome.records.get(row)), "record of {name}: {:?}", outcome.records.get(row));
         self
     }
 
     /// One request's record.
     #[track_caller]
-    pub fn record(&self, name: &str) -> &RequestRecord {
+    pub fn record(&self, name: &str) -> RequestRecord {
         let row = self.names.iter().position(|n| *n == name).expect("a known name");
-        &self.outcome.records[row]
+        self.outcome.records.get(row)
     }
 
     /// Checks when a request's first and last token were delivered, in microseconds.

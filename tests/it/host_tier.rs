@@ -57,7 +57,7 @@ fn run(host_cache: u32) -> Outcome {
 #[test]
 fn evicted_blocks_are_loaded_back() {
     let outcome = run(6);
-    let last = &outcome.records[3];
+    let last = &outcome.records.get(3);
     assert_eq!((last.cached, outcome.counters.host_cached_tokens), (48, 48));
     assert_eq!((last.scheduled, last.finish), (at_us(30_000), at_us(31_316)));
     assert_eq!(last.ledger.get(Cause::PrefillExecution), SimDuration::from_us(1_316));
@@ -69,8 +69,8 @@ fn evicted_blocks_are_loaded_back() {
 fn what_host_memory_cannot_hold_is_computed_again() {
     for room in [0, 2] {
         let outcome = run(room);
-        assert_eq!((outcome.records[3].cached, outcome.counters.host_cached_tokens), (0, 0), "{room}");
-        assert_eq!(outcome.records[3].finish, at_us(31_064), "{room}");
+        assert_eq!((outcome.records.get(3).cached, outcome.counters.host_cached_tokens), (0, 0), "{room}");
+        assert_eq!(outcome.records.get(3).finish, at_us(31_064), "{room}");
     }
 }
 

@@ -158,7 +158,7 @@ fn a_watched_run_has_the_requests_of_its_point_by_users_too() {
         let records = run.requests.as_ref().expect("kept");
         let watched = watch::watch(&plan, &study, (run.point, run.system, run.seed), None);
         let watched = watched.expect("no violation").expect("somebody has a gap");
-        let record = &records[watched.request as usize];
+        let record = &records.get(watched.request as usize);
         assert_eq!(watched.prompt, record.prompt);
         assert_eq!(watched.arrival_s, record.arrival.as_secs_f64());
         let ends = [record.first_token, record.finish].map(SimTime::as_secs_f64);
@@ -183,7 +183,7 @@ fn a_watched_request_has_the_tokens_of_its_record() {
                 assert!(study.systems[run.system].name == "ideal" || request.is_none());
                 continue;
             };
-            let record = &records[watched.request as usize];
+            let record = &records.get(watched.request as usize);
             let name = format!("{} {record:?}", study.systems[run.system].name);
             assert_eq!(watched.tokens.len(), record.output as usize, "{name}");
             if record.finish == record.first_token && record.output > 1 {

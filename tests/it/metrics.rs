@@ -54,7 +54,7 @@ fn lost(id: u32, arrival: u64, fate: Fate) -> RequestRecord {
 fn run(records: Vec<RequestRecord>, context: &MeasureContext) -> Summary {
     let end = records.iter().map(|r| r.finish.max(r.arrival)).max().unwrap_or(SimTime::ZERO);
     let gaps = Histogram::new(3).expect("three digits are allowed");
-    let outcome = Outcome { records, counters: RunCounters::default(), gaps, samples: Vec::new(), end };
+    let outcome = Outcome { records: records.into_iter().collect(), counters: RunCounters::default(), gaps, samples: Vec::new(), end };
     let trace = Trace { classes: vec!["all".to_owned()], ..Trace::default() };
     measure(&outcome, &trace, context)
 }
@@ -232,7 +232,7 @@ fn an_empty_run_has_no_numbers_and_does_not_fail() {
     let trace = Trace { classes: vec!["all".to_owned()], ..Trace::default() };
     let gaps = Histogram::new(3).expect("three digits are allowed");
     let outcome = Outcome {
-        records: Vec::new(),
+        records: windtunnel::metrics::Records::default(),
         counters: RunCounters::default(),
         gaps,
         samples: Vec::new(),

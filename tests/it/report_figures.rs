@@ -21,7 +21,7 @@ fn percentile_ledgers_sum_to_the_end_to_end_time_of_their_band() {
     for system in 0..SYSTEMS {
         let outcome = outcome(system, 0.9, 3, 397);
         let summary = measure(&outcome, &trace(false), &context(1.0));
-        let mut finished: Vec<&RequestRecord> =
+        let mut finished: Vec<RequestRecord> =
             outcome.records.iter().filter(|r| r.fate == Fate::Finished).collect();
         finished.sort_by_key(|r| (r.e2e(), r.id));
         let n = finished.len();

@@ -123,7 +123,7 @@ pub fn outcome(queue: usize, load: f64, seed: u64, requests: u32) -> Outcome {
     let end = records.iter().map(|r| r.finish).max().unwrap_or(SimTime::ZERO);
     let samples = samples(&records, end);
     let counters = counters(&records);
-    Outcome { records, counters, gaps, samples, end }
+    Outcome { records: records.into_iter().collect(), counters, gaps, samples, end }
 }
 
 fn samples(records: &[RequestRecord], end: SimTime) -> Vec<Sample> {

@@ -157,9 +157,15 @@ pub fn observed(
 }
 
 /// Mean of `value` over all records, in seconds.
-pub fn mean_s(records: &[RequestRecord], value: impl Fn(&RequestRecord) -> SimDuration) -> f64 {
-    let sum: u128 = records.iter().map(|r| u128::from(value(r).as_ps())).sum();
-    sum as f64 / records.len() as f64 / 1e12
+pub fn mean_s(
+    records: impl IntoIterator<Item = RequestRecord>,
+    value: impl Fn(&RequestRecord) -> SimDuration,
+) -> f64 {
+    let (mut n, mut sum) = (0_u64, 0_u128);
+    for r in records {
+        (n, sum) = (n + 1, sum + u128::from(value(&r).as_ps()));
+    }
+    sum as f64 / n as f64 / 1e12
 }
 
 /// One estimate per seed.

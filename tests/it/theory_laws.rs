@@ -147,7 +147,7 @@ fn one_request_alone_takes_what_its_steps_take() {
             for generated in 1..output {
                 last += step(&[], 1, u64::from(prompt + generated));
             }
-            let r = run(&config, &cost, &trace).records[0];
+            let r = run(&config, &cost, &trace).records.get(0);
             let key = config.replica.scheduler.key();
             assert_eq!((r.scheduled, r.finish), (at, last), "{key} {prompt} {output}");
             // A static batch of one hands its answer back at its end.
@@ -200,7 +200,7 @@ fn doubling_every_rate_halves_every_duration_of_a_run() {
         let slow = run(&slow, &COST.slower(2), &later);
         let key = config.replica.scheduler.key();
         for (f, s) in fast.records.iter().zip(&slow.records) {
-            assert_eq!(stretched(f, 2), *s, "{key}");
+            assert_eq!(stretched(&f, 2), s, "{key}");
         }
         assert_eq!(slow.end.as_ps(), 2 * fast.end.as_ps(), "{key}");
         assert_eq!(slow.counters.busy, fast.counters.busy.map(|ps| 2 * ps), "{key}");
@@ -225,7 +225,7 @@ fn memory_without_end_preempts_nobody() {
 /// Records of one replica, without its name.
 fn of_replica(outcome: &Outcome, replica: u16) -> Vec<RequestRecord> {
     let here = outcome.records.iter().filter(|r| r.replica.0 == replica);
-    here.map(|r| RequestRecord { replica: windtunnel::ids::ReplicaId(0), ..*r }).collect()
+    here.map(|r| RequestRecord { replica: windtunnel::ids::ReplicaId(0), ..r }).collect()
 }
 
 /// Replicas behind a blind router do not know of each other: each serves its share as if it were alone, and a request
@@ -249,7 +249,7 @@ fn replicas_are_alike_and_alone() {
         let together = run(&config, &COST, &trace);
         for (k, alone) in (0u16..).zip(&alone) {
             let here = of_replica(&together, k);
-            let same = here.iter().zip(&alone.records).all(|(a, b)| *a == RequestRecord { id: a.id, ..*b });
+            let same = here.iter().zip(&alone.records).all(|(a, b)| *a == RequestRecord { id: a.id, ..b });
             assert!(same && here.len() == alone.records.len(), "{key}: replica {k} is not as alone");
         }
         // Long before the others, so that it has gone when they come.
@@ -258,7 +258,7 @@ fn replicas_are_alike_and_alone() {
         shifted.requests.iter_mut().for_each(|r| r.arrival += pause);
         shifted.requests.insert(0, Request { arrival: SimTime::ZERO, ..trace.requests[0] });
         let renamed = run(&config, &COST, &shifted);
-        for (a, b) in together.records.iter().zip(&renamed.records[1..]) {
+        for (a, b) in together.records.iter().zip(renamed.records.iter().skip(1)) {
             assert_eq!((b.replica.0, b.e2e()), ((a.replica.0 + 1) % 3, a.e2e()), "{key}");
             assert_eq!((b.first_token, b.ledger), (a.first_token + pause, a.ledger), "{key}");
         }
@@ -277,7 +277,7 @@ fn names_of_classes_change_nothing() {
             .records
             .iter()
             .zip(&named.records)
-            .all(|(a, b)| *a == RequestRecord { class: a.class, ..*b });
+            .all(|(a, b)| a == RequestRecord { class: a.class, ..b });
         assert!(same && plain.counters == named.counters, "{}", config.replica.scheduler.key());
     }
 }

@@ -57,8 +57,8 @@ fn short_and_long_requests_are_slowed_down_alike() {
             let mut trace = poisson(rho / 0.450, 1, REQUESTS, seed);
             redraw(&mut trace, seed, |d| if d.below(4) == 0 { 1200 } else { 200 });
             let outcome = run(&shared(), &ONE_MS_EACH, &trace);
-            let of_length: Vec<_> = outcome.records.iter().filter(|r| r.output == length).copied().collect();
-            mean_s(&of_length, |r| r.e2e()) / (f64::from(length) * 1e-3)
+            let of_length: Vec<_> = outcome.records.iter().filter(|r| r.output == length).collect();
+            mean_s(of_length, |r| r.e2e()) / (f64::from(length) * 1e-3)
         });
         let slack = (1.0 + rho) / f64::from(length);
         assert_mean(&format!("PS slowdown of {length} tokens"), &slowdowns, 1.0 / (1.0 - rho), slack);
@@ -71,7 +71,7 @@ fn requests_that_begin_together_end_together() {
     for n in [1u32, 7, 300] {
         let mut trace = poisson(1.0, 100, n, 1);
         trace.requests.iter_mut().for_each(|r| r.arrival = windtunnel::units::SimTime::ZERO);
-        for r in run(&shared(), &ONE_MS_EACH, &trace).records {
+        for r in &run(&shared(), &ONE_MS_EACH, &trace).records {
             assert_eq!(r.e2e(), SimDuration::from_ms(100) * u64::from(n));
         }
     }

@@ -96,10 +96,15 @@ pub fn difference(
     (!text.is_empty()).then_some(text)
 }
 
+/// The records of a run of ours.
+fn rows(engine: &Outcome) -> Vec<RequestRecord> {
+    engine.records.iter().collect()
+}
+
 /// Fails with a diff unless both runs are equal to the picosecond.
 #[track_caller]
 pub fn assert_equal(engine: &Outcome, oracle: &OracleOutcome, context: &dyn std::fmt::Display) {
-    let found = difference((&engine.records, &engine.counters), (&oracle.records, &oracle.counters));
+    let found = difference((&rows(engine), &engine.counters), (&oracle.records, &oracle.counters));
     if let Some(text) = found {
         panic!("engine and oracle differ\n{text}\n{context}");
     }
@@ -126,7 +131,7 @@ impl Differences {
                 Err(violation) => Some(violation.to_string()),
                 Ok(outcome) => {
                     let ours = (&oracle.records[..], &oracle.counters);
-                    let found = difference((&outcome.records, &outcome.counters), ours);
+                    let found = difference((&rows(&outcome), &outcome.counters), ours);
                     if found.is_some() {
                         self.explain(s, &outcome);
                     }
@@ -151,8 +156,8 @@ impl Differences {
         for mutation in Mutation::READINGS.into_iter().chain(Mutation::ALL) {
             let options = Options { mutation, max_steps: 2 * MAX_STEPS, ..Options::default() };
             let other = run_with(&s.deployment(), &s.trace, options);
-            let theirs = (&engine.records[..], &engine.counters);
-            if difference(theirs, (&other.records, &other.counters)).is_some() {
+            let theirs = rows(engine);
+            if difference((&theirs, &engine.counters), (&other.records, &other.counters)).is_some() {
                 continue;
             }
             match self.explained.iter_mut().find(|e| e.0 == mutation) {
