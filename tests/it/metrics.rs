@@ -54,7 +54,13 @@ fn lost(id: u32, arrival: u64, fate: Fate) -> RequestRecord {
 fn run(records: Vec<RequestRecord>, context: &MeasureContext) -> Summary {
     let end = records.iter().map(|r| r.finish.max(r.arrival)).max().unwrap_or(SimTime::ZERO);
     let gaps = Histogram::new(3).expect("three digits are allowed");
-    let outcome = Outcome { records: records.into_iter().collect(), counters: RunCounters::default(), gaps, samples: Vec::new(), end };
+    let outcome = Outcome {
+        records: records.into_iter().collect(),
+        counters: RunCounters::default(),
+        gaps,
+        samples: Vec::new(),
+        end,
+    };
     let trace = Trace { classes: vec!["all".to_owned()], ..Trace::default() };
     measure(&outcome, &trace, context)
 }

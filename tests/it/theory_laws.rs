@@ -273,11 +273,8 @@ fn names_of_classes_change_nothing() {
         named.classes = vec!["b".to_owned(), "a".to_owned(), "c".to_owned()];
         (0u16..).zip(&mut named.requests).for_each(|(i, r)| r.class = ClassId(i % 3));
         let [plain, named] = [&trace, &named].map(|t| run(&config, &COST, t));
-        let same = plain
-            .records
-            .iter()
-            .zip(&named.records)
-            .all(|(a, b)| a == RequestRecord { class: a.class, ..b });
+        let same =
+            plain.records.iter().zip(&named.records).all(|(a, b)| a == RequestRecord { class: a.class, ..b });
         assert!(same && plain.counters == named.counters, "{}", config.replica.scheduler.key());
     }
 }
