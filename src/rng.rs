@@ -81,14 +81,32 @@ const fn fnv1a(state: u64, bytes: &[u8]) -> u64 {
     hash
 }
 
-/// The 64-bit FNV-1a hash of `bytes`: fast, stable, not cryptographic. Names the content of an input file.
-pub fn content_hash(bytes: &[u8]) -> u64 {
-    fnv1a(OFFSET, bytes)
+/// The hash that names the content of an input file, taken while it is read: XXH64 with seed 0, which `xxhsum -H64` prints.
+#[derive(Clone, Debug, Default)]
+pub struct ContentHash(twox_hash::XxHash64);
+
+impl ContentHash {
+    /// Goes on with `bytes`.
+    pub fn update(&mut self, bytes: &[u8]) {
+        std::hash::Hasher::write(&mut self.0, bytes);
+    }
+
+    /// Of what came so far, as `xxh64:` and 16 hexadecimal digits.
+    pub fn text(&self) -> String {
+        format!("xxh64:{:016x}", std::hash::Hasher::finish(&self.0))
+    }
+
+    /// The text for some bytes.
+    pub fn of(bytes: &[u8]) -> String {
+        let mut hash = ContentHash::default();
+        hash.update(bytes);
+        hash.text()
+    }
 }
 
-/// The hash of a content that goes on with `bytes`; [`content_hash`] of nothing starts one.
-pub fn content_hash_more(hash: u64, bytes: &[u8]) -> u64 {
-    fnv1a(hash, bytes)
+/// The 64-bit FNV-1a hash of a chain that went on from `hash` with `bytes`; none starts one.
+pub fn chain_hash(hash: Option<u64>, bytes: &[u8]) -> u64 {
+    fnv1a(hash.unwrap_or(OFFSET), bytes)
 }
 
 /// The finaliser of SplitMix64 (Steele et al. 2014): a bijection that spreads every bit.
@@ -126,9 +144,19 @@ mod tests {
     }
 
     #[test]
-    fn content_hash_is_fnv1a() {
+    fn contents_are_hashed_by_xxh64() {
+        // What `printf abc | xxhsum -H64` prints.
+        assert_eq!(ContentHash::of(b"abc"), "xxh64:44bc2cf5ad770999");
+        let mut parts = ContentHash::default();
+        parts.update(b"a");
+        parts.update(b"bc");
+        assert_eq!(parts.text(), ContentHash::of(b"abc"));
+    }
+
+    #[test]
+    fn chains_are_hashed_by_fnv1a() {
         // Published test vectors of FNV-1a (64 bit).
-        assert_eq!(content_hash(b""), 0xcbf2_9ce4_8422_2325);
-        assert_eq!(content_hash(b"foobar"), 0x8594_4171_f739_67e8);
+        assert_eq!(chain_hash(None, b""), 0xcbf2_9ce4_8422_2325);
+        assert_eq!(chain_hash(Some(chain_hash(None, b"foo")), b"bar"), 0x8594_4171_f739_67e8);
     }
 }

@@ -79,7 +79,7 @@ pub(super) fn build(
     let (Some(engine), Some(node)) = (engine, node) else { return Err(errors) };
     let mut spec = CostSpec::new(accelerator, model, engine);
     (spec.tensor_parallel, spec.pipeline) = ranks;
-    topology::place(&mut spec, node);
+    topology::place(&mut spec, node, None);
     Ok(spec)
 }
 

@@ -56,7 +56,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
 /// Makes panics readable: they are our bugs, so they say what to report.
 pub fn install_panic_hook() {
     std::panic::set_hook(Box::new(|info| {
-        let run = crate::scenario::execute::current_run();
+        let run = crate::scenario::single::current_run();
         let at = run.map_or_else(String::new, |run| format!("\n  in {run}"));
         let text = format!(
             "windtunnel {} has a bug: {info}{at}\n  help: please report this with the scenario and its seed\n",

@@ -60,7 +60,7 @@ fn one(
     results::commit(&folder, &files)?;
     emit(files.bytes("page.md").unwrap_or_default())?;
     emit(b"\n")?;
-    let page = folder.join("page.md");
-    context.say(&format!("wrote {} in {:.1} s", page.display(), started.elapsed().as_secs_f64()));
+    let folder = folder.display();
+    context.say(&format!("wrote {folder}/index.html in {:.1} s", started.elapsed().as_secs_f64()));
     Ok(result.lost().into_iter().map(|claim| format!("{}: {claim}", plan.name)).collect())
 }

@@ -44,6 +44,12 @@ struct Stage {
     linear: Memo,
     reduce: Memo,
     head: Memo,
+    sampler: Memo,
+    gather: Memo,
+    /// Decode attention without its context, by sequences.
+    decode: Memo,
+    /// Host time after a step without prompts, or behind it, by sequences.
+    host: Memo,
     /// ps per token of context, at least 1.
     slope: u64,
     /// The engine's floor on this stage, ps.
@@ -52,6 +58,13 @@ struct Stage {
     eager_floor: u64,
     /// Host time is charged here.
     first: bool,
+}
+
+impl Stage {
+    /// Decode attention of `n` sequences without their context, in ps.
+    fn decode_base(&self, n: u32) -> u64 {
+        self.decode.get(n, || ps(self.terms.decode_base(n)))
+    }
 }
 
 /// Next captured size of each batch.
@@ -153,6 +166,10 @@ impl Roofline {
                 linear: Memo::new(MEMO_TOKENS),
                 reduce: Memo::new(if terms.shard.tp > 1.0 { MEMO_TOKENS } else { 0 }),
                 head: Memo::new(if last { MEMO_SEQUENCES } else { 0 }),
+                sampler: Memo::new(if last { MEMO_SEQUENCES } else { 0 }),
+                gather: Memo::new(if terms.shard.tp > 1.0 { MEMO_SEQUENCES } else { 0 }),
+                decode: Memo::new(MEMO_SEQUENCES),
+                host: Memo::new(if i == 0 { MEMO_SEQUENCES } else { 0 }),
                 slope: ps(terms.kv(1.0)).max(1),
                 floor: ps(Seconds(floor * f64::from(layers_here) / model_layers)),
                 eager_floor: ps(Seconds(launch * f64::from(layers_here))),
@@ -224,6 +241,20 @@ impl Roofline {
         }
     }
 
+    /// The same in ps.
+    fn host_ps(&self, stage: &Stage, size: Size) -> (u64, u64) {
+        let time = || {
+            let (overlapped, serial) = self.host_time(stage, size);
+            ps(overlapped) + ps(serial)
+        };
+        // One of the two is always zero; prompts matter only behind the accelerator.
+        match self.host {
+            HostMode::Serial => (0, stage.host.get(size.sequences, time)),
+            HostMode::Overlapped if size.prompt == 0 => (stage.host.get(size.sequences, time), 0),
+            HostMode::Overlapped => (time(), 0),
+        }
+    }
+
     /// Host time of a step on `stage`: hidden behind the accelerator, and after it.
     fn host_time(&self, stage: &Stage, size: Size) -> (Seconds, Seconds) {
         if !stage.first {
@@ -241,21 +272,22 @@ impl Roofline {
         let mut linear = s.linear.get(m, || ps(s.terms.linear(m)));
         let mut link = 0;
         if s.terms.shard.tp > 1.0 {
-            link = s.reduce.get(m, || ps(s.terms.reduce(m))) + ps(s.terms.gather(size.sequences));
+            link = s.reduce.get(m, || ps(s.terms.reduce(m)))
+                + s.gather.get(size.sequences, || ps(s.terms.gather(size.sequences)));
         }
         if s.terms.shard.last {
-            linear +=
-                s.head.get(logits, || ps(s.terms.lm_head(logits))) + ps(s.terms.sampler(size.sequences));
+            linear += s.head.get(logits, || ps(s.terms.lm_head(logits)))
+                + s.sampler.get(size.sequences, || ps(s.terms.sampler(size.sequences)));
         }
-        let (overlapped, serial) = self.host_time(s, size);
+        let (overlapped, serial) = self.host_ps(s, size);
         let eager_floor = if eager { s.eager_floor } else { 0 };
-        Fixed { linear, link, floor: s.floor.max(eager_floor).max(ps(overlapped)), serial: ps(serial) }
+        Fixed { linear, link, floor: s.floor.max(eager_floor).max(overlapped), serial }
     }
 
     /// Attention of any step, in ps.
     fn attention(&self, s: &Stage, shape: &StepShape<'_>) -> u64 {
         let decode = &shape.decode;
-        let alone = ps(s.terms.decode_base(decode.n)) + s.slope * decode.context;
+        let alone = s.decode_base(decode.n) + s.slope * decode.context;
         if shape.chunks.is_empty() {
             return alone;
         }
@@ -305,7 +337,7 @@ impl StepCost for Roofline {
     fn decode_segment(&self, stage: u8, shape: &DecodeShape) -> Segment {
         let s = &self.stages[usize::from(stage)];
         let fixed = self.fixed(s, Size::of(&StepShape { chunks: &[], decode: *shape }));
-        let gpu = fixed.linear + fixed.link + ps(s.terms.decode_base(shape.n));
+        let gpu = fixed.linear + fixed.link + s.decode_base(shape.n);
         // The line is `gpu + slope * S` from the smallest S that reaches the floor, and flat up to the largest
         // that does not exceed it.
         let free = gpu + s.slope * shape.context >= fixed.floor;

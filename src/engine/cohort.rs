@@ -122,8 +122,7 @@ impl Cohort {
     }
 
     /// Members whose late stop is over at `step`, which is the next milestone, if any are; they are met once.
-    pub fn take_late_stops(&mut self, step: u64, requests: &LiveRequests<'_>) -> Vec<RequestId> {
-        let mut taken = Vec::new();
+    pub fn take_late_stops(&mut self, step: u64, requests: &LiveRequests<'_>, taken: &mut Vec<RequestId>) {
         while let Some(&Reverse(entry)) = self.milestones.peek() {
             let stale = !requests.is_in_epoch(entry.request, entry.epoch);
             if !stale && (entry.step, entry.milestone) != (step, Milestone::StopsLate) {
@@ -134,7 +133,6 @@ impl Cohort {
                 taken.push(entry.request);
             }
         }
-        taken
     }
 
     /// How many members' late stops are over at `step`. O(members).
@@ -227,6 +225,13 @@ impl Cohort {
             steps += 1;
         }
         u32::try_from(steps).unwrap_or(u32::MAX)
+    }
+
+    /// As many of the next `steps` steps as fit in `blocks` blocks. O(1) where memory is plentiful.
+    pub fn steps_that_fit(&self, steps: u64, blocks: u32) -> u64 {
+        // Each growing member takes at most one block more than a block's worth of steps.
+        let most = (steps / u64::from(self.block)).saturating_add(1).saturating_mul(u64::from(self.growing));
+        if most <= u64::from(blocks) { steps } else { steps.min(u64::from(self.steps_within(blocks))) }
     }
 
     /// Slot of `by_phase` whose members need a block in the `j`-th step from now (from 0).

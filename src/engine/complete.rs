@@ -35,7 +35,7 @@ impl ReplicaState {
         world.counters.events += 1;
         let needed = world.count(&flight);
         let slots = world.counters.wasted_slots;
-        let mut finished = Vec::new();
+        let mut finished = std::mem::take(&mut self.finished);
         let piped = self.stage_free.len() > 1;
         if !piped {
             self.tick(&flight);
@@ -54,9 +54,10 @@ impl ReplicaState {
         world.counters.waste.steps += u64::from(needed == 0 && stopped == u64::from(flight.decode.n));
         let kv_held = self.pool.held();
         finished.sort_by_key(|&id| world.request(id).place());
-        for id in finished {
+        for id in finished.drain(..) {
             self.last_step_done(id, now, world);
         }
+        self.finished = finished;
         self.end_held_batch(now, world);
         self.leave_given_up(now, world);
         observer.step(&StepEvent {
@@ -168,7 +169,8 @@ impl ReplicaState {
         self.load.delivered(tokens, now);
         world.generated += tokens;
         self.cohort.advance(steps);
-        finished.extend(stops);
+        finished.extend_from_slice(&stops);
+        self.stops = stops;
         while let Some((id, milestone)) = self.cohort.reached(&world.requests) {
             match milestone {
                 Milestone::Emits => {
@@ -178,7 +180,7 @@ impl ReplicaState {
                 Milestone::StopsLate | Milestone::Finishes | Milestone::Leaves => finished.push(id),
             }
         }
-        finished.extend(self.cohort.take_late_stops(self.cohort.step + 1, &world.requests));
+        self.cohort.take_late_stops(self.cohort.step + 1, &world.requests, finished);
     }
 
     /// A member whose latest token did not come with the cohort gets one at `at`.

@@ -22,10 +22,12 @@ impl ReplicaState {
 
     /// Members that get their last token one step before the end of a leap of `steps` steps, and leave at its end.
     pub fn late_stops_passed(&mut self, steps: u64, world: &World<'_>) -> Vec<RequestId> {
-        if steps == 1 {
-            return Vec::new();
+        let mut stops = std::mem::take(&mut self.stops);
+        stops.clear();
+        if steps > 1 {
+            self.cohort.take_late_stops(self.cohort.step + steps, &world.requests, &mut stops);
         }
-        self.cohort.take_late_stops(self.cohort.step + steps, &world.requests)
+        stops
     }
 
     /// One of those: its books are closed as of the end of the last step but one. The busy clock stands at the end of

@@ -13,7 +13,7 @@ impl ReplicaState {
     /// Starts an applied flight. `horizon` is set for pure decode steps that may become a leap.
     pub fn launch(
         &mut self,
-        mut flight: Flight,
+        mut flight: Box<Flight>,
         horizon: Option<Horizon>,
         now: SimTime,
         world: &mut World<'_>,
@@ -44,8 +44,7 @@ impl ReplicaState {
         let segment = world.costs[self.group].decode_segment(0, &shape);
         let mut leap = Leap::new(&segment, &shape);
         let milestone = self.cohort.steps_to_milestone(&world.requests).unwrap_or(1);
-        let memory = u64::from(self.cohort.steps_within(self.pool.free()));
-        leap.steps = leap.steps.min(milestone).min(memory).max(1);
+        leap.steps = self.cohort.steps_that_fit(leap.steps.min(milestone), self.pool.free()).max(1);
         let (steps, cut) = match horizon {
             Horizon::OneStep => (1, false),
             Horizon::Steps(steps) => (u64::from(steps), true),

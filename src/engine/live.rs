@@ -9,8 +9,10 @@ use std::ops::{Index, IndexMut};
 
 use crate::ids::RequestId;
 use crate::metrics::Records;
+use crate::metrics::record::{Fate, RequestRecord};
 use crate::workload::Trace;
 
+use super::event::Violation;
 use super::request::{Phase, RequestState};
 
 /// See the module's head.
@@ -25,6 +27,8 @@ pub(crate) struct LiveRequests<'a> {
     records: Records,
     /// Memory of key lists, for those who come next.
     spare_keys: Vec<Vec<u32>>,
+    /// The first record that is not sound.
+    broken: Option<Violation>,
 }
 
 impl<'a> LiveRequests<'a> {
@@ -36,6 +40,7 @@ impl<'a> LiveRequests<'a> {
             first: 0,
             records: Records::default(),
             spare_keys: Vec::new(),
+            broken: None,
         }
     }
 
@@ -65,16 +70,24 @@ impl<'a> LiveRequests<'a> {
         let state = &mut self[id];
         state.phase = Phase::Left;
         let mut keys = std::mem::take(&mut state.keyed);
-        let record = state.record;
+        let (record, output) = (state.record, state.output);
         if keys.capacity() > 0 {
             keys.clear();
             self.spare_keys.push(keys);
+        }
+        if self.broken.is_none() {
+            self.broken = violation(output, &record);
         }
         self.records.set(&record);
         while self.window.front().is_some_and(|r| r.phase == Phase::Left) {
             self.window.pop_front();
             self.first += 1;
         }
+    }
+
+    /// The first record that was not sound when its request left.
+    pub fn first_violation(&self) -> Option<&Violation> {
+        self.broken.as_ref()
     }
 
     /// The oldest request that is still there.
@@ -91,6 +104,24 @@ impl<'a> LiveRequests<'a> {
     pub fn into_records(self) -> Records {
         self.records
     }
+}
+
+/// What is wrong with the record of a request that leaves and was to get `output` tokens (docs/invariants.md).
+fn violation(output: u32, record: &RequestRecord) -> Option<Violation> {
+    let id = record.id;
+    let instants = [record.arrival, record.queued, record.scheduled, record.first_token, record.finish];
+    let (invariant, message) = if record.fate == Fate::Unfinished {
+        ("I14", format!("{id} has no fate"))
+    } else if record.fate == Fate::Finished && record.output != output {
+        ("I2", format!("{id} got {} of {output} tokens", record.output))
+    } else if !instants.is_sorted() {
+        ("I4", format!("{id} goes back in time: {instants:?}"))
+    } else if record.ledger.total() != record.e2e() {
+        ("I15", format!("{id}: ledger {} of {}", record.ledger.total(), record.e2e()))
+    } else {
+        return None;
+    };
+    Some(Violation { invariant, at: record.finish, replica: record.replica, message })
 }
 
 impl Index<RequestId> for LiveRequests<'_> {

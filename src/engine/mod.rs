@@ -31,5 +31,5 @@ pub use event::{StepEvent, StepObserver, Violation};
 pub(crate) use flight::line_sum;
 pub(crate) use load::last_multiple;
 pub(crate) use replica::Replica;
-pub(crate) use request::{Phase, answer};
+pub(crate) use request::Phase;
 pub(crate) use world::World;

@@ -61,15 +61,18 @@ pub(crate) struct ReplicaState {
     pub held_slots: u32,
     /// What keeps it from admitting more.
     pub bound: BoundClock,
-    /// In launch order.
-    pub flights: VecDeque<Flight>,
+    /// In launch order; boxed, because a flight is large and goes from hand to hand.
+    pub flights: VecDeque<Box<Flight>>,
     /// Finished flights, kept for their memory.
-    pub spare: Vec<Flight>,
+    pub spare: Vec<Box<Flight>>,
     /// When each pipeline stage is free.
     pub stage_free: Vec<SimTime>,
     pub load: LoadHistory,
     /// Requests on their way whose clients have given up.
     pub giving_up: Vec<RequestId>,
+    /// Memory of the lists of a completion: who has got the last token, and whose late stop a leap passed.
+    pub finished: Vec<RequestId>,
+    pub stops: Vec<RequestId>,
     /// Requests that left since the policy was told last.
     left: Vec<RequestId>,
     next_number: u32,
@@ -126,6 +129,8 @@ impl Replica {
             stage_free: vec![SimTime::ZERO; usize::from(stages)],
             load: LoadHistory::default(),
             giving_up: Vec::new(),
+            finished: Vec::new(),
+            stops: Vec::new(),
             left: Vec::new(),
             next_number: 0,
             next_event: 0,
@@ -370,7 +375,7 @@ impl ReplicaState {
     }
 
     /// The plan of a flight that is done goes back for reuse.
-    pub fn recycle(&mut self, flight: Flight) {
+    pub fn recycle(&mut self, flight: Box<Flight>) {
         if self.spare.len() < 8 {
             self.spare.push(flight);
         }

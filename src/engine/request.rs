@@ -82,19 +82,13 @@ pub(crate) struct RequestState {
     pub record: RequestRecord,
 }
 
-/// The answer of a row and its `max_tokens`, both cut by the longest context served.
-pub(crate) fn answer(row: &Request, limit: u32) -> (u32, u32) {
-    let max_tokens = row.max_tokens.min(limit.saturating_sub(row.prompt));
-    (row.output.min(max_tokens), max_tokens)
-}
-
 impl RequestState {
     /// Row `id` of the trace as it comes in, where `limit` is the longest context served; `keys` is memory.
     pub fn new(id: RequestId, row: &Request, limit: u32, keys: Vec<u32>) -> RequestState {
-        let (output, max_tokens) = answer(row, limit);
+        let max_tokens = row.max_tokens.min(limit.saturating_sub(row.prompt));
         RequestState {
             prompt: row.prompt,
-            output,
+            output: row.output.min(max_tokens),
             max_tokens,
             rank: 0,
             number: 0,

@@ -108,6 +108,11 @@ impl File {
 }
 
 impl Node {
+    /// Accelerators that need no network between them: those of a server, or of a rack that the scale-up link joins.
+    pub fn holds(&self) -> u32 {
+        self.accelerators.max(self.joined).max(1)
+    }
+
     /// The levels that `ranks` consecutive accelerators span, from the inside out, where `scale_up` is the
     /// accelerators' own link. Groups start at a server's first accelerator. One rank spans nothing.
     pub fn levels<'a>(&'a self, scale_up: &'a Link, ranks: u32) -> Vec<Level<'a>> {
@@ -115,7 +120,7 @@ impl Node {
         let mut below = 1;
         for (reach, link, holds) in [
             (Reach::ScaleUp, scale_up, self.joined),
-            (Reach::Inside, &self.inside, self.accelerators.max(self.joined)),
+            (Reach::Inside, &self.inside, self.holds()),
             (Reach::Network, &self.network, u32::MAX),
         ] {
             let width = ranks.min(holds);

@@ -92,7 +92,7 @@ impl Chunk {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn get(&self, index: usize) -> RequestRecord {
         let row = index % ROWS;
         let count = |column: &Rare<u32>| column.as_ref().map_or(0, |c| c[row]);
@@ -196,14 +196,16 @@ pub struct Rows<'a> {
 impl Iterator for Rows<'_> {
     type Item = RequestRecord;
 
-    #[inline]
+    // Inlined, so that columns that the caller does not look at are not loaded.
+    #[inline(always)]
     fn next(&mut self) -> Option<RequestRecord> {
         let index = self.next;
+        let chunk = self.records.chunks.get(index / ROWS)?;
         if index >= self.records.len {
             return None;
         }
         self.next += 1;
-        Some(self.records.chunks[index / ROWS].get(index))
+        Some(chunk.get(index))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
@@ -212,7 +214,7 @@ impl Iterator for Rows<'_> {
     }
 
     /// What `for_each`, `sum` and `collect` go by: chunk after chunk.
-    #[inline]
+    #[inline(always)]
     fn fold<B, F: FnMut(B, RequestRecord) -> B>(self, start: B, mut f: F) -> B {
         let mut folded = start;
         for (c, chunk) in self.records.chunks.iter().enumerate().skip(self.next / ROWS) {

@@ -7,7 +7,6 @@ use super::record::{Fate, Rejection, RequestRecord};
 use super::records::Records;
 use super::slo::{Limit, Met, Slo};
 use super::summary::{ClassSummary, RequestStats};
-use crate::ids::ClassId;
 use crate::units::SimDuration;
 
 /// Statistics of all requests, and of each class that has requests, in the order of `names`.
@@ -23,9 +22,9 @@ pub(super) fn request_stats(
     tallies.iter().for_each(|tally| all.plus(tally));
     let mut groups: Vec<RequestStats> =
         [all].iter().chain(&tallies).map(|tally| tally.stats(spans, context)).collect();
-    let finished = Finished { records, spans, classes: names.len() };
-    latencies(&mut groups, &finished);
-    shares(&mut groups, &finished);
+    let mut finished = Finished { records, spans, values: vec![Vec::new(); 1 + names.len()] };
+    latencies(&mut groups, &mut finished);
+    shares(&mut groups, &mut finished);
     for (stats, worst) in groups.iter_mut().zip(finished.worst_window()) {
         stats.ttft_p99_worst_10min_s = worst;
     }
@@ -150,7 +149,8 @@ impl Tally {
 struct Finished<'a> {
     records: &'a Records,
     spans: &'a Spans,
-    classes: usize,
+    /// One quantity by group; memory for all quantities one after the other.
+    values: Vec<Vec<f64>>,
 }
 
 /// Ten minutes: what an on-call engineer calls an incident.
@@ -164,26 +164,26 @@ impl Finished<'_> {
     }
 
     /// Quantiles of one quantity by group.
-    fn quantiles(&self, of: impl Fn(&RequestRecord) -> Option<f64>) -> Vec<Quantiles> {
-        let mut classes = vec![Vec::new(); self.classes];
-        let mut all = Vec::with_capacity(self.records.len());
-        let mut add = |class: ClassId, value: f64| {
-            all.push(value);
-            classes[class.index()].push(value);
-        };
+    fn quantiles(&mut self, of: impl Fn(&RequestRecord) -> Option<f64>) -> Vec<Quantiles> {
+        let mut values = std::mem::take(&mut self.values);
+        values.iter_mut().for_each(Vec::clear);
+        let (all, classes) = values.split_at_mut(1);
         self.iter().for_each(|r| {
             if let Some(value) = of(&r) {
-                add(r.class, value);
+                all[0].push(value);
+                classes[r.class.index()].push(value);
             }
         });
-        std::iter::once(&mut all).chain(&mut classes).map(|values| Quantiles::of(values)).collect()
+        let quantiles = values.iter_mut().map(|values| Quantiles::of(values)).collect();
+        self.values = values;
+        quantiles
     }
 
     /// By group: the largest P99 TTFT over consecutive stretches of [`INCIDENT`], by arrival, in seconds.
     ///
     /// Records are in order of arrival, but in a closed loop only nearly so: a stretch that comes back counts twice.
     fn worst_window(&self) -> Vec<Option<f64>> {
-        let mut groups = vec![WorstWindow::default(); 1 + self.classes];
+        let mut groups = vec![WorstWindow::default(); self.values.len()];
         self.iter().for_each(|r| {
             let (stretch, ttft) = (r.arrival.as_ps() / INCIDENT.as_ps(), r.ttft().as_secs_f64());
             groups[0].add(stretch, ttft);
@@ -226,14 +226,14 @@ impl WorstWindow {
 /// Writes the quantiles of one quantity into the statistics of every group.
 fn write(
     groups: &mut [RequestStats],
-    finished: &Finished<'_>,
+    finished: &mut Finished<'_>,
     of: impl Fn(&RequestRecord) -> Option<f64>,
     into: fn(&mut RequestStats, Quantiles),
 ) {
     groups.iter_mut().zip(finished.quantiles(of)).for_each(|(stats, q)| into(stats, q));
 }
 
-fn latencies(groups: &mut [RequestStats], finished: &Finished<'_>) {
+fn latencies(groups: &mut [RequestStats], finished: &mut Finished<'_>) {
     let seconds = |d: SimDuration| Some(d.as_secs_f64());
     write(
         groups,
@@ -282,7 +282,7 @@ fn latencies(groups: &mut [RequestStats], finished: &Finished<'_>) {
 }
 
 /// Quantities per token and per request alone.
-fn shares(groups: &mut [RequestStats], finished: &Finished<'_>) {
+fn shares(groups: &mut [RequestStats], finished: &mut Finished<'_>) {
     write(groups, finished, RequestRecord::tpot, |s, q| {
         (s.tpot_mean_s, s.tpot_p50_s, s.tpot_p90_s, s.tpot_p99_s) = (q.mean, q.p50, q.p90, q.p99);
         s.tpot_max_s = q.max;

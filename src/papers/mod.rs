@@ -8,6 +8,7 @@
 mod check;
 mod claim;
 mod csv;
+mod html;
 mod json_schema;
 mod judge;
 mod page;
@@ -15,6 +16,8 @@ mod plan;
 mod plots;
 mod run;
 pub mod schema;
+mod tables;
+mod titles;
 
 pub use claim::{ClaimResult, Numbers};
 pub use json_schema::paper as json_schema;

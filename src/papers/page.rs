@@ -2,17 +2,17 @@
 
 use std::fmt::Write as _;
 
-use crate::metrics::Estimate;
-use crate::metrics::slo::{Limit, Slo};
 use crate::report::format;
+use crate::report::plot::Layout;
 use crate::results::FileSet;
 
-use super::claim::{ClaimResult, SystemNumbers};
-use super::judge::{band_text, number, shown};
-use super::plan::{CAPACITY, Mode};
-use super::run::{Measured, Need, PaperResult};
+use super::claim::ClaimResult;
+use super::judge::{band_text, number};
+use super::plan::Mode;
+use super::run::PaperResult;
 use super::schema::{Role, Test};
-use super::{csv, plots};
+use super::tables::{self, Table, cell, metric, ratio};
+use super::{csv, html, plots};
 
 /// Every file of the result folder.
 pub fn files(result: &PaperResult) -> FileSet<'static> {
@@ -21,8 +21,10 @@ pub fn files(result: &PaperResult) -> FileSet<'static> {
     files.add("claims.csv", csv::claims(result));
     files.add("capacity.csv", csv::trials(result));
     files.add("manifest.json", manifest(result));
-    for (name, svg) in plots::all(result) {
-        files.add(&format!("plots/{name}"), svg);
+    let figures = plots::all(result);
+    files.add("index.html", html::page(result, &figures));
+    for figure in figures {
+        files.add(&format!("plots/{}", figure.file), figure.picture.draw(Layout::File));
     }
     files
 }
@@ -106,18 +108,6 @@ fn table(out: &mut String, result: &PaperResult, role: Role, heading: &str) {
     out.push('\n');
 }
 
-/// A number with its interval and whether it is a tie, or how often a relation holds.
-fn cell(c: &ClaimResult, mode: Mode) -> String {
-    let numbers = c.of(mode);
-    if !numbers.holds.is_empty() {
-        let yes = numbers.holds.iter().filter(|h| **h).count();
-        return format!("holds at {yes} of {} seeds", numbers.holds.len());
-    }
-    let tie = matches!(c.claim.test, Test::Ratio(_))
-        && numbers.value.is_some_and(|v| v.half_width.is_some() && !v.differs_from(1.0));
-    format!("{}{}", shown(numbers), if tie { " (tie)" } else { "" })
-}
-
 fn verdict(c: &ClaimResult) -> String {
     let reason = c.verdict.reason();
     let mut text = format!("*{}*", c.verdict.word());
@@ -131,7 +121,9 @@ fn verdict(c: &ClaimResult) -> String {
 }
 
 fn chains(out: &mut String, result: &PaperResult) {
-    for c in result.claims.iter().filter(|c| matches!(c.claim.test, Test::Chain(_))) {
+    let files = plots::file_names(&result.plan).split_off(result.plan.experiments.len());
+    let chains = result.claims.iter().zip(files).filter(|(c, _)| matches!(c.claim.test, Test::Chain(_)));
+    for (c, file) in chains {
         let _ = writeln!(out, "### Factor chain: {}\n\n{}\n", c.claim.name, c.claim.statement);
         let _ = writeln!(out, "| step | {} | factor to the step before |\n| --- | --- | --- |", metric(c));
         let systems = &c.of(Mode::Mechanism).systems;
@@ -140,143 +132,51 @@ fn chains(out: &mut String, result: &PaperResult) {
             let factor = factor.map_or_else(|| "–".to_owned(), |f| format!("{}x", number(f)));
             let _ = writeln!(out, "| {} | {} | {factor} |", s.system, format::or_dash(s.mean, number));
         }
-        let _ = writeln!(out, "\n![chain](plots/chain-{}.svg)\n", c.claim.name);
-    }
-}
-
-fn ratio(of: &SystemNumbers, to: &SystemNumbers) -> Option<Estimate> {
-    Estimate::of_ratios(to.by_seed.iter().copied().zip(of.by_seed.iter().copied()))
-}
-
-fn metric(c: &ClaimResult) -> String {
-    match c.claim.metric.as_deref().unwrap_or(CAPACITY) {
-        CAPACITY => "capacity (req/s)".to_owned(),
-        column => format!("`{column}`"),
+        let _ = writeln!(out, "\n![chain](plots/{file})\n");
     }
 }
 
 /// Limits and values of every system of every experiment.
 fn experiments(out: &mut String, result: &PaperResult) {
     let _ = writeln!(out, "## What was measured\n");
+    let files = plots::file_names(&result.plan);
     for (i, experiment) in result.plan.experiments.iter().enumerate() {
-        let keys: Vec<_> = result.measured.iter().filter(|(k, _)| k.experiment == i).collect();
-        if keys.is_empty() {
+        if !result.measured.keys().any(|k| k.experiment == i) {
             continue;
         }
         let _ = writeln!(out, "### {}: {}\n", experiment.name, experiment.title);
-        let capacities: Vec<_> = keys.iter().filter(|(k, _)| k.need == Need::Capacity).collect();
-        if !capacities.is_empty() {
-            let _ = writeln!(
-                out,
-                "| system | engine | limits | capacity (req/s) | by seed | P99 E2E there | longest trial |\n| --- | --- | --- | --- | --- | --- | --- |"
-            );
-            for (key, runs) in capacities {
-                let (system, engine) = csv::names(&result.plan, key);
-                capacity_row(out, &system, &engine, runs);
-            }
-            let _ = writeln!(out, "\n![curves](plots/{}.svg)\n", experiment.name);
+        if let Some(capacities) = tables::capacities(result, i) {
+            print(out, &capacities);
+            let _ = writeln!(out, "\n![curves](plots/{})\n", files[i]);
         }
-        runs_table(out, result, i);
+        if let Some(runs) = tables::runs(result, i) {
+            print(out, &runs);
+            out.push('\n');
+        }
     }
 }
 
-fn capacity_row(out: &mut String, system: &str, engine: &str, runs: &[Measured]) {
-    let found: Vec<_> = runs
-        .iter()
-        .filter_map(|m| match m {
-            Measured::Capacity(c, slo) => Some((c, slo)),
-            Measured::Run(_) => None,
-        })
-        .collect();
-    let rates: Vec<f64> = found.iter().map(|(c, _)| c.rate).collect();
-    let e2e = found.iter().filter_map(|(c, _)| c.at_capacity()?.summary.requests.e2e_p99_s);
-    let longest = found.iter().flat_map(|(c, _)| &c.trials).map(|t| t.requests).max().unwrap_or(0);
-    let limits = found.first().map_or_else(String::new, |(_, slo)| limits(slo));
-    let by_seed: Vec<String> = rates.iter().map(|r| format::digits(*r)).collect();
-    let short = if found.iter().any(|(c, _)| c.short) { " (short)" } else { "" };
-    let _ = writeln!(
-        out,
-        "| {system} | {engine} | {limits} | {} | {} | {} | {longest} requests{short} |",
-        format::or_dash(Estimate::of(rates), number),
-        by_seed.join(" "),
-        format::or_dash(Estimate::of(e2e), |e| format::seconds(e.mean)),
-    );
+/// A table in Markdown.
+fn print(out: &mut String, table: &Table) {
+    let _ = writeln!(out, "| {} |", table.header.join(" | "));
+    let _ = writeln!(out, "|{}", " --- |".repeat(table.header.len()));
+    for row in &table.rows {
+        let _ = writeln!(out, "| {} |", row.join(" | "));
+    }
 }
 
-fn limits(slo: &Slo) -> String {
-    let all = Limit::PER_REQUEST.into_iter().chain(Limit::PER_RUN);
-    let set =
-        all.filter_map(|l| Some(format!("{} ≤ {}", l.name(), format::limit(slo.get(l)?.as_secs_f64()))));
-    set.collect::<Vec<String>>().join(", ")
-}
-
-/// The columns that claims ask for, of the systems that were run at one rate.
-fn runs_table(out: &mut String, result: &PaperResult, experiment: usize) {
-    let mut metrics: Vec<&str> = Vec::new();
-    for c in result.claims.iter().filter(|c| c.experiment == experiment) {
-        metrics.extend(c.claim.metric.as_deref().filter(|m| *m != CAPACITY));
-    }
-    metrics.sort_unstable();
-    metrics.dedup();
-    if metrics.is_empty() {
-        return;
-    }
-    let columns: Vec<String> = metrics.iter().map(|m| format!("`{m}`")).collect();
-    let _ = writeln!(out, "| system | engine | {} |", columns.join(" | "));
-    let _ = writeln!(out, "| --- | --- |{}", " --- |".repeat(metrics.len()));
-    for (key, runs) in
-        result.measured.iter().filter(|(k, _)| k.experiment == experiment && k.need == Need::Run)
-    {
-        let (system, engine) = csv::names(&result.plan, key);
-        let values = metrics.iter().map(|metric| {
-            let of = runs.iter().filter_map(|m| match m {
-                Measured::Run(summary) => summary.get(metric),
-                Measured::Capacity(..) => None,
-            });
-            format::or_dash(Estimate::of(of), number)
-        });
-        let _ = writeln!(out, "| {system} | {engine} | {} |", values.collect::<Vec<String>>().join(" | "));
-    }
-    out.push('\n');
-}
-
-/// Pinned KV memory beside what the memory model computes.
 fn memory(out: &mut String, result: &PaperResult) {
-    let mut rows = String::new();
-    let mut seen: Vec<String> = Vec::new();
-    for experiment in &result.plan.experiments {
-        for system in &experiment.plans[0].systems {
-            let Some((pinned, computed, block)) = system.pinned_kv() else { continue };
-            let row = format!(
-                "| {} | {} | {} tokens | {} tokens | {} |\n",
-                system.name,
-                system.spec.model.name,
-                format::digits(f64::from(pinned) * f64::from(block)),
-                format::or_dash(computed, |c| format::digits(f64::from(c) * f64::from(block))),
-                format::or_dash(computed, |c| format::digits(f64::from(c) / f64::from(pinned))),
-            );
-            if !seen.contains(&row) {
-                rows.push_str(&row);
-                seen.push(row);
-            }
-        }
-    }
-    if !rows.is_empty() {
-        let _ = writeln!(
-            out,
-            "## KV memory: pinned and computed\n\n| system | model | pinned | computed | computed / pinned |\n| --- | --- | --- | --- | --- |\n{rows}"
-        );
+    if let Some(table) = tables::memory(result) {
+        let _ = writeln!(out, "## KV memory: pinned and computed\n");
+        print(out, &table);
+        out.push('\n');
     }
 }
 
 fn changes(out: &mut String, result: &PaperResult) {
     let _ = writeln!(out, "## Changes after the first run\n");
-    if result.plan.changes.is_empty() {
-        let _ = writeln!(out, "None.");
-        return;
-    }
-    let _ = writeln!(out, "| knob | from | to | why | result |\n| --- | --- | --- | --- | --- |");
-    for c in &result.plan.changes {
-        let _ = writeln!(out, "| `{}` | {} | {} | {} | {} |", c.knob, c.from, c.to, c.why, c.result);
+    match tables::changes(result) {
+        Some(table) => print(out, &table),
+        None => out.push_str("None.\n"),
     }
 }

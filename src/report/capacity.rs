@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use super::format;
-use super::plot::{Axis, AxisUnit, Chart, Figure, Scale, Series, Stroke};
+use super::plot::{Axis, AxisUnit, Chart, Figure, Scale, Series, Stroke, derived_mark};
 use crate::metrics::Estimate;
 use crate::results::capacity::CapacityTable;
 use crate::results::{CapacityCell, Comparison, Study, SystemInfo};
@@ -29,9 +29,14 @@ fn rows(study: &Study, table: &CapacityTable) -> Vec<(String, Vec<String>)> {
             let note = if info.bound || info.oracle { " (bound)" } else { "" };
             let mut cells: Vec<String> = (0..table.points()).map(|p| cell(s, p)).collect();
             cells.extend(shares.iter().map(|(_, per)| per_unit(table, s, per(info))));
-            (format!("{}{note}", info.name), cells)
+            (format!("{}{note}", named(info)), cells)
         })
         .collect()
+}
+
+/// The name, and whether its hardware is derived.
+fn named(info: &SystemInfo) -> String {
+    format!("{}{}", info.name, derived_mark(info))
 }
 
 /// A unit that capacity is divided by: its heading, and how many of it a system has.
@@ -139,7 +144,7 @@ pub(super) fn figure(study: &Study, _: &Comparison) -> Option<Figure> {
         let bound = study.systems[system].bound;
         let stroke = if bound { Stroke::bound(0, true) } else { Stroke::design(series.len(), true, false) };
         series.push(Series {
-            name: study.systems[system].name.clone(),
+            name: named(&study.systems[system]),
             stroke,
             points: points.iter().map(|(x, v)| (*x, v.mean)).collect(),
             band: points

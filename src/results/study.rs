@@ -102,9 +102,19 @@ pub struct SystemInfo {
     /// KV memory of the whole deployment that requests can use, in tokens; 0 when not known.
     #[serde(default)]
     pub kv_tokens: u64,
+    /// Host memory that keeps evicted prefix blocks, of the whole deployment, in tokens; 0 without one.
+    #[serde(default)]
+    pub host_cache_tokens: u64,
     /// Grade of the accelerator's profile: `measured`, `fitted` or `derived`; empty when not known.
     #[serde(default)]
     pub hardware_grade: String,
+}
+
+impl SystemInfo {
+    /// Whether its numbers rest on a profile that was derived from a datasheet, not fitted to measurements.
+    pub fn is_derived(&self) -> bool {
+        self.hardware_grade == "derived"
+    }
 }
 
 /// A grid of values of some keys of one system.

@@ -22,10 +22,11 @@ use crate::units::SimDuration;
 use crate::workload::{Prepared, RequestRate, Trace};
 
 use super::document::Document;
-use super::execute::{Failure, Progress, measure_context, simulate_run};
+use super::execute::{Failure, Progress};
 use super::load::{NoCapacity, search};
 use super::plan::{StudyPlan, SystemPlan};
 use super::requests::at_rate;
+use super::single::{measure_context, simulate_run};
 use super::slo::TokenLimit;
 
 /// How long a trial is.

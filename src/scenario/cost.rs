@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::cost::{CostSpec, Datasheet, Roofline, StepCost, StepTable, TableCost};
 use crate::diagnostic::{InputError, InputErrors};
-use crate::rng::content_hash;
+use crate::rng::ContentHash;
 
 use super::parts::Parts;
 use super::schema::{Backend, KvOptions, SystemOptions};
@@ -47,7 +47,7 @@ pub(super) fn build(
                 let help = "correct the path; a relative path starts at the folder of the scenario";
                 InputError::named("backend", format!("the table `{file}` cannot be read: {e}"), help)
             })?;
-            let hash = format!("fnv1a64:{:016x}", content_hash(text.as_bytes()));
+            let hash = ContentHash::of(text.as_bytes());
             let cost = TableCost::new(spec, StepTable::parse(file, &text, spec.tensor_parallel)?)?;
             let covers = cost.hull();
             (Arc::new(cost), Some(TableFacts { covers, hash }))

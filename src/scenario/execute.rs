@@ -1,20 +1,22 @@
 //! Carrying out a study: requests per seed, loads into rates, all runs in parallel, results in a fixed order.
 
+use std::borrow::Cow;
+
 use rayon::prelude::*;
 
-use crate::cluster::{Outcome, RunOptions, StepObserver, Violation, simulate_deployment};
+use crate::cluster::{RunOptions, Violation};
 use crate::diagnostic::{InputError, InputErrors, Sources};
 use crate::metrics::slo::Limit;
-use crate::metrics::{MeasureContext, Window, curves, extract, measure, timeline_of};
 use crate::policy::order::Order;
 use crate::policy::router::RouterConfig;
 use crate::results::{CapacityTable, PointInfo, RunResult, Sensitivity};
-use crate::workload::{Prepared, RequestRate, Trace, declare};
+use crate::workload::{Prepared, RequestRate, Trace};
 
 use super::load::{self, Capacity, NoCapacity};
 use super::plan::{Axis, RunPlan, StudyPlan, SystemPlan};
 use super::requests::at_point;
 use super::sensitivity::sensitivity;
+use super::single::one_run;
 
 /// How a study is carried out; none of it changes a number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -103,23 +105,6 @@ impl Executed {
     }
 }
 
-thread_local! {
-    static CURRENT: std::cell::RefCell<Option<String>> = const { std::cell::RefCell::new(None) };
-}
-
-/// What this thread is simulating: scenario, system, point and seed, for the text of a panic.
-pub fn current_run() -> Option<String> {
-    CURRENT.with(|run| run.try_borrow().ok().and_then(|run| run.clone()))
-}
-
-fn set_current(run: Option<String>) {
-    CURRENT.with(|slot| {
-        if let Ok(mut slot) = slot.try_borrow_mut() {
-            *slot = run;
-        }
-    });
-}
-
 /// Carries out all runs of a study on the threads of the current rayon pool.
 pub fn execute(plan: &StudyPlan, options: Options, progress: &dyn Progress) -> Result<Executed, Failure> {
     let context = plan.longest_context();
@@ -133,6 +118,8 @@ pub fn execute(plan: &StudyPlan, options: Options, progress: &dyn Progress) -> R
             prepared
         })
         .collect::<Result<Vec<Prepared>, InputErrors>>()?;
+    // What was read of files is in the requests now.
+    drop(workload);
     check_trace(plan, &prepared[0].trace)?;
     // A real trace has nothing to draw: the same requests again would make intervals of zero width.
     let draws = plan.systems.iter().any(|s| s.cluster.router.draws());
@@ -143,7 +130,7 @@ pub fn execute(plan: &StudyPlan, options: Options, progress: &dyn Progress) -> R
     let traces = rates
         .par_iter()
         .map(|rate| prepared.iter().zip(1..).map(|(p, seed)| at_point(plan, p, seed, *rate)).collect())
-        .collect::<Result<Vec<Vec<Trace>>, InputErrors>>()?;
+        .collect::<Result<Vec<Vec<Cow<'_, Trace>>>, InputErrors>>()?;
     let seeds = prepared.len() as u64;
     let runs: Vec<RunPlan> = plan.runs().into_iter().filter(|run| run.seed <= seeds).collect();
     progress.phase("runs", runs.len());
@@ -182,87 +169,6 @@ fn sensitivity_of(
     };
     let found = start.and_then(|rate| sensitivity(plan, asked, prepared, rate, progress));
     found.map(Some).map_err(|e| no_capacity(plan, e))
-}
-
-fn one_run(
-    plan: &StudyPlan,
-    run: &RunPlan,
-    trace: &Trace,
-    rate: Option<RequestRate>,
-    options: &RunOptions,
-    keep_requests: bool,
-) -> Result<RunResult, Failure> {
-    let system = &plan.systems[run.system];
-    let name = format!(
-        "scenario `{}`, system `{}`, point {} ({}), seed {}",
-        plan.name,
-        system.name,
-        run.point,
-        rate.map_or_else(|| "natural rate".to_owned(), |r| r.to_string()),
-        run.seed
-    );
-    set_current(Some(name.clone()));
-    let outcome = simulate_run(system, trace, options, run.seed)
-        .map_err(|violation| Failure::Violation { run: name, violation })?;
-    set_current(None);
-    let context = measure_context(plan, system, rate);
-    Ok(RunResult {
-        system: run.system,
-        point: run.point,
-        seed: run.seed,
-        summary: measure(&outcome, trace, &context),
-        curves: curves(&outcome, &context),
-        extract: extract(&outcome, trace, &context.slo),
-        timeline: timeline_of(&outcome, &context),
-        requests: keep_requests.then_some(outcome.records),
-    })
-}
-
-/// A run that nobody watches.
-pub(crate) fn simulate_run(
-    system: &SystemPlan,
-    trace: &Trace,
-    options: &RunOptions,
-    seed: u64,
-) -> Result<Outcome, Violation> {
-    observed_run(system, trace, options, seed, &mut ())
-}
-
-/// The one place where a run is simulated; the observer hears of every step or leap.
-pub(crate) fn observed_run(
-    system: &SystemPlan,
-    trace: &Trace,
-    options: &RunOptions,
-    seed: u64,
-    observer: &mut impl StepObserver,
-) -> Result<Outcome, Violation> {
-    let declared = system.options.max_tokens.map(|rule| {
-        let mut trace = trace.clone();
-        declare(&mut trace, system.cluster.replica.max_model_len, rule);
-        trace
-    });
-    let trace = declared.as_ref().unwrap_or(trace);
-    simulate_deployment(&system.deployment(seed), trace, options, observer)
-}
-
-/// What the numbers of a run are judged against.
-pub(crate) fn measure_context(
-    plan: &StudyPlan,
-    system: &SystemPlan,
-    rate: Option<RequestRate>,
-) -> MeasureContext {
-    MeasureContext {
-        slo: plan.slo,
-        attainment_target: plan.attainment,
-        window: Window::default(),
-        stages: system.stages(),
-        gpus: system.gpus,
-        replicas: system.replicas(),
-        kv_blocks: system.kv_blocks(),
-        kv_slots: system.kv_slots(),
-        unit: system.unit_work(),
-        offered_rate: rate.map(RequestRate::as_per_second),
-    }
 }
 
 /// The rate of each point; none: as the workload says.

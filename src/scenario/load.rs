@@ -13,9 +13,9 @@ use crate::diagnostic::InputErrors;
 use crate::metrics::{MeasureContext, Saturation, Summary, measure, verdict};
 use crate::workload::{Prepared, RequestRate};
 
-use super::execute::{measure_context, simulate_run};
 use super::plan::{StudyPlan, SystemPlan};
 use super::requests::of_seed_at;
+use super::single::{measure_context, simulate_run};
 
 /// Requests used for the search at most. A shorter slice would miss the peaks that decide about the rest of a trace.
 pub const SLICE: usize = 100_000;

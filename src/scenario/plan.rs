@@ -115,6 +115,13 @@ impl SystemPlan {
         parts.iter().map(|g| u64::from(g.replicas) * slots(g)).sum()
     }
 
+    /// Tokens that the host tiers of all prefix caches have room for.
+    pub fn host_cache_slots(&self) -> u64 {
+        let parts = self.deployment(0).groups;
+        let slots = |g: &Group<'_>| u64::from(g.replica.host_cache) * u64::from(g.replica.kv.block);
+        parts.iter().map(|g| u64::from(g.replicas) * slots(g)).sum()
+    }
+
     /// Replicas of all groups.
     pub fn replicas(&self) -> u32 {
         self.deployment(0).groups.iter().map(|g| u32::from(g.replicas)).sum()

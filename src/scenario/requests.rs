@@ -1,5 +1,6 @@
 //! The requests of a study: read once, prepared per seed, set to each rate; all systems share them.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use crate::diagnostic::{InputError, InputErrors, Node, Sources, from_tree};
@@ -121,15 +122,15 @@ fn ends_in_position(place: &str) -> bool {
 }
 
 /// The requests of a seed at a point of the study; no rate: as the workload says.
-pub fn at_point(
+pub fn at_point<'a>(
     plan: &StudyPlan,
-    prepared: &Prepared,
+    prepared: &'a Prepared,
     seed: u64,
     rate: Option<RequestRate>,
-) -> Result<Trace, InputErrors> {
+) -> Result<Cow<'a, Trace>, InputErrors> {
     match rate {
-        Some(rate) => of_seed_at(plan, prepared, seed, rate, usize::MAX),
-        None => Ok(prepared.trace.clone()),
+        Some(rate) => of_seed_at(plan, prepared, seed, rate, usize::MAX).map(Cow::Owned),
+        None => Ok(Cow::Borrowed(&prepared.trace)),
     }
 }
 

@@ -268,13 +268,13 @@ impl Builder<'_> {
     }
 
     fn cost_spec(&mut self, parts: Parts) -> CostSpec {
-        let o = &self.options;
+        let parallel = self.options.parallel;
         let host = parts.node.clone();
-        let mut spec = cost::spec(parts, o);
-        match u8::try_from(o.parallel.pp) {
+        let mut spec = cost::spec(parts, &self.options);
+        match u8::try_from(parallel.pp) {
             Ok(stages) => spec.pipeline = stages,
             Err(_) => {
-                let message = format!("{} stages are more than 255", o.parallel.pp);
+                let message = format!("{} stages are more than 255", parallel.pp);
                 self.refuse(
                     "parallel.pp",
                     message,
@@ -282,7 +282,13 @@ impl Builder<'_> {
                 );
             }
         }
-        let links = topology::place(&mut spec, host);
+        let nodes = parallel.tp_nodes;
+        if let Some((message, help)) =
+            nodes.and_then(|n| topology::refuse_nodes(&host, spec.tensor_parallel, n))
+        {
+            self.refuse("parallel.tp-nodes", message, help);
+        }
+        let links = topology::place(&mut spec, host, nodes);
         for (path, what) in links {
             self.computed(path, what.link, what.reason);
         }

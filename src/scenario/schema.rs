@@ -121,6 +121,10 @@ pub struct Parallel {
     /// Pipeline stages.
     #[serde(default = "one")]
     pub pp: u32,
+    /// Servers that a tensor-parallel group spans, whose collectives then go inside them first; absent: as few as hold
+    /// it; 1: one ring over the slowest link.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tp_nodes: Option<u32>,
 }
 
 fn one() -> u32 {

@@ -153,6 +153,10 @@ impl Constant {
                 }
                 spec.overrides.tensor_link = Some(tensor);
                 spec.overrides.stage_link = Some(stage);
+                if let Some(nodes) = &mut spec.overrides.tensor_nodes {
+                    nodes.link.bandwidth.0 *= factor;
+                    nodes.link.all_reduce.bandwidth.0 *= factor;
+                }
             }
         }
     }

@@ -42,7 +42,6 @@ fn info(system: &SystemPlan) -> SystemInfo {
         system.paper.as_ref().map_or_else(String::new, |p| format!("{} ({}), {}", p.title, p.venue, p.url));
     let bound = system.paper.as_ref().is_some_and(|p| p.row == "bound");
     let notes = system.options.note.clone().unwrap_or_default();
-    let kv = system.cluster.replica.kv;
     let price = system.sum_over_gpus(|a| a.usd_per_hour);
     SystemInfo {
         name: system.name.clone(),
@@ -53,8 +52,9 @@ fn info(system: &SystemPlan) -> SystemInfo {
         gpus: system.gpus,
         usd_per_hour: (price > 0.0).then_some(price),
         tdp_kw: system.sum_over_gpus(|a| a.datasheet.tdp.0) / 1e3,
-        kv_tokens: system.kv_blocks() * u64::from(kv.block),
-        hardware_grade: grade(&system.spec),
+        kv_tokens: system.kv_slots(),
+        host_cache_tokens: system.host_cache_slots(),
+        hardware_grade: weakest_grade(system),
     }
 }
 
@@ -94,7 +94,7 @@ fn provenance(plan: &StudyPlan, executed: &Executed) -> Provenance {
 }
 
 /// The grade of the system's accelerators: `derived` if that of any group is.
-fn weakest_grade(system: &SystemPlan) -> String {
+pub fn weakest_grade(system: &SystemPlan) -> String {
     let grades = system.groups.iter().map(|g| grade(&g.spec));
     grades.into_iter().find(|g| g == "derived").unwrap_or_else(|| grade(&system.spec))
 }
@@ -105,7 +105,8 @@ fn grade(spec: &crate::cost::CostSpec) -> String {
     format!("{:?}", row.unwrap_or(spec.accelerator.gemm.grade)).to_lowercase()
 }
 
-fn not_modelled() -> Vec<String> {
+/// What no simulation of this tool has, one sentence each.
+pub fn not_modelled() -> Vec<String> {
     [
         "Attention of steps that mix prefill and decode is the sum of both: no public data exist for FA3",
         "Tokenisation, sampling on the host and network time, unless the front end says so",

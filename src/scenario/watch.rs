@@ -14,9 +14,10 @@ use crate::results::{Comparison, GapCause, Study, TokenRow, TokenTimeline};
 use crate::units::SimTime;
 use crate::workload::{RequestRate, Trace};
 
-use super::execute::{Failure, observed_run};
+use super::execute::Failure;
 use super::plan::{Axis, StudyPlan, SystemPlan};
 use super::requests::at_point;
+use super::single::observed_run;
 
 /// The tokens of the request with the longest gap, in the reference's first run at the headline point. None where the
 /// scenario wants no timelines (`timeline-samples = 0`), or nobody has a gap.
@@ -78,7 +79,7 @@ fn trace(plan: &StudyPlan, study: &Study, point: usize, seed: u64) -> Result<Tra
     let prepared = plan.workload.open(&plan.sources)?.prepare(seed, Some(plan.longest_context()))?;
     let rate = study.points.get(point).and_then(|p| p.rate_per_s).and_then(RequestRate::per_second);
     let rate = rate.filter(|_| plan.axis != Axis::Natural);
-    Ok(at_point(plan, &prepared, seed, rate)?)
+    Ok(at_point(plan, &prepared, seed, rate)?.into_owned())
 }
 
 fn run(

@@ -1,7 +1,7 @@
 //! Where the bytes of a trace come from: a file, standard input or memory; `.gz` and `.zst` unpacked while they are
 //! read, recognised by their first bytes and not by the name.
 
-use std::cell::Cell;
+use std::cell::RefCell;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Cursor, ErrorKind, Read};
 use std::path::Path;
@@ -13,7 +13,7 @@ use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 
 use super::lines::Lines;
 use crate::diagnostic::InputError;
-use crate::rng::{content_hash, content_hash_more};
+use crate::rng::ContentHash;
 
 /// A file in memory.
 pub(super) struct Input {
@@ -32,7 +32,7 @@ pub(super) struct Stream {
     /// The text, unpacked.
     pub lines: Lines,
     packing: Packing,
-    hash: Option<Rc<Cell<u64>>>,
+    hash: Option<Rc<RefCell<ContentHash>>>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -70,7 +70,7 @@ pub(super) fn from_bytes(name: String, stored: Vec<u8>) -> Result<Stream, InputE
 }
 
 fn start(name: String, source: Box<dyn Read>, hashed: bool) -> Result<Stream, InputError> {
-    let hash = hashed.then(|| Rc::new(Cell::new(content_hash(b""))));
+    let hash = hashed.then(|| Rc::new(RefCell::new(ContentHash::default())));
     let source: Box<dyn Read> = match &hash {
         Some(hash) => Box::new(Hashing { source, hash: Rc::clone(hash) }),
         None => source,
@@ -93,9 +93,9 @@ fn start(name: String, source: Box<dyn Read>, hashed: bool) -> Result<Stream, In
 }
 
 impl Stream {
-    /// FNV-1a (64 bit, hexadecimal) of the file as stored, once all of it is read; none if it was not asked for.
+    /// [`ContentHash`] of the file as stored, once all of it is read; none if it was not asked for.
     pub fn hash(&self) -> Option<String> {
-        self.hash.as_ref().map(|h| format!("{:016x}", h.get()))
+        self.hash.as_ref().map(|h| h.borrow().text())
     }
 
     /// All that is left, in memory.
@@ -140,13 +140,13 @@ fn cannot_read(name: &str, error: &io::Error) -> InputError {
 /// Hashes what passes.
 struct Hashing {
     source: Box<dyn Read>,
-    hash: Rc<Cell<u64>>,
+    hash: Rc<RefCell<ContentHash>>,
 }
 
 impl Read for Hashing {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.source.read(buffer)?;
-        self.hash.set(content_hash_more(self.hash.get(), &buffer[..count]));
+        self.hash.borrow_mut().update(&buffer[..count]);
         Ok(count)
     }
 }

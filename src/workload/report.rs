@@ -13,7 +13,7 @@ pub struct LoadReport {
     pub source: String,
     /// Name of the format a file was read as.
     pub format: Option<&'static str>,
-    /// FNV-1a (64 bit, hexadecimal) of the bytes of the file or of the recipe text.
+    /// [`ContentHash`](crate::rng::ContentHash) of the bytes of the file or of the recipe text.
     pub content_hash: Option<String>,
     /// Data rows in the file, or requests generated.
     pub rows_read: u64,
@@ -72,7 +72,7 @@ impl LoadReport {
     }
 }
 
-/// The hexadecimal content hash of some bytes.
+/// The content hash of some bytes.
 pub(super) fn hash_text(bytes: &[u8]) -> String {
-    format!("{:016x}", crate::rng::content_hash(bytes))
+    crate::rng::ContentHash::of(bytes)
 }

@@ -86,3 +86,21 @@ fn host_memory_is_counted_in_blocks_per_accelerator() {
     // Llama-3.1-8B: 2 · 32 layers · 8 heads · 128 · 2 bytes = 128 KiB a token, 16 tokens a block.
     assert_eq!(plan.systems[0].cluster.replica.host_cache, 8 * 1024 * 1024 / (128 * 16));
 }
+
+#[test]
+fn the_host_tier_counts_as_memory_where_the_prefix_cache_is_drawn() {
+    let sets = [
+        "systems.plain={ base = \"vllm-v1\", prefix-cache = \"blocks\" }",
+        "systems.tiered={ base = \"vllm-v1\", prefix-cache = \"blocks\", host-cache = \"8 GiB\" }",
+        "systems.compare=[\"plain\", \"tiered\"]",
+        "systems.reference=plain",
+    ];
+    let flags = Flags { sets: sets.map(str::to_owned).into(), seeds: Some(1) };
+    let plan = StudyPlan::resolve(&Target::Embedded("prefix-cache".to_owned()), &flags).expect("a study");
+    let [plain, tiered] = &plan.systems[..] else { panic!("two systems") };
+    assert_eq!((plain.host_cache_slots(), plain.kv_slots()), (0, tiered.kv_slots()));
+    let replica = &tiered.cluster.replica;
+    let one = u64::from(replica.host_cache) * u64::from(replica.kv.block);
+    assert!(one > 0);
+    assert_eq!(tiered.host_cache_slots(), one * u64::from(tiered.replicas()));
+}

@@ -29,6 +29,7 @@ mod metrics;
 mod model_import;
 mod model_table;
 mod oracle;
+mod paper_page;
 mod papers;
 mod policy_hooks;
 mod prefix;

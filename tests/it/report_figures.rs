@@ -177,3 +177,30 @@ fn a_constant_that_does_not_matter_moves_no_capacity_and_one_that_does_moves_it_
     let last = title.rsplit("; not on ").next().unwrap_or_default();
     assert!(last.contains("link") && last.contains("host"), "{title}");
 }
+
+#[test]
+fn systems_on_derived_hardware_are_marked_in_tables_legends_and_bars() {
+    let shape = Shape { requests: 120, seeds: 2, loads: vec![0.5, 0.8], hostile: false };
+    let mut study = study(&shape);
+    let draw = |study: &Study| {
+        let comparison = Comparison::of(study);
+        let figures = plot::figures(study, &comparison);
+        let svg = |file: &str| figures.iter().find(|(_, f)| f.file == file).expect("a figure").1.svg();
+        let page = report::folder(study, &comparison, &RunFiles::default());
+        let page = String::from_utf8(page.bytes("index.html").expect("a page").to_vec()).unwrap();
+        ([svg("load-ttft-p99.svg"), svg("pareto-gpu.svg"), svg("ledger.svg")], page)
+    };
+    let lines = |svg: &str| svg.matches("<polyline").count();
+    let (plain, page) = draw(&study);
+    assert!(
+        !plain.concat().contains("[derived]") && !page.contains("[derived]") && !page.contains("Hatched")
+    );
+    study.systems[3].hardware_grade = "derived".to_owned();
+    let (marked, page) = draw(&study);
+    for svg in &marked[..2] {
+        assert!(svg.contains("vllm-v1 [derived]"), "marked in the legend");
+    }
+    assert!(lines(&marked[2]) > lines(&plain[2]) + 10, "stripes over the bars of one system");
+    assert!(page.contains(&format!("{}<small>", study.systems[3].name)));
+    assert!(page.contains("<small>[derived]</small>") && page.contains("Hatched: the profile"));
+}

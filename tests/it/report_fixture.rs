@@ -289,6 +289,7 @@ pub fn study(shape: &Shape) -> Study {
                 usd_per_hour: Some(2.5),
                 tdp_kw: 0.7,
                 kv_tokens: 16_000,
+                host_cache_tokens: 0,
                 hardware_grade: "fitted".to_owned(),
             })
             .collect(),

@@ -1,6 +1,7 @@
 //! Which link a group of ranks spans, and that a deployment uses it.
 
 use windtunnel::catalog::{Shelf, embedded_names};
+use windtunnel::cost::{Chunk, DecodeShape, StepShape};
 use windtunnel::hardware::{Accelerator, Host, Reach};
 use windtunnel::scenario::StudyPlan;
 
@@ -86,6 +87,30 @@ fn a_deployment_uses_its_nodes_links() {
     // One accelerator spans nothing: nothing is chosen.
     let alone = resolve(&[base[0]]).unwrap();
     assert!(setting(&alone, "parallel.tp-link").is_none());
+}
+
+#[test]
+fn a_group_larger_than_its_server_reduces_inside_and_between() {
+    let base = ["deployment.accelerator=\"a100-80g-sxm\"", "deployment.node=\"hgx-a100\""];
+    let of =
+        |parallel: &str| resolve(&[base[0], base[1], &format!("deployment.parallel={parallel}")]).unwrap();
+    let nodes = |plan: &StudyPlan| plan.systems[0].spec.overrides.tensor_nodes.as_ref().map(|t| t.nodes);
+    let inside = of("{tp=8}");
+    assert!(nodes(&inside).is_none() && setting(&inside, "parallel.tp-network").is_none());
+    let over = of("{tp=16}");
+    assert_eq!(nodes(&over), Some(2));
+    assert!(setting(&over, "parallel.tp-link").unwrap().0.starts_with("NVLink 3"));
+    let (network, reason) = setting(&over, "parallel.tp-network").unwrap();
+    assert!(network.starts_with("InfiniBand") && reason.contains("2 servers with 8 ranks each"), "{reason}");
+    assert_eq!(nodes(&of("{tp=16,tp-nodes=4}")), Some(4), "the key decides");
+    let flat = of("{tp=16,tp-nodes=1}");
+    assert!(nodes(&flat).is_none());
+    assert!(setting(&flat, "parallel.tp-link").unwrap().0.starts_with("InfiniBand"));
+    // A long prompt: the network carries an eighth of the bytes, in a ring of two and not of sixteen.
+    let chunks = [Chunk { tokens: 2048, past: 0 }];
+    let shape = StepShape { chunks: &chunks, decode: DecodeShape::default() };
+    let time = |plan: &StudyPlan| plan.systems[0].cost.step(0, &shape).total();
+    assert!(time(&over) < time(&flat), "{:?} {:?}", time(&over), time(&flat));
 }
 
 #[test]

@@ -2,8 +2,10 @@
 
 mod notes;
 mod page;
+mod shell;
 mod tables;
 
 pub use page::page;
 #[cfg(feature = "png")]
-pub(in crate::report) use page::without_style;
+pub(in crate::report) use shell::without_style;
+pub use shell::{document, inline};

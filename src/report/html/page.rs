@@ -1,46 +1,31 @@
 //! The page from top to bottom.
 
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use maud::{Markup, html};
 
+use super::shell::{document, inline};
 use super::{notes, tables};
 use crate::report::format;
 use crate::report::headline::{self, Finding};
-use crate::report::plot::{Figure, Layout, STYLE_SHEET, Section};
+use crate::report::plot::{Figure, Section};
 use crate::results::{Comparison, Study, warnings};
-
-const STYLE: &str = include_str!("style.css");
 
 /// The whole page. The same study gives the same bytes; all text of users is escaped.
 pub fn page(study: &Study, comparison: &Comparison, figures: &[(Section, Figure)]) -> String {
-    html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'";
-                title { (study.title) " – windtunnel" }
-                style { (PreEscaped(STYLE)) (PreEscaped(STYLE_SHEET.as_str())) }
-            }
-            body {
-                main {
-                    h1 { (study.title) }
-                    p.sub { (subtitle(study)) }
-                    @if let Some(slo) = crate::report::table::slo_sentence(study) { p.sub { (slo) } }
-                    (answer(comparison))
-                    (warning_box(study))
-                    (tables::by_point(study, comparison))
-                    (crate::report::capacity::section(study))
-                    (sections(figures))
-                    (tables::by_class(study, comparison))
-                    (notes::how_to_read(study))
-                    (notes::systems(study))
-                    (notes::provenance(study))
-                }
-            }
-        }
-    }
-    .into_string()
+    let body = html! {
+        h1 { (study.title) }
+        p.sub { (subtitle(study)) }
+        @if let Some(slo) = crate::report::table::slo_sentence(study) { p.sub { (slo) } }
+        (answer(comparison))
+        (warning_box(study))
+        (tables::by_point(study, comparison))
+        (crate::report::capacity::section(study))
+        (sections(figures))
+        (tables::by_class(study, comparison))
+        (notes::how_to_read(study))
+        (notes::systems(study))
+        (notes::provenance(study))
+    };
+    document(&study.title, &body)
 }
 
 /// One line that places the study: model, hardware, engine, workload, seeds.
@@ -108,27 +93,10 @@ fn sections(figures: &[(Section, Figure)]) -> Markup {
             @let of: Vec<&Figure> = figures.iter().filter(|(s, _)| *s == section).map(|(_, f)| f).collect();
             @if !of.is_empty() {
                 h2 { (section.heading()) }
-                @for figure in of { (inline(figure)) }
+                @for figure in of {
+                    (inline(figure.picture.as_ref(), &figure.caption, &format!("plots/{}", figure.file)))
+                }
             }
         }
     }
-}
-
-/// The picture inside the page, for wide and for narrow screens; its title is text of the page.
-fn inline(figure: &Figure) -> Markup {
-    html! {
-        figure {
-            h3 { (figure.title()) }
-            div.wide { (PreEscaped(without_style(&figure.picture.draw(Layout::Page)))) }
-            div.narrow { (PreEscaped(without_style(&figure.picture.draw(Layout::Narrow)))) }
-            figcaption { (figure.caption) " " code { "plots/" (figure.file) } }
-        }
-    }
-}
-
-/// The picture without its style sheet: the page has it once.
-pub(in crate::report) fn without_style(svg: &str) -> String {
-    let Some((head, rest)) = svg.split_once("<style>") else { return svg.to_owned() };
-    let tail = rest.split_once("</style>").map_or("", |(_, tail)| tail);
-    format!("{head}{tail}")
 }

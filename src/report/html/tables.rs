@@ -68,7 +68,7 @@ fn point_table(study: &Study, point: &PointComparison) -> Markup {
             tbody {
                 @for row in &point.rows {
                     tr.bound[row.bound] {
-                        th scope="row" { (row.name) @if let Some(tag) = tag(row) { small { (tag) } } }
+                        th scope="row" { (row.name) @for tag in tags(study, row) { small { (tag) } } }
                         @for c in &columns { (cell(row, c)) }
                         td.l.wrap {
                             (table::slo_text(study, row))
@@ -81,13 +81,15 @@ fn point_table(study: &Study, point: &PointComparison) -> Markup {
     }
 }
 
-fn tag(row: &ComparisonRow) -> Option<&'static str> {
-    match (row.reference, row.bound, row.oracle) {
+/// What a reader must know of a row: its role, and hardware that was never measured.
+fn tags(study: &Study, row: &ComparisonRow) -> Vec<&'static str> {
+    let role = match (row.reference, row.bound, row.oracle) {
         (true, _, _) => Some("reference"),
         (_, true, _) => Some("bound"),
         (_, _, true) => Some("oracle"),
         _ => None,
-    }
+    };
+    role.into_iter().chain(study.systems[row.system].is_derived().then_some("[derived]")).collect()
 }
 
 fn cell(row: &ComparisonRow, shown: &Shown) -> Markup {

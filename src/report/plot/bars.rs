@@ -17,6 +17,8 @@ pub struct BarRow {
     pub bound: bool,
     /// Whether a new group begins with it.
     pub group: bool,
+    /// Whether it is hatched: its hardware profile is derived from a datasheet.
+    pub hatched: bool,
     /// One length per part, in the unit of the chart.
     pub parts: Vec<f64>,
 }
@@ -142,6 +144,19 @@ impl Picture for Bars {
     }
 }
 
+/// Rising stripes of background over a rectangle between two corners.
+fn hatch(canvas: &mut Canvas, (left, top): (f64, f64), (right, bottom): (f64, f64)) {
+    const APART: f64 = 7.0;
+    let height = bottom - top;
+    let mut foot = left - height + APART / 2.0;
+    while foot < right {
+        // The stripe from (foot, bottom) to (foot + height, top), cut at both sides.
+        let (from, to) = (foot.max(left), (foot + height).min(right));
+        canvas.line(&[(from, bottom - (from - foot)), (to, bottom - (to - foot))], Ink::Card, 1.5, 0);
+        foot += APART;
+    }
+}
+
 fn draw_row(canvas: &mut Canvas, layout: Layout, row: &BarRow, (y, unit): (f64, AxisUnit), span: Span) {
     let ink = if row.bound { Ink::Muted } else { Ink::Foreground };
     let (y, thickness) = if layout.narrow() {
@@ -163,6 +178,9 @@ fn draw_row(canvas: &mut Canvas, layout: Layout, row: &BarRow, (y, unit): (f64, 
             canvas.rect((to - 0.5, y - half), (to, y + half), Ink::Card);
         }
         start += length;
+    }
+    if row.hatched {
+        hatch(canvas, (span.place(0.0), y - half), (span.place(start), y + half));
     }
     let cut = start * 0.999 >= span.end;
     if cut {

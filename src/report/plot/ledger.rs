@@ -32,7 +32,7 @@ pub(super) fn by_system(study: &Study, comparison: &Comparison) -> Option<Figure
         parts: Cause::ALL.iter().map(|c| c.name().to_owned()).collect(),
         rows: rows.collect(),
     };
-    (!chart.rows.is_empty()).then(|| Figure::new("ledger.svg", CAPTION.to_owned(), chart))
+    (!chart.rows.is_empty()).then(|| Figure::new("ledger.svg", caption(&chart.rows), chart))
 }
 
 /// Bars of all bands of the reference at every load.
@@ -63,7 +63,15 @@ pub(super) fn by_load(study: &Study, comparison: &Comparison) -> Option<Figure> 
         parts: Cause::ALL.iter().map(|c| c.name().to_owned()).collect(),
         rows,
     };
-    (!causes.is_empty()).then(|| Figure::new("ledger-load.svg", CAPTION.to_owned(), chart))
+    (!causes.is_empty()).then(|| Figure::new("ledger-load.svg", caption(&chart.rows), chart))
+}
+
+/// What is drawn, and what hatching means where there is any.
+fn caption(rows: &[BarRow]) -> String {
+    let hatched = rows.iter().any(|row| row.hatched);
+    let note =
+        " Hatched: the profile of the hardware is derived from its datasheet, not fitted to measurements.";
+    format!("{CAPTION}{}", if hatched { note } else { "" })
 }
 
 fn bars(study: &Study, point: &PointComparison, system: usize, bound: bool, name: &str) -> Vec<BarRow> {
@@ -76,6 +84,7 @@ fn bars(study: &Study, point: &PointComparison, system: usize, bound: bool, name
             label: format!("{name} · {band}"),
             bound,
             group: i == 0,
+            hatched: study.systems[system].is_derived(),
             parts: ledger.seconds.to_vec(),
         })
         .collect()

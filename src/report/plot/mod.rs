@@ -4,6 +4,7 @@ mod backend;
 mod bars;
 mod chart;
 mod curves;
+mod factors;
 pub mod figures;
 mod frame;
 mod heat;
@@ -24,7 +25,9 @@ mod tornado;
 
 pub use bars::{BarRow, Bars};
 pub use chart::{Axis, AxisUnit, Chart, Orientation, ReferenceLine, Scale, Series};
+pub use factors::{Factors, Step};
 pub use figures::{Figure, Picture, Section, figures};
 pub use layout::Layout;
 pub use panels::{Panel, Panels};
 pub use style::{Ink, STYLE_SHEET, Stroke};
+pub use systems::derived_mark;

@@ -87,9 +87,12 @@ fn chart(
         let full = Stroke { line: false, ..drawn };
         series.push(Series { name: String::new(), stroke: faint, points: all, band: Vec::new() });
         if !of.is_empty() {
-            let derived = if study.systems[system].hardware_grade == "derived" { " [derived]" } else { "" };
-            let name = format!("{}{derived}", legend_name(study, system));
-            series.push(Series { name, stroke: full, points: best, band: Vec::new() });
+            series.push(Series {
+                name: legend_name(study, system),
+                stroke: full,
+                points: best,
+                band: Vec::new(),
+            });
         }
     }
     let line = Stroke::plain(Ink::Foreground);

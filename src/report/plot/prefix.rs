@@ -53,7 +53,8 @@ pub(super) fn capacity_curve(study: &Study, comparison: &Comparison) -> Option<F
     let name = "LRU list (bound)".to_owned();
     let mut series = vec![Series { name, stroke: lru, points: curve, band: Vec::new() }];
     for caching in &systems {
-        let memory = study.systems[caching.system].kv_tokens.max(1) as f64;
+        let info = &study.systems[caching.system];
+        let memory = (info.kv_tokens + info.host_cache_tokens).max(1) as f64;
         series.push(Series {
             name: legend_name(study, caching.system),
             stroke: Stroke { line: false, ..stroke(study, caching.system, true) },
@@ -72,14 +73,25 @@ pub(super) fn capacity_curve(study: &Study, comparison: &Comparison) -> Option<F
     );
     let chart = Chart {
         title,
-        x: axis("KV memory of the deployment (tokens, log scale)", Scale::Log, AxisUnit::Plain, None),
+        x: axis(
+            "KV memory of the deployment, with its host tier (tokens, log scale)",
+            Scale::Log,
+            AxisUnit::Plain,
+            None,
+        ),
         y: axis("prompt tokens found in the cache", Scale::Linear, AxisUnit::Percent, None),
         series,
         lines: Vec::new(),
     };
+    let has_tier = |c: &Caching| study.systems[c.system].host_cache_tokens > 0;
+    let tier = if systems.iter().any(has_tier) {
+        " A system with `host-cache` stands at the memory of its accelerators plus that of its host tier."
+    } else {
+        ""
+    };
     let caption = format!(
         "At {}, all seeds. Grey: what one LRU list of that size over all prompts, in order of arrival, would find (steps of \
-         a factor of two); running requests take memory too, and several replicas do not share, so systems lie below it.",
+         a factor of two); running requests take memory too, and several replicas do not share, so systems lie below it.{tier}",
         point.name()
     );
     Some(Figure::new("prefix-capacity.svg", caption, chart))

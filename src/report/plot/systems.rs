@@ -4,7 +4,7 @@ use super::chart::Series;
 use super::style::Stroke;
 use crate::metrics::Saturation;
 use crate::metrics::slo::Limit;
-use crate::results::{PointComparison, Study};
+use crate::results::{PointComparison, Study, SystemInfo};
 
 /// Colours of systems that many studies compare; others take the slot of their name's hash. A system so has the same
 /// colour in every study, unless two of one study want the same slot.
@@ -57,13 +57,20 @@ pub(super) fn stroke(study: &Study, system: usize, markers: bool) -> Stroke {
     }
 }
 
+/// What stands behind the name of a system whose hardware profile is derived from a datasheet.
+pub fn derived_mark(info: &SystemInfo) -> &'static str {
+    if info.is_derived() { " [derived]" } else { "" }
+}
+
+/// Name, role and grade.
 pub(super) fn legend_name(study: &Study, system: usize) -> String {
     let info = &study.systems[system];
-    match (info.bound, info.oracle) {
-        (true, _) => format!("{} (bound)", info.name),
-        (_, true) => format!("{} (oracle)", info.name),
-        _ => info.name.clone(),
-    }
+    let role = match (info.bound, info.oracle) {
+        (true, _) => " (bound)",
+        (_, true) => " (oracle)",
+        _ => "",
+    };
+    format!("{}{role}{}", info.name, derived_mark(info))
 }
 
 /// Bounds first, so that designs are drawn on top; the legend keeps designs first.
@@ -99,7 +106,6 @@ pub(super) fn limit_seconds(study: &Study, limit: Option<Limit>) -> Option<f64> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::results::SystemInfo;
 
     fn study(names: &[&str]) -> Study {
         let info = |name: &&str| SystemInfo {

@@ -248,7 +248,8 @@ impl<'a> Layer<'a> {
     fn all_reduce(&self, m: f64, seconds: f64) -> Operator {
         let reduces = self.layers * if self.spec.model.parallel_attention { 1.0 } else { 2.0 };
         let moved = 2.0 * (self.tp - 1.0) / self.tp * ACTIVATION * m * self.hidden;
-        let law = &self.spec.tensor_link().all_reduce;
+        let across = self.spec.overrides.tensor_nodes.as_ref().filter(|span| span.nodes > 1);
+        let law = across.map_or_else(|| &self.spec.tensor_link().all_reduce, |span| &span.link.all_reduce);
         let bound = if moved / law.bandwidth.0 > law.base.0 { Bound::Link } else { Bound::Latency };
         Operator { name: "all-reduce", flops: 0.0, bytes: reduces * moved, seconds, bound }
     }

@@ -12,7 +12,7 @@ use super::scan::{Feed, Parsed};
 use super::write::{Carries, Put, Writer, put_decimal, session_text};
 use super::{Format, JsonLines, Layout};
 use crate::ids::ClassId;
-use crate::rng::{content_hash, content_hash_more};
+use crate::rng::chain_hash;
 
 pub(super) static FORMAT: Format = Format {
     about: "LLMServingSim JSON lines (flat requests); token ids become prefix ids of 16 tokens",
@@ -49,14 +49,15 @@ fn read(row: &Object<'_>, feed: &mut Feed<'_>) -> Result<Parsed, Problem> {
     let (prompt, prompt_at) = row.tokens(1)?;
     let (output, output_at) = row.tokens(2)?;
     if let Some(list) = row.get(3) {
-        let (mut hash, mut count) = (content_hash(b""), 0u32);
+        let (mut hash, mut count) = (None, 0u32);
         let ids = &mut feed.ids;
         let take = |text: &str| {
-            hash = content_hash_more(content_hash_more(hash, text.as_bytes()), b",");
+            let chain = chain_hash(Some(chain_hash(hash, text.as_bytes())), b",");
+            hash = Some(chain);
             count += 1;
             if count.is_multiple_of(BLOCK) {
                 // The upper half of the numbers is for ids that nobody shares.
-                ids.push(hash >> 1);
+                ids.push(chain >> 1);
             }
             text.bytes().all(|b| b.is_ascii_digit())
         };
