@@ -2,7 +2,8 @@
 //! ones (generator.md §5, "Prefix layer").
 //!
 //! A turn either *extends* the one before (prompt + answer + new tokens) or *repeats* it: a retry of the same prompt,
-//! or a fork that keeps a leading part and replaces the rest. Left out: two turns that extend the same prompt, and
+//! or a fork that keeps a leading part and replaces the rest. With `replace` every turn brings passages of its own
+//! (retrieval): its prompt is a fresh one and what was said before, and only the common root is shared. Left out: two turns that extend the same prompt, and
 //! documents shared by several sessions beyond the common root (under 1 % of Mooncake's requests).
 
 use schemars::JsonSchema;
@@ -30,13 +31,16 @@ pub struct PrefixSpec {
     pub new: Option<TokenLaw>,
     /// Share of the turns after the first that repeat a prefix and do not extend it (retries, forks).
     pub repeat: f64,
+    /// Retrieval: a turn keeps nothing but the first `shared` tokens. Its prompt is that of a draw of the lengths, and
+    /// `new` tokens for each earlier turn (what was said before).
+    pub replace: bool,
     /// A session ends before a turn whose prompt would be longer (tokens).
     pub max_prompt: u32,
 }
 
 impl Default for PrefixSpec {
     fn default() -> Self {
-        PrefixSpec { block: 64, shared: 0, new: None, repeat: 0.0, max_prompt: 131_072 }
+        PrefixSpec { block: 64, shared: 0, new: None, repeat: 0.0, replace: false, max_prompt: 131_072 }
     }
 }
 
@@ -47,7 +51,10 @@ pub(super) struct Growth {
     shared_blocks: u32,
     new: Option<Tokens>,
     repeat: f64,
+    replace: bool,
     max_prompt: u32,
+    /// Whose root it is: streams of a twin have system prompts of their own.
+    root: u64,
 }
 
 impl PrefixSpec {
@@ -66,6 +73,10 @@ impl PrefixSpec {
         if !(0.0..=1.0).contains(&self.repeat) {
             return wrong("repeat", format!("`{}` is no share", self.repeat), "write a number from 0 to 1");
         }
+        if self.replace && (self.repeat > 0.0 || self.new.is_none()) {
+            let message = "`true` needs `new`, and no `repeat`".to_owned();
+            return wrong("replace", message, "say how many tokens an earlier turn adds");
+        }
         if self.max_prompt == 0 {
             return wrong("max-prompt", "`0` tokens hold no prompt".to_owned(), "write 1 or more");
         }
@@ -74,8 +85,17 @@ impl PrefixSpec {
             shared_blocks: self.shared / self.block,
             new: self.new.map(|law| law.build(&format!("{key}.new"))).transpose()?,
             repeat: self.repeat,
+            replace: self.replace,
+            root: 0,
             max_prompt: self.max_prompt,
         })
+    }
+}
+
+impl Growth {
+    /// The same law with a common root of its own.
+    pub fn of_root(self, root: u64) -> Self {
+        Growth { root, ..self }
     }
 }
 
@@ -88,6 +108,8 @@ pub(super) struct Dialogue {
     /// Answer tokens of the current turn.
     pub output: u32,
     turn: u32,
+    /// Tokens of earlier turns in the prompt, where it is replaced.
+    said: u32,
     /// (first block, turn that wrote it and what follows).
     written: Vec<(u32, u32)>,
 }
@@ -95,12 +117,23 @@ pub(super) struct Dialogue {
 impl Dialogue {
     /// The first turn. `key` is the identity of the session: equal keys have equal tokens.
     pub fn open(key: u64, prompt: u32, output: u32) -> Self {
-        Dialogue { key, prompt, output, turn: 0, written: vec![(0, 0)] }
+        Dialogue { key, prompt, output, turn: 0, said: 0, written: vec![(0, 0)] }
     }
 
     /// Goes to the next turn; false: its prompt would be too long, and the session is over. `fresh` is a draw of the
     /// lengths: its output is the answer, its prompt the new tokens where the law has none of its own.
     pub fn next(&mut self, growth: &Growth, fresh: (u32, u32), draws: &mut Draws) -> bool {
+        if growth.replace {
+            let new = growth.new.as_ref().map_or(0, |law| law.draw(draws));
+            self.said = self.said.saturating_add(new);
+            let prompt = fresh.0.saturating_add(self.said);
+            if prompt > growth.max_prompt {
+                return false;
+            }
+            (self.prompt, self.output) = (prompt, fresh.1);
+            self.rewrite(0);
+            return true;
+        }
         let full = self.prompt / growth.block;
         if draws.chance(growth.repeat) {
             let retry = draws.chance(RETRY);
@@ -141,7 +174,7 @@ impl Dialogue {
                 turn = *by;
             }
             out.push(if block < growth.shared_blocks {
-                mixed([0, u64::from(block), 0])
+                mixed([0, u64::from(block), growth.root])
             } else if block < full {
                 mixed([self.key, u64::from(block), u64::from(turn)])
             } else {
@@ -165,7 +198,8 @@ mod tests {
 
     fn growth(repeat: f64) -> Growth {
         let new = Some(TokenLaw::Constant(10));
-        let spec = PrefixSpec { block: 16, shared: 32, new, repeat, max_prompt: 500 };
+        let spec =
+            PrefixSpec { block: 16, shared: 32, new, repeat, max_prompt: 500, ..PrefixSpec::default() };
         spec.build("prefix").unwrap_or_else(|e| panic!("{}", e.message))
     }
 
@@ -187,6 +221,27 @@ mod tests {
         // The session ends before a prompt of more than 500 tokens.
         assert!(dialogue.next(&growth, (0, 400), &mut draws));
         assert!(!dialogue.next(&growth, (0, 1), &mut draws));
+    }
+
+    #[test]
+    fn a_replaced_turn_keeps_the_root_and_adds_what_was_said() {
+        let new = Some(TokenLaw::Constant(10));
+        let spec = PrefixSpec { block: 16, shared: 32, new, replace: true, ..PrefixSpec::default() };
+        let growth = spec.build("prefix").unwrap_or_else(|e| panic!("{}", e.message));
+        let mut dialogue = Dialogue::open(7, 100, 20);
+        let first = ids(&dialogue, &growth);
+        for prompt in [90, 100, 110] {
+            assert!(dialogue.next(&growth, (80, 30), &mut stream(1, "dialogue", 0, 0)));
+            assert_eq!((dialogue.prompt, dialogue.output), (prompt, 30));
+            let now = ids(&dialogue, &growth);
+            assert_eq!(now[..2], first[..2]);
+            assert!(now[2..].iter().all(|id| !first.contains(id)));
+        }
+        // Another stream has a root of its own.
+        let other = growth.clone().of_root(1);
+        assert!(ids(&dialogue, &other)[..2].iter().all(|id| !first.contains(id)));
+        let wrong = PrefixSpec { repeat: 0.5, ..spec };
+        assert!(wrong.build("prefix").is_err_and(|e| e.message.contains("needs `new`")));
     }
 
     #[test]

@@ -67,6 +67,7 @@ mod topology;
 mod trace_files;
 mod trace_stats;
 mod trace_verb;
+mod twin_traces;
 mod ui;
 mod workload_baseline;
 mod workload_formats;

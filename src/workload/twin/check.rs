@@ -1,6 +1,6 @@
 //! What serde cannot check in a twin recipe: numbers that make no law.
 
-use super::spec::{Clients, Cluster, Envelope, Memory, Modulation, StreamSpec, TwinSpec};
+use super::spec::{Clients, Cluster, Envelope, Memory, Modulation, StreamSpec, TickClock, TwinSpec};
 use crate::diagnostic::{InputError, InputErrors};
 use crate::units::SimDuration;
 
@@ -117,6 +117,10 @@ fn check_rate(stream: &StreamSpec, hourly: bool, need: Need<'_>) {
             );
             need(l.phi.abs() < 1.0, "modulation.log-mixture.phi", "must lie inside ±1");
             need(share(l.day_share), "modulation.log-mixture.day-share", "must lie in 0 to 1");
+            let rest = share(l.run_share) && l.day_share + l.run_share <= 1.0;
+            need(rest, "modulation.log-mixture.run-share", "must lie in 0 to 1, with `day-share`");
+            let runs = l.run_share == 0.0 || stream.switch.is_some();
+            need(runs, "modulation.log-mixture.run-share", "needs `switch`: without it there is one run");
             need(l.cap.is_none_or(|c| c > 0.0), "modulation.log-mixture.cap", "must be above zero");
         }
         None => {}
@@ -168,7 +172,9 @@ fn check_clusters(stream: &StreamSpec, need: Need<'_>) {
         }
         Cluster::Clients(c) => check_clients(c, need),
         Cluster::Batch(b) => {
-            need(b.mean >= 1.0 && b.mean.is_finite(), "cluster.batch.mean", "must be at least 1")
+            need(b.mean >= 1.0 && b.mean.is_finite(), "cluster.batch.mean", "must be at least 1");
+            let sane = |c: TickClock| c.period > SimDuration::ZERO && share(c.share);
+            need(b.clock.is_none_or(sane), "cluster.batch.clock", "needs a period and a share in 0 to 1");
         }
         Cluster::PartOfBin(p) => {
             let [low, high] = p.active;

@@ -19,7 +19,7 @@ use crate::ids::ClassId;
 pub use self::spec::{
     Background, Batch, CampaignSpec, Clients, Cluster, Envelope, FlatRate, LawScale, LinearRate, LogMixture,
     LognormalModulation, Memory, Modulation, Part, PartOfBin, Session, StartGaps, StreamSpec, Switch,
-    TwinSpec, Weekday, WeeklyRate,
+    TickClock, TwinSpec, Weekday, WeeklyRate,
 };
 
 /// Which part of a generated process is wanted.

@@ -18,9 +18,11 @@ pub(super) struct RateProcess {
     envelope: Envelope,
     switch: Option<Switch>,
     modulation: Option<Modulation>,
-    /// Components of the draws: on/off, per bin, per day, background.
-    who: [Component; 4],
+    /// Components of the draws: on/off, per bin, per day, background, per run.
+    who: [Component; 5],
     on: bool,
+    /// First bin of the run of bins that are on.
+    run_start: u64,
     bin_noise: Option<f64>,
     day_noise: Option<(u64, f64)>,
 }
@@ -45,8 +47,10 @@ impl RateProcess {
             envelope: spec.envelope.clone(),
             switch: spec.switch.clone(),
             modulation: spec.modulation.clone(),
-            who: ["/switch", "/bin-noise", "/day-noise", "/background"].map(|layer| root.then(layer)),
+            who: ["/switch", "/bin-noise", "/day-noise", "/background", "/run-noise"]
+                .map(|layer| root.then(layer)),
             on: true,
+            run_start: 0,
             bin_noise: None,
             day_noise: None,
         }
@@ -55,8 +59,10 @@ impl RateProcess {
     /// The next bin; call with 0, 1, 2 … in order.
     pub fn next(&mut self, bin: u64) -> Bin {
         let start_s = bin as f64 * self.bin_s;
+        let off = self.switch_off(bin);
+        // The memory of the bins goes on while the stream is off.
         let factor = self.modulate(bin, start_s);
-        if let Some(off) = self.switch_off(bin) {
+        if let Some(off) = off {
             return Bin::Off(off);
         }
         let mean = match &self.envelope {
@@ -105,8 +111,12 @@ impl RateProcess {
             _ if self.on => stay,
             _ => start,
         };
+        let was_on = bin > 0 && self.on;
         self.on = stream(self.seed, self.who[0], bin, 0).chance(p_on);
         if self.on {
+            if !was_on {
+                self.run_start = bin;
+            }
             return None;
         }
         let Some(background) = switch.background else { return Some(0) };
@@ -146,7 +156,10 @@ impl RateProcess {
                 let noise = remember(self.bin_noise, law.phi, bin_draw);
                 self.bin_noise = Some(noise);
                 let common = if law.day_share > 0.0 { day_draw() } else { 0.0 };
-                let g = law.day_share.sqrt() * common + (1.0 - law.day_share).sqrt() * noise;
+                let of_run = || stream(self.seed, self.who[4], self.run_start, 0).normal();
+                let run = if law.run_share > 0.0 { law.run_share.sqrt() * of_run() } else { 0.0 };
+                let own = 1.0 - law.day_share - law.run_share;
+                let g = law.day_share.sqrt() * common + own.max(0.0).sqrt() * noise + run;
                 libm::exp(quantile(law, g)).min(law.cap.unwrap_or(f64::INFINITY))
             }
         }
@@ -191,8 +204,13 @@ mod tests {
 
     #[test]
     fn quantiles_of_a_mixture_invert_its_law() {
-        let law =
-            |parts: &[[f64; 3]]| LogMixture { parts: parts.to_vec(), phi: 0.0, day_share: 0.0, cap: None };
+        let law = |parts: &[[f64; 3]]| LogMixture {
+            parts: parts.to_vec(),
+            phi: 0.0,
+            day_share: 0.0,
+            run_share: 0.0,
+            cap: None,
+        };
         assert!((quantile(&law(&[[1.0, 2.0, 0.5]]), 1.0) - 2.5).abs() < 1e-12);
         // Two equal halves are one normal.
         assert!((quantile(&law(&[[0.5, 2.0, 0.5], [0.5, 2.0, 0.5]]), -1.5) - 1.25).abs() < 1e-9);

@@ -204,6 +204,9 @@ pub struct LogMixture {
     /// Share of the Gaussian's variance that is drawn once a day.
     #[serde(default)]
     pub day_share: f64,
+    /// Share of the Gaussian's variance that is drawn once for each run of bins that are on (needs `switch`).
+    #[serde(default)]
+    pub run_share: f64,
     /// Greatest mean number of requests in a bin.
     pub cap: Option<f64>,
 }
@@ -253,6 +256,24 @@ pub struct Batch {
     #[serde(with = "duration")]
     #[schemars(with = "SimDuration")]
     pub gap: SimDuration,
+    /// Batches wait for a clock.
+    pub clock: Option<TickClock>,
+}
+
+/// A collector that passes requests on at its ticks.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TickClock {
+    /// Time between two ticks.
+    #[serde(with = "duration")]
+    #[schemars(with = "SimDuration")]
+    pub period: SimDuration,
+    /// Share of the batches that wait for the next tick; the others pass by.
+    pub share: f64,
+    /// Mean of an exponential delay after the tick.
+    #[serde(with = "duration")]
+    #[schemars(with = "SimDuration")]
+    pub delay: SimDuration,
 }
 
 /// Parameters of `clients`. Pairs are mean and standard deviation of a natural logarithm; times are in seconds.

@@ -7,9 +7,9 @@ use super::super::rows::Row;
 use super::super::sessions::{SideTables, lognormal_ps};
 use super::clients;
 use super::rate::{Bin, RateProcess};
-use super::spec::{CampaignSpec, Cluster, Envelope, Session, StartGaps, StreamSpec, TwinSpec};
+use super::spec::{CampaignSpec, Cluster, Envelope, Session, StartGaps, StreamSpec, TickClock, TwinSpec};
 use crate::ids::ClassId;
-use crate::rng::{Component, mixed, stream};
+use crate::rng::{Component, Draws, mixed, stream};
 
 /// Most starts in a bin that have their own identity.
 const STARTS_PER_BIN: u64 = 1 << 24;
@@ -84,7 +84,7 @@ impl StreamProcess {
                 Envelope::Renewal(gaps) => Some(Renewal { gaps, rate_scale, next: None }),
                 _ => None,
             },
-            growth: spec.prefix.and_then(|prefix| prefix.build("").ok()),
+            growth: spec.prefix.and_then(|prefix| prefix.build("").ok()).map(|g| g.of_root(place)),
             requests_per_start: requests_per_start(&spec.cluster),
             cluster: spec.cluster.clone(),
             campaign: spec.campaign,
@@ -178,7 +178,9 @@ impl StreamProcess {
             Cluster::None | Cluster::PartOfBin(_) => self.request((id, 0), part, at, None, out),
             Cluster::Session(session) => self.session(id, part, at, session, out),
             Cluster::Batch(batch) => {
-                let size = 1 + stream(self.seed, self.who.cluster, id, 0).geometric(1.0 / batch.mean);
+                let mut draws = stream(self.seed, self.who.cluster, id, 0);
+                let size = 1 + draws.geometric(1.0 / batch.mean);
+                let at = batch.clock.map_or(at, |clock| next_tick(clock, at, &mut draws));
                 for member in 0..size {
                     let time = at + u128::from(batch.gap.as_ps()) * u128::from(member);
                     self.request((id, member), part, time, None, out);
@@ -255,6 +257,15 @@ impl StreamProcess {
         let number = out.tables.add(None, None);
         out.rows.push(Row { time, prompt, output, number, class: self.parts[part].0 });
     }
+}
+
+/// When a clock passes on what came at `at`.
+fn next_tick(clock: TickClock, at: u128, draws: &mut Draws) -> u128 {
+    if !draws.chance(clock.share) {
+        return at;
+    }
+    let delay = picoseconds(draws.exponential(clock.delay.as_ps() as f64));
+    at.next_multiple_of(u128::from(clock.period.as_ps())) + u128::from(delay)
 }
 
 /// Mean requests of one start.
