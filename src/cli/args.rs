@@ -92,6 +92,9 @@ pub struct RunArgs {
     /// Also write a CSV with every request of every run
     #[arg(long)]
     pub requests: bool,
+    /// Numbers only: no plots and no page, which `report DIR` can draw later (but for the timeline of one request)
+    #[arg(long)]
+    pub no_page: bool,
 }
 
 /// `report`

@@ -42,9 +42,13 @@ pub(super) fn run(args: &RunArgs, context: &Context) -> Outcome {
     }
     let mut study = executed.into_study(&plan);
     let comparison = Comparison::of(&study);
-    study.token_timeline = watch::headline(&plan, &study, &comparison)?;
-    let mut files =
-        report::folder(&study, &comparison, &RunFiles { timeline: true, requests: args.requests });
+    let data = RunFiles { timeline: true, requests: args.requests };
+    let mut files = if args.no_page {
+        results::files(&study, &data)
+    } else {
+        study.token_timeline = watch::headline(&plan, &study, &comparison)?;
+        report::folder(&study, &comparison, &data)
+    };
     let spans = [resolved, simulated - resolved, started.elapsed() - simulated];
     files.add("timing.json", timing(spans, pool.current_num_threads()));
     results::commit(&folder, &files)?;
@@ -52,8 +56,8 @@ pub(super) fn run(args: &RunArgs, context: &Context) -> Outcome {
     if !context.quiet {
         write_stderr(&report::table::render_warnings(&study));
     }
-    let page = folder.join("index.html");
-    context.say(&format!("wrote {} in {:.1} s", page.display(), started.elapsed().as_secs_f64()));
+    let first = folder.join(if args.no_page { "summary.csv" } else { "index.html" });
+    context.say(&format!("wrote {} in {:.1} s", first.display(), started.elapsed().as_secs_f64()));
     Ok(exit::DONE)
 }
 

@@ -52,6 +52,8 @@ pub(crate) struct Cohort {
     /// A leap runs on to the step at which a late stop is over, not only to the last token.
     pub passes_late_stops: bool,
     block: u32,
+    /// `step` mod block.
+    offset: u32,
     /// Members whose blocks grow, by (computed − step) mod block.
     by_phase: Vec<u32>,
     growing: u32,
@@ -71,6 +73,7 @@ impl Cohort {
             context: 0,
             passes_late_stops: false,
             block,
+            offset: 0,
             by_phase: vec![0; block as usize],
             growing: 0,
             milestones: BinaryHeap::new(),
@@ -99,7 +102,8 @@ impl Cohort {
         self.pushes += 1 + u64::from(state.silent > 0);
         self.context += u64::from(state.computed) + 1;
         if !state.fixed_blocks {
-            self.by_phase[phase(state.computed, self.step, self.block)] += 1;
+            let phase = self.phase(state.computed);
+            self.by_phase[phase] += 1;
             self.growing += 1;
         }
         let entry = |step, milestone| {
@@ -172,7 +176,8 @@ impl Cohort {
         self.stopping -= u32::from(state.stopping);
         self.context -= u64::from(state.computed) + 1;
         if !state.fixed_blocks {
-            self.by_phase[phase(state.computed, self.step, self.block)] -= 1;
+            let phase = self.phase(state.computed);
+            self.by_phase[phase] -= 1;
             self.growing -= 1;
             state.blocks = state.computed.div_ceil(self.block);
         }
@@ -202,14 +207,15 @@ impl Cohort {
 
     /// Blocks that the next step needs.
     pub fn growth(&self) -> u32 {
-        self.by_phase[self.slot(0)]
+        self.by_phase[self.slot()]
     }
 
     /// Blocks that the next `steps` steps need together.
     pub fn growth_over(&self, steps: u64) -> u64 {
         let block = u64::from(self.block);
-        let rest: u64 = (0..steps % block).map(|j| u64::from(self.by_phase[self.slot(j)])).sum();
-        steps / block * u64::from(self.growing) + rest
+        let (cycles, rest) = (steps / block, (steps % block) as usize);
+        let rest: u32 = self.next_needs().take(rest).sum();
+        cycles * u64::from(self.growing) + u64::from(rest)
     }
 
     /// How many of the next steps fit in `blocks` blocks; `u32::MAX` if members never grow.
@@ -220,8 +226,7 @@ impl Cohort {
         let cycles = u64::from(blocks / self.growing);
         let mut left = blocks % self.growing;
         let mut steps = cycles * u64::from(self.block);
-        for j in 0..u64::from(self.block) {
-            let need = self.by_phase[self.slot(j)];
+        for need in self.next_needs() {
             if need > left {
                 break;
             }
@@ -238,10 +243,21 @@ impl Cohort {
         if most <= u64::from(blocks) { steps } else { steps.min(u64::from(self.steps_within(blocks))) }
     }
 
-    /// Slot of `by_phase` whose members need a block in the `j`-th step from now (from 0).
-    fn slot(&self, j: u64) -> usize {
-        let block = u64::from(self.block);
-        ((block - (self.step + j) % block) % block) as usize
+    /// Slot of `by_phase` whose members need a block in the next step.
+    fn slot(&self) -> usize {
+        if self.offset == 0 { 0 } else { (self.block - self.offset) as usize }
+    }
+
+    /// Blocks that each of the next `block` steps needs: the slots downwards, then from the top.
+    fn next_needs(&self) -> impl Iterator<Item = u32> + '_ {
+        let (low, high) = self.by_phase.split_at(self.slot() + 1);
+        low.iter().rev().chain(high.iter().rev()).copied()
+    }
+
+    /// Slot of a member with KV for `computed` tokens.
+    fn phase(&self, computed: u32) -> usize {
+        let (ahead, offset) = (computed % self.block, self.offset);
+        (if ahead >= offset { ahead - offset } else { ahead + self.block - offset }) as usize
     }
 
     /// Steps until the next milestone of a member.
@@ -258,6 +274,8 @@ impl Cohort {
     /// Advances all members by `steps` steps.
     pub fn advance(&mut self, steps: u64) {
         self.step += steps;
+        let steps_mod = (steps % u64::from(self.block)) as u32;
+        self.offset = (self.offset + steps_mod) % self.block;
         self.context += steps * u64::from(self.n);
     }
 
@@ -276,9 +294,4 @@ impl Cohort {
         }
         None
     }
-}
-
-fn phase(computed: u32, step: u64, block: u32) -> usize {
-    let block = u64::from(block);
-    ((u64::from(computed) + block - step % block) % block) as usize
 }

@@ -83,6 +83,10 @@ impl Leap {
 
 /// Σ over `j < n` of `first + j·slope`.
 pub(crate) fn line_sum(first: u64, slope: u64, n: u64) -> u64 {
+    if n < 1 << 16 && first < 1 << 46 && slope < 1 << 30 {
+        // Below 2^62 + 2^61: no need for wide numbers.
+        return n * first + slope * (n * n.saturating_sub(1) / 2);
+    }
     let (n, first, slope) = (u128::from(n), u128::from(first), u128::from(slope));
     let sum = n * first + slope * (n * n.saturating_sub(1) / 2);
     u64::try_from(sum).expect("a leap is shorter than 213 days")
@@ -142,6 +146,21 @@ impl Flight {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn narrow_and_wide_sums_agree() {
+        for (first, slope, n) in [
+            (1_u64 << 46, 7_u64, 65_535_u64),
+            ((1 << 46) - 1, (1 << 30) - 1, 65_535),
+            ((1 << 46) - 1, 1 << 30, 65_535),
+            (5, 3, 65_536),
+            (5, 3, 0),
+        ] {
+            let (wide_n, tail) = (u128::from(n), u128::from(n) * u128::from(n.saturating_sub(1)) / 2);
+            let expected = wide_n * u128::from(first) + u128::from(slope) * tail;
+            assert_eq!(u128::from(line_sum(first, slope, n)), expected);
+        }
+    }
 
     #[test]
     fn a_leap_is_its_steps() {

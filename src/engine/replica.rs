@@ -360,7 +360,8 @@ impl ReplicaState {
         if self.running.is_empty() || self.running.iter().any(|&r| world.request(r).phase != Phase::Held) {
             return;
         }
-        for id in std::mem::take(&mut self.running) {
+        let mut running = std::mem::take(&mut self.running);
+        for id in running.drain(..) {
             if !return_early {
                 let request = world.request_mut(id);
                 request.charge(Cause::Bubble, now);
@@ -372,6 +373,7 @@ impl ReplicaState {
             self.release(id, None, world);
             self.count_out(id, now, world);
         }
+        self.running = running;
         self.held_slots = 0;
     }
 

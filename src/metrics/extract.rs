@@ -119,13 +119,13 @@ pub fn evenly<T>(values: impl Iterator<Item = T> + Clone, n: usize) -> Vec<T> {
 /// Bins of half octaves (1, 2, 3, 4, 6, 8, 12, 16 … tokens); empty ones are left out.
 fn by_length(values: impl Iterator<Item = (u32, f64)>) -> Vec<LengthBin> {
     let mut bins: Vec<Vec<f64>> = Vec::new();
-    for (length, seconds) in values {
+    values.for_each(|(length, seconds)| {
         let bin = half_octave(length.max(1));
         if bins.len() <= bin {
             bins.resize(bin + 1, Vec::new());
         }
         bins[bin].push(seconds);
-    }
+    });
     let quantiles = |(bin, mut values): (usize, Vec<f64>)| {
         let [p50, p99] = quantiles(&mut values, &[0.5, 0.99])[..] else { return None };
         Some(LengthBin {

@@ -95,9 +95,9 @@ pub fn curves(outcome: &Outcome, context: &MeasureContext) -> Curves {
     let spans = Spans::new(context.window, SimTime::ZERO, SimTime::ZERO, outcome.end);
     let finished = || outcome.records.iter().filter(|r| spans.measured(r));
     Curves {
-        ttft_s: curve(finished().map(|r| r.ttft().as_secs_f64()).collect()),
-        tpot_s: curve(finished().filter_map(|r| r.tpot()).collect()),
-        e2e_s: curve(finished().map(|r| r.e2e().as_secs_f64()).collect()),
+        ttft_s: curve(finished().map(|r| r.ttft().as_secs_f64())),
+        tpot_s: curve(finished().filter_map(|r| r.tpot())),
+        e2e_s: curve(finished().map(|r| r.e2e().as_secs_f64())),
         gap_s: curve_of_histogram(&outcome.gaps),
         step_tokens: outcome.counters.step_tokens.shares(),
         step_sequences: outcome.counters.step_sequences.shares(),

@@ -120,7 +120,9 @@ impl Buckets {
 /// Bits that rise with the value, in the order of `f64::total_cmp`.
 fn key(value: f64) -> u64 {
     let bits = value.to_bits();
-    if value.is_sign_negative() { !bits } else { bits | 1 << 63 }
+    // All bits turned over below zero, the sign bit above.
+    let negative = (bits >> 63).wrapping_neg();
+    bits ^ (negative | 1 << 63)
 }
 
 /// Type 7: `h = (n − 1)·p`, split into its whole part and the rest.

@@ -56,12 +56,12 @@ pub fn steadiness(records: &Records) -> Steadiness {
     let middle = SimTime::from_ps(first.as_ps() + (last.as_ps() - first.as_ps()) / 2);
     let second_half = |t: SimTime| t > middle && t <= last;
     let (mut waiting, mut before, mut arrivals, mut completions) = (0_u64, 0, 0_u64, 0_u64);
-    for r in admitted() {
+    admitted().for_each(|r| {
         waiting += u64::from(!begun_by(&r, last));
         before += u64::from(r.arrival <= middle && !begun_by(&r, middle));
         arrivals += u64::from(second_half(r.arrival));
         completions += u64::from(r.fate == Fate::Finished && second_half(r.finish));
-    }
+    });
     // Integers: waiting ≤ 1 % of arrivals, completions < 95 % of arrivals.
     let label = if waiting <= 10 || waiting * 100 <= arrivals {
         Saturation::Stable

@@ -42,7 +42,9 @@ pub fn six_digits(value: f64) -> f64 {
 }
 
 /// Quantile curve of a sample; empty for an empty one.
-pub fn curve(mut values: Vec<f64>) -> Vec<f64> {
+pub fn curve(sample: impl Iterator<Item = f64>) -> Vec<f64> {
+    let mut values = Vec::new();
+    sample.for_each(|value| values.push(value));
     let probabilities: Vec<f64> = (0..CURVE_POINTS).map(curve_probability).collect();
     quantiles(&mut values, &probabilities).into_iter().map(six_digits).collect()
 }

@@ -173,7 +173,7 @@ fn results_of_vllm_bench_are_traces() {
         .join(line_end);
         let rows_read = read_trace_bytes("t", text.into(), &ReadOptions::default()).unwrap();
         assert_eq!((rows_read.report.rows_failed, rows_read.report.format), (1, Some("vllm-bench")));
-        assert_eq!(rows_read.report.content_hash.as_ref().map(String::len), Some(16));
+        assert_eq!(rows_read.report.content_hash.as_ref().map(String::len), Some("xxh64:".len() + 16));
         let trace = rows_read.into_trace().unwrap().0;
         assert_eq!(rows(&trace), [(0, 5, 8), (8_765_500_000_000, 7, 9)]);
     }

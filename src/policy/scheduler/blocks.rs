@@ -60,14 +60,15 @@ pub(super) fn is_victim(plan: &StepPlan, r: RequestId) -> bool {
     plan.preempt.iter().any(|&(victim, _)| victim == r)
 }
 
-/// The decoding part for exactly these requests: `All` where they are all that is decode-ready after `plan.preempt`.
-pub(super) fn decode_each(view: &EngineView<'_>, plan: &StepPlan, decodes: Vec<RequestId>) -> Decode {
+/// Sets the decoding part to exactly these requests: `All` where they are all that is decode-ready after `plan.preempt`.
+pub(super) fn decode_each(view: &EngineView<'_>, plan: &mut StepPlan, decodes: Vec<RequestId>) {
     let lost = plan.preempt.iter().filter(|&&(victim, _)| view.is_decoding(victim)).count();
-    match decodes.len() {
+    plan.decode = match decodes.len() {
         0 => Decode::None,
         n if n + lost == view.decoding_len() as usize => Decode::All,
-        _ => Decode::Each(decodes),
-    }
+        _ => return plan.decode = Decode::Each(decodes),
+    };
+    plan.give_back(decodes);
 }
 
 /// V0's block rule: for each decode-ready request in queue order (at most `cap` of them), while no block is free –
@@ -83,10 +84,11 @@ pub(super) fn decode_or_preempt(view: &EngineView<'_>, plan: &mut StepPlan, kind
         plan.decode = Decode::All;
         return Used { decodes, free: free - growth };
     }
-    let ready: Vec<RequestId> = view.ready().collect();
+    let mut ready = plan.take_list();
+    ready.extend(view.ready());
     let mut kept = ready.len();
     let mut free = free;
-    let mut served = Vec::new();
+    let mut served = plan.take_list();
     let mut next = 0;
     'requests: while next < kept && served.len() < cap as usize {
         let r = ready[next];
@@ -105,7 +107,8 @@ pub(super) fn decode_or_preempt(view: &EngineView<'_>, plan: &mut StepPlan, kind
         next += 1;
     }
     let decodes = u32::try_from(served.len()).expect("no more than u32 requests");
-    plan.decode = decode_each(view, plan, served);
+    plan.give_back(ready);
+    decode_each(view, plan, served);
     Used { decodes, free }
 }
 

@@ -58,7 +58,13 @@ impl Default for Clairvoyant {
 impl Mechanism for Clairvoyant {
     fn build(&self) -> Option<Box<dyn Scheduler>> {
         let (shortest, ranks, indexed) = (BTreeMap::new(), LookupMap::default(), 0);
-        Some(Box::new(ShortestFirst { parameters: self.clone(), shortest, ranks, indexed }))
+        Some(Box::new(ShortestFirst {
+            parameters: self.clone(),
+            shortest,
+            ranks,
+            indexed,
+            admitted: Vec::new(),
+        }))
     }
 
     fn validate(&self) -> Result<(), BadParameter> {
@@ -78,6 +84,8 @@ struct ShortestFirst {
     /// Their ranks, for those whose clients give up.
     ranks: LookupMap<RequestId, Rank>,
     indexed: u32,
+    /// Memory of a list that a plan works with.
+    admitted: Vec<Rank>,
 }
 
 impl Scheduler for ShortestFirst {
@@ -135,7 +143,7 @@ impl ShortestFirst {
         let promised: u32 = view.running().map(|r| promise(view, r)).sum();
         let mut unpromised = view.blocks_total().saturating_sub(promised);
         let mut sequences = view.running_len();
-        let mut admitted: Vec<Rank> = Vec::new();
+        let mut admitted = std::mem::take(&mut self.admitted);
         for (&rank, &r) in &self.shortest {
             if budget == 0 || sequences >= self.parameters.max_sequences {
                 break;
@@ -160,9 +168,10 @@ impl ShortestFirst {
         if plan.limit.is_none() && admitted.len() < view.waiting_len() as usize {
             plan.limit = Some(AdmissionLimit::Memory);
         }
-        for rank in &admitted {
-            self.shortest.remove(rank);
+        for rank in admitted.drain(..) {
+            self.shortest.remove(&rank);
         }
+        self.admitted = admitted;
     }
 }
 

@@ -71,9 +71,33 @@ pub struct StepPlan {
     /// changes nothing but reports. A policy that names it does so also while nobody waits: a leap that arrivals do
     /// not cut has to know what they will wait for.
     pub limit: Option<AdmissionLimit>,
+    lists: Lists,
 }
 
+/// Memory of lists that schedulers work with; no part of what is decided.
+#[derive(Clone, Debug, Default)]
+struct Lists(Vec<Vec<RequestId>>);
+
+impl PartialEq for Lists {
+    fn eq(&self, _: &Lists) -> bool {
+        true
+    }
+}
+
+impl Eq for Lists {}
+
 impl StepPlan {
+    /// An empty list, with memory of an earlier plan if there is some: for `Decode::Each`, or to work with and give back.
+    pub fn take_list(&mut self) -> Vec<RequestId> {
+        self.lists.0.pop().unwrap_or_default()
+    }
+
+    /// Keeps the memory of a list for later plans.
+    pub fn give_back(&mut self, mut list: Vec<RequestId>) {
+        list.clear();
+        self.lists.0.push(list);
+    }
+
     /// Empties the plan and keeps its memory.
     pub fn clear(&mut self) {
         self.preempt.clear();
@@ -81,7 +105,9 @@ impl StepPlan {
         self.admit.clear();
         self.prefill.clear();
         self.feed.clear();
-        self.decode = Decode::None;
+        if let Decode::Each(list) = std::mem::take(&mut self.decode) {
+            self.give_back(list);
+        }
         self.pad_prefill_to = 0;
         self.limit = None;
     }

@@ -181,13 +181,15 @@ fn decode_and_feed(view: &EngineView<'_>, plan: &mut StepPlan, at_most: usize) {
         plan.decode = Decode::All;
         return;
     }
-    let partial: Vec<RequestId> = view.partial().collect();
+    let mut partial = plan.take_list();
+    partial.extend(view.partial());
     let is_partial =
         |r: &RequestId| partial.binary_search_by_key(&number(view, *r), |&p| number(view, p)).is_ok();
-    let chosen: Vec<RequestId> =
-        view.ready().filter(|r| view.is_decoding(*r) || is_partial(r)).take(at_most).collect();
+    let mut chosen = plan.take_list();
+    chosen.extend(view.ready().filter(|r| view.is_decoding(*r) || is_partial(r)).take(at_most));
     plan.feed.extend(chosen.iter().copied().filter(is_partial));
     plan.decode = Decode::Each(chosen);
+    plan.give_back(partial);
 }
 
 /// Position in queue order.

@@ -40,7 +40,6 @@ use super::blocks::{Head, decode_each, full, horizon_of, preempt};
 use super::parameters::{BadParameter, Mechanism, at_least_one};
 use super::{AdmissionLimit, Decode, Horizon, Preempt, Scheduler, StepPlan};
 use crate::engine::view::EngineView;
-use crate::ids::RequestId;
 
 /// Parameters of `unified` (vLLM V1).
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
@@ -154,9 +153,10 @@ impl Unified {
     /// The victim is the last of the queue order, so it has never been scheduled in the same plan.
     fn running_in_turn(&self, view: &EngineView<'_>, plan: &mut StepPlan) -> Left {
         let mut left = Left { budget: self.token_budget, free: view.blocks_free() };
-        let ready: Vec<RequestId> = view.ready().collect();
+        let mut ready = plan.take_list();
+        ready.extend(view.ready());
         let mut kept = ready.len();
-        let mut decodes = Vec::new();
+        let mut decodes = plan.take_list();
         let mut next = 0;
         'requests: while next < kept && left.budget > 0 {
             let r = ready[next];
@@ -180,7 +180,8 @@ impl Unified {
             }
             next += 1;
         }
-        plan.decode = decode_each(view, plan, decodes);
+        plan.give_back(ready);
+        decode_each(view, plan, decodes);
         left
     }
 
