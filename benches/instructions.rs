@@ -1,7 +1,7 @@
 //! How many instructions the parts of the simulator take: `cargo bench --features instructions --bench instructions`.
 //!
 //! The numbers are those of valgrind's model of a processor and nearly the same on every run, so that one run before
-//! and one after a change tell whether it costs anything. What is needed and how: `docs/speed.md`.
+//! and one after a change tell whether it costs anything. What is needed and how: `benches/README.md`.
 
 #![expect(missing_docs, clippy::exit, reason = "what the macros of gungraun make")]
 

@@ -1,4 +1,4 @@
-//! How fast the parts of the simulator are, in seconds of this machine: `cargo bench --bench parts` (`docs/speed.md`).
+//! How fast the parts of the simulator are, in seconds of this machine: `cargo bench --bench parts` (`benches/README.md`).
 
 mod inputs;
 
@@ -120,6 +120,7 @@ fn traces(criterion: &mut Criterion) {
 fn records(criterion: &mut Criterion) {
     let rows = inputs::records(RECORDS);
     let mut group = criterion.benchmark_group("records of 100,000 requests");
+    group.sample_size(20);
     group.throughput(Throughput::Elements(RECORDS.into()));
     group.bench_function("write", |b| b.iter(|| rows.iter().copied().collect::<Records>()));
     let records: Records = rows.iter().copied().collect();

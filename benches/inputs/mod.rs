@@ -3,8 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use windtunnel::cost::{Chunk, CostSpec, EngineProfile, Roofline, StepCost, StepShape};
-use windtunnel::cost::{DecodeShape, Segment};
+use windtunnel::cost::{Chunk, CostSpec, DecodeShape, EngineProfile, Roofline, Segment, StepCost, StepShape};
 use windtunnel::engine::config::{Allocation, ClusterConfig, FrontEnd, KvConfig, Preemption, ReplicaConfig};
 use windtunnel::hardware::Accelerator;
 use windtunnel::ids::{ClassId, ReplicaId, RequestId};
@@ -163,7 +162,7 @@ pub fn deployment(replicas: u16, sequences: u32, router: RouterConfig) -> Cluste
 pub fn saturating(requests: u32, sequences: u32) -> Trace {
     let mut draws = draws(3);
     let longest = 16 * u64::from(sequences);
-    trace((0..requests).map(|_| (SimTime::ZERO, 16, 1 + (draws.below(longest)) as u32)))
+    trace((0..requests).map(|_| (SimTime::ZERO, 16, 1 + draws.below(longest) as u32)))
 }
 
 /// Requests as (arrival, prompt, answer).
