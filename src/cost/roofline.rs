@@ -250,7 +250,9 @@ impl Roofline {
         // One of the two is always zero; prompts matter only behind the accelerator.
         match self.host {
             HostMode::Serial => (0, stage.host.get(size.sequences, time)),
-            HostMode::Overlapped if size.prompt == 0 => (stage.host.get(size.sequences, time), 0),
+            HostMode::Overlapped if size.prompt == 0 || self.o2 <= 0.0 => {
+                (stage.host.get(size.sequences, time), 0)
+            }
             HostMode::Overlapped => (time(), 0),
         }
     }

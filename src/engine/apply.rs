@@ -61,7 +61,7 @@ impl ReplicaState {
         flight.plan = plan;
         self.start_decode(flight, now, world)?;
         self.expect_work(flight, now)?;
-        if self.pool.caches() && !world.reserves() {
+        if self.pool.caches() && !world.reserves() && world.has_keys() {
             self.enter_all_keys(&flight.plan, now, world)?;
         }
         if moved > 0 {

@@ -121,6 +121,11 @@ impl<'a> World<'a> {
         }
     }
 
+    /// Whether any prompt has keys from the trace.
+    pub fn has_keys(&self) -> bool {
+        self.prefixes.is_some()
+    }
+
     /// Full blocks of a prompt that have keys from the trace.
     pub fn keyed_range(&self, id: RequestId) -> u32 {
         if self.prefixes.is_some_and(|p| !p.of(id).is_empty()) {

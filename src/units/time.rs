@@ -77,8 +77,11 @@ impl SimDuration {
         let s = seconds.0;
         assert!(s.is_finite() && s >= 0.0, "a duration must be finite and not negative, got {s} s");
         assert!(s < 31_557_600.0, "a duration must be below one year, got {s} s");
+        let ps = s * 1e12;
+        // To the nearest, halves up, as `f64::round`, which is a call into the mathematics library on old processors.
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked just above")]
-        SimDuration((s * 1e12).round() as u64)
+        let whole = ps as u64;
+        SimDuration(whole + u64::from(ps - whole as f64 >= 0.5))
     }
 
     /// Picoseconds.
@@ -196,6 +199,25 @@ mod tests {
         assert_eq!(SimDuration::from_us(38_066).to_string(), "38.066 ms");
         assert_eq!(SimDuration::from_ms(1_250).to_string(), "1.250 s");
         assert_eq!(SimDuration::ZERO.to_string(), "0 s");
+    }
+
+    #[test]
+    fn rounding_is_that_of_the_standard_library() {
+        let mut state = 7_u64;
+        for _ in 0..100_000 {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            // From a few picoseconds to weeks; and exact halves.
+            let ps = (state >> 11) as f64 / (1_u64 << (state % 53)) as f64;
+            for s in [ps * 1e-12, ((state >> 40) as f64 + 0.5) * 1e-12] {
+                #[expect(
+                    clippy::cast_possible_truncation,
+                    clippy::cast_sign_loss,
+                    reason = "small and positive"
+                )]
+                let expected = (s * 1e12).round() as u64;
+                assert_eq!(SimDuration::from_seconds(Seconds(s)).as_ps(), expected, "{s} s");
+            }
+        }
     }
 
     #[test]

@@ -97,3 +97,12 @@ fn a_full_memory_costs_few_events() {
         assert!(events < 4.0 && steps > 1.0, "{events:.2} events a request, {steps:.2} steps an event");
     }
 }
+
+/// Bursts: what comes together is planned together, so that a request costs fewer events than one that comes alone.
+#[test]
+fn a_bursty_day_costs_three_events_a_request_at_most() {
+    for outcome in outcomes("twin-61-days.toml", &["workload.requests=50000"]) {
+        let [events, .., steps] = work(&outcome);
+        assert!(events < 3.0 && steps > 5.0, "{events:.2} events a request, {steps:.2} steps an event");
+    }
+}
