@@ -1,6 +1,6 @@
 //! How many instructions the parts of the simulator take: `cargo bench --features instructions --bench instructions`.
 //!
-//! The numbers are those of valgrind's model of a processor and nearly the same on every run, so that one run before
+//! The numbers are those of valgrind's model of a processor and the same on every run of one binary, so that one run before
 //! and one after a change tell whether it costs anything. What is needed and how: `benches/README.md`.
 
 #![expect(missing_docs, clippy::exit, reason = "what the macros of gungraun make")]
