@@ -107,9 +107,9 @@ pub struct ExplainStepArgs {
     #[arg(long, value_name = "TOKENS[+PAST]", num_args = 1.., value_delimiter = ',')]
     pub prefill: Vec<String>,
     /// Decoding sequences
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=65_536))]
     pub decode: u32,
     /// Context of each decoding sequence, its new token included
-    #[arg(long, default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub context: u32,
 }

@@ -139,18 +139,21 @@ pub(super) fn as_flags(errors: InputErrors) -> InputErrors {
 }
 
 /// `512+1536`: 512 tokens after 1536 whose KV exists.
+/// Longest chunk and longest past: no model has a context beyond it.
+const LONGEST: u32 = 1_000_000;
+
 fn chunks(texts: &[String]) -> Result<Vec<Chunk>, InputErrors> {
     let mut errors = InputErrors::default();
     let mut chunks = Vec::new();
     for text in texts {
         let (tokens, past) = text.split_once('+').unwrap_or((text, "0"));
         match (tokens.trim().parse::<u32>(), past.trim().parse::<u32>()) {
-            (Ok(tokens), Ok(past)) if tokens > 0 && tokens.checked_add(past).is_some() => {
+            (Ok(tokens), Ok(past)) if tokens > 0 && tokens <= LONGEST && past <= LONGEST => {
                 chunks.push(Chunk { tokens, past });
             }
             _ => errors.0.push(InputError::named(
                 format!("--prefill {text}"),
-                "is not a prompt chunk",
+                format!("is not a prompt chunk of at most {LONGEST} tokens"),
                 "write TOKENS or TOKENS+PAST, such as `512` or `512+1536`",
             )),
         }

@@ -45,9 +45,20 @@ fn stats(args: &StatsArgs, context: &Context) -> Outcome {
 fn convert(args: &ConvertArgs, context: &Context) -> Outcome {
     let options = options(&args.read)?;
     let format = output_format(args.format.as_deref())?;
+    not_itself(&args.file, &args.out)?;
     let converted = write_file(&args.out, |out| Ok(convert_trace(&args.file, &options, format, out)?))?;
     told(&converted, &args.out, context);
     Ok(exit::DONE)
+}
+
+/// Refuses to write over the file that is read.
+fn not_itself(file: &Path, out: &Path) -> Result<(), InputError> {
+    let real = |path: &Path| path.canonicalize().ok();
+    if real(file).is_none() || real(file) != real(out) {
+        return Ok(());
+    }
+    let place = format!("--out {}", out.display());
+    Err(InputError::named(place, "is the file that is read", "name another file"))
 }
 
 fn slice(args: &SliceArgs, context: &Context) -> Outcome {
@@ -61,6 +72,7 @@ fn slice(args: &SliceArgs, context: &Context) -> Outcome {
         return Err(InputError::named("--to", message, "swap or widen them").into());
     }
     let slice = Slice { rows, from, to };
+    not_itself(&args.file, &args.out)?;
     let cut = write_file(&args.out, |out| Ok(slice_trace(&args.file, &options, &slice, &args.class, out)?))?;
     told(&cut, &args.out, context);
     Ok(exit::DONE)

@@ -212,10 +212,16 @@ impl Cohort {
 
     /// Blocks that the next `steps` steps need together.
     pub fn growth_over(&self, steps: u64) -> u64 {
+        if self.growing == 0 {
+            return 0;
+        }
         let block = u64::from(self.block);
         let (cycles, rest) = (steps / block, (steps % block) as usize);
-        let rest: u32 = self.next_needs().take(rest).sum();
-        cycles * u64::from(self.growing) + u64::from(rest)
+        // The slots of the next steps lie below each other, the last ones from the top down.
+        let (low, high) = self.by_phase.split_at(self.slot() + 1);
+        let below = rest.min(low.len());
+        let needs = low[low.len() - below..].iter().chain(&high[high.len() - (rest - below)..]);
+        cycles * u64::from(self.growing) + u64::from(needs.sum::<u32>())
     }
 
     /// How many of the next steps fit in `blocks` blocks; `u32::MAX` if members never grow.

@@ -55,6 +55,13 @@ impl ComparisonRow {
         !self.bound && !self.oracle
     }
 
+    /// Whether at least 99 % of what arrived was finished.
+    fn serves_nearly_all(&self) -> bool {
+        let mean = |key: &str| self.value(key).map(|e| e.mean);
+        let shares = mean("finished").zip(mean("arrived"));
+        shares.is_none_or(|(finished, arrived)| finished >= 0.99 * arrived)
+    }
+
     fn cell(&self, key: &str) -> Option<&MetricCell> {
         self.metrics.iter().find(|m| m.key == key)
     }
@@ -96,8 +103,8 @@ impl PointComparison {
 
     /// Designs (no bounds, no oracles) that have the column, best mean first; ties keep the order of the study.
     ///
-    /// Where any design meets the SLO, only those that do are ranked; and latencies of an overloaded design depend on
-    /// the length of the run, so it is not ranked by them.
+    /// Where any design meets the SLO, only those that do are ranked. Latencies of an overloaded design depend on the
+    /// length of the run, and those of a design that turns requests away are of the rest: neither is ranked by them.
     pub fn ranked(&self, key: &str) -> Vec<&ComparisonRow> {
         let higher = column::find(key).is_some_and(|c| c.better == Better::Higher);
         let any_meets = self.rows.iter().any(|r| r.is_design() && r.slo_met);
@@ -106,6 +113,7 @@ impl PointComparison {
             .iter()
             .filter(|r| r.slo_met || !any_meets)
             .filter(|r| r.is_design() && (higher || r.saturation != Saturation::Overloaded))
+            .filter(|r| higher || r.serves_nearly_all())
             .filter_map(|r| Some((r.value(key)?.mean, r)))
             .map(|(mean, row)| (if higher { -mean } else { mean }, row))
             .collect();

@@ -1,7 +1,5 @@
 //! Carrying out a study: requests per seed, loads into rates, all runs in parallel, results in a fixed order.
 
-use std::borrow::Cow;
-
 use rayon::prelude::*;
 
 use crate::cluster::{RunOptions, Violation};
@@ -127,32 +125,48 @@ pub fn execute(plan: &StudyPlan, options: Options, progress: &dyn Progress) -> R
         prepared.truncate(1);
     }
     let (rates, capacity) = rates(plan, &prepared, progress)?;
-    let traces = rates
-        .par_iter()
-        .map(|rate| prepared.iter().zip(1..).map(|(p, seed)| at_point(plan, p, seed, *rate)).collect())
-        .collect::<Result<Vec<Vec<Cow<'_, Trace>>>, InputErrors>>()?;
-    let seeds = prepared.len() as u64;
-    let runs: Vec<RunPlan> = plan.runs().into_iter().filter(|run| run.seed <= seeds).collect();
-    progress.phase("runs", runs.len());
     let run_options = RunOptions {
         stepwise: options.stepwise,
         audit: options.audit,
         samples: plan.timeline_samples,
         deadlines: plan.slo.deadlines(),
     };
-    let runs = runs
-        .par_iter()
-        .map(|run| {
-            let trace = &traces[run.point][usize::try_from(run.seed - 1).unwrap_or(0)];
-            let result = one_run(plan, run, trace, rates[run.point], &run_options, options.keep_requests);
-            progress.step();
-            result
-        })
-        .collect::<Result<Vec<RunResult>, Failure>>()?;
+    let runs = runs(plan, &prepared, &rates, (&run_options, options.keep_requests), progress)?;
     let sensitivity = sensitivity_of(plan, &prepared, capacity.as_ref(), progress)?;
     let natural = prepared[0].trace.mean_rate().map(RequestRate::as_per_second);
     let capacities = super::capacity::of_study(plan, &prepared, progress)?;
     Ok(Executed { points: points(plan, &rates, natural), runs, prepared, capacity, sensitivity, capacities })
+}
+
+/// All runs, in the order of [`StudyPlan::runs`]. The requests of a point and seed are made when its first system is
+/// due, shared by all its systems, and gone after the last.
+fn runs(
+    plan: &StudyPlan,
+    prepared: &[Prepared],
+    rates: &[Option<RequestRate>],
+    (options, keep_requests): (&RunOptions, bool),
+    progress: &dyn Progress,
+) -> Result<Vec<RunResult>, Failure> {
+    let runs: Vec<RunPlan> =
+        plan.runs().into_iter().filter(|run| run.seed <= prepared.len() as u64).collect();
+    progress.phase("runs", runs.len());
+    let cells: Vec<(usize, &Prepared, u64)> = (0..rates.len())
+        .flat_map(|point| prepared.iter().zip(1..).map(move |(p, seed)| (point, p, seed)))
+        .collect();
+    let cell = |&(point, prepared, seed): &(usize, &Prepared, u64)| {
+        let trace = at_point(plan, prepared, seed, rates[point])?;
+        let systems: Vec<&RunPlan> = runs.iter().filter(|r| (r.point, r.seed) == (point, seed)).collect();
+        let run = |run: &&RunPlan| {
+            let result = one_run(plan, run, &trace, rates[point], options, keep_requests);
+            progress.step();
+            Ok((run.index, result?))
+        };
+        systems.par_iter().map(run).collect::<Result<Vec<(usize, RunResult)>, Failure>>()
+    };
+    let mut done: Vec<(usize, RunResult)> =
+        cells.par_iter().map(cell).collect::<Result<Vec<_>, Failure>>()?.into_iter().flatten().collect();
+    done.sort_unstable_by_key(|(index, _)| *index);
+    Ok(done.into_iter().map(|(_, result)| result).collect())
 }
 
 /// What `[sensitivity]` asks for, from the capacity that the loads needed anyway, else from one that is searched here.

@@ -7,6 +7,7 @@ use crate::workload::MaxTokens;
 
 use super::execute::Executed;
 use super::plan::{StudyPlan, SystemPlan};
+use super::study::published_formats;
 
 /// Fewer concurrent requests than this make a reservation the bottleneck of any chat workload.
 const FEW: u32 = 16;
@@ -36,6 +37,11 @@ pub fn notes(plan: &StudyPlan, executed: &Executed) -> Vec<Warning> {
                 .to_owned(),
         });
     }
+    notes.extend(unequal_memory(plan));
+    notes.extend(published_formats(&plan.systems).into_iter().map(|message| Warning::Note {
+        message,
+        advice: "say `precision = { weights = … }` for the published format (`docs/hardware.md`)".to_owned(),
+    }));
     let client = plan.workload.spec.max_tokens;
     let context_rest = |s: &&SystemPlan| s.options.max_tokens.unwrap_or(client) == MaxTokens::ContextRest;
     for system in plan.systems.iter().filter(context_rest).filter(|s| reserves_max_tokens(s)) {
@@ -55,6 +61,33 @@ pub fn notes(plan: &StudyPlan, executed: &Executed) -> Vec<Warning> {
         }
     }
     notes
+}
+
+/// Systems on the same hardware with KV memory of different size: the count of blocks is in each system's own blocks.
+fn unequal_memory(plan: &StudyPlan) -> Option<Warning> {
+    let swept = |name: &str| plan.sweep.as_ref().is_some_and(|s| s.holds(name));
+    let ideal = |s: &&SystemPlan| matches!(s.cluster.replica.scheduler, SchedulerConfig::Ideal(_));
+    let systems = || plan.systems.iter().filter(|s| !ideal(s) && !swept(&s.name));
+    let hardware = |s: &SystemPlan| {
+        (s.spec.accelerator.name.clone(), s.gpus, s.replicas(), s.spec.model.name.clone(), s.spec.kv)
+    };
+    let first = systems().next()?;
+    let alike = systems().all(|s| hardware(s) == hardware(first));
+    let (least, most) =
+        (systems().map(SystemPlan::kv_slots).min()?, systems().map(SystemPlan::kv_slots).max()?);
+    // What is left of the last block differs by less.
+    if !alike || most <= least + least / 20 {
+        return None;
+    }
+    let each: Vec<String> = systems().map(|s| format!("{} {}", s.name, s.kv_slots())).collect();
+    Some(Warning::Note {
+        message: format!(
+            "on the same hardware the systems hold different numbers of KV tokens: {}",
+            each.join(", ")
+        ),
+        advice: "`kv-blocks` counts blocks of each system's own size: give it in variants, or leave it out"
+            .to_owned(),
+    })
 }
 
 /// Most requests that a system runs at once by its own setting. Static batches are small by nature and left out.

@@ -63,8 +63,7 @@ impl StudyPlan {
         let of_reference = reference.and_then(|i| systems.get(i));
         let capacity = of_reference.map(|r| errors.note(CapacityPlan::read(&doc, r)).flatten());
         dedupe(&mut errors);
-        let mut warnings = unused_variants(&doc);
-        warnings.extend(published_formats(&systems));
+        let warnings = unused_variants(&doc);
         let mut settings = study_settings(&doc);
         settings.extend(slo.iter().zip(of_reference).flat_map(|(slo, r)| slo.computed(r)));
         let limits = slo.as_ref().zip(of_reference).map(|(slo, r)| slo.limits(r));
@@ -248,7 +247,7 @@ fn unused_variants(doc: &Document) -> Vec<String> {
 }
 
 /// Checkpoints that are published with fewer bits than the study costs.
-fn published_formats(systems: &[SystemPlan]) -> Vec<String> {
+pub(super) fn published_formats(systems: &[SystemPlan]) -> Vec<String> {
     let mut found: Vec<String> = Vec::new();
     for spec in systems.iter().map(|s| &s.spec) {
         let Some(format) = spec.model.weight_format.filter(|f| f.bytes() < spec.weights.bytes()) else {

@@ -81,7 +81,7 @@ impl SimDuration {
         // To the nearest, halves up, as `f64::round`, which is a call into the mathematics library on old processors.
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked just above")]
         let whole = ps as u64;
-        SimDuration(whole + u64::from(ps - whole as f64 >= 0.5))
+        SimDuration(whole.saturating_add(u64::from(ps - whole as f64 >= 0.5)))
     }
 
     /// Picoseconds.

@@ -26,7 +26,10 @@ pub struct Imported {
 
 /// Reads a `config.json`; `name` becomes the model's name.
 pub fn import(name: &str, source: &Source) -> Result<Imported, InputErrors> {
-    let root: Value = serde_json::from_str(&source.text).map_err(|e| syntax(source, &e))?;
+    // A byte order mark is no JSON; blanks in its place keep every position.
+    let text = source.text.strip_prefix('\u{feff}').map(|rest| format!("   {rest}"));
+    let text = text.as_deref().unwrap_or(&source.text);
+    let root: Value = serde_json::from_str(text).map_err(|e| syntax(source, &e))?;
     let Some(map) = root.as_object() else {
         let help =
             "give the `config.json` of a model: one object with `architectures`, `hidden_size` and so on";

@@ -74,6 +74,9 @@ pub struct StepPlan {
     lists: Lists,
 }
 
+/// More lists than a plan ever works with.
+const MOST_LISTS: usize = 4;
+
 /// Memory of lists that schedulers work with; no part of what is decided.
 #[derive(Clone, Debug, Default)]
 struct Lists(Vec<Vec<RequestId>>);
@@ -94,8 +97,11 @@ impl StepPlan {
 
     /// Keeps the memory of a list for later plans.
     pub fn give_back(&mut self, mut list: Vec<RequestId>) {
-        list.clear();
-        self.lists.0.push(list);
+        // A policy may also bring lists of its own: they are not hoarded.
+        if self.lists.0.len() < MOST_LISTS {
+            list.clear();
+            self.lists.0.push(list);
+        }
     }
 
     /// Empties the plan and keeps its memory.
