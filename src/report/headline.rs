@@ -29,6 +29,21 @@ pub fn findings(comparison: &Comparison) -> Vec<Finding> {
     OBJECTIVES.iter().filter_map(|(key, name)| finding(point, key, name)).collect()
 }
 
+/// Which designs the answer leaves out and why, as a sentence; none: all are ranked.
+pub fn left_out(comparison: &Comparison) -> Option<String> {
+    let left_out = comparison.headline()?.left_out();
+    let mut groups: Vec<(&str, Vec<&str>)> = Vec::new();
+    for (name, reason) in left_out {
+        match groups.iter_mut().find(|(of, _)| *of == reason) {
+            Some((_, names)) => names.push(name),
+            None => groups.push((reason, vec![name])),
+        }
+    }
+    let each: Vec<String> =
+        groups.iter().map(|(reason, names)| format!("{} ({reason})", names.join(", "))).collect();
+    (!each.is_empty()).then(|| format!("Left out: {}.", each.join("; ")))
+}
+
 /// The answer as one sentence.
 pub fn sentence(comparison: &Comparison) -> String {
     let Some(point) = comparison.headline() else { return "No run has a result.".to_owned() };
@@ -60,7 +75,7 @@ fn shown(key: &str, row: &ComparisonRow) -> String {
 /// The reference itself is best: by how much the next one trails, and whether the interval excludes a tie.
 fn ahead_of_next(key: &str, best: &ComparisonRow, next: Option<&ComparisonRow>) -> (String, String) {
     let name = best.name.clone();
-    let Some(next) = next else { return (name, format!("{}, the only design", shown(key, best))) };
+    let Some(next) = next else { return (name, format!("{}, the only design ranked", shown(key, best))) };
     let Some(ratio) = next.ratio(key) else { return (name, format!("the reference, {}", shown(key, best))) };
     let amount = format!(
         "{} with the reference; {} at {} × ({})",

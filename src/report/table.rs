@@ -86,6 +86,9 @@ pub fn render(study: &Study, comparison: &Comparison, options: &TableOptions) ->
         let text = format!("{}: {} – {}", finding.objective, finding.winner, finding.detail);
         push_wrapped(&mut out, &text, "  ", options.width);
     }
+    if let Some(text) = headline::left_out(comparison) {
+        push_wrapped(&mut out, &clean(&text), "  ", options.width);
+    }
     out.push('\n');
     push_wrapped(&mut out, &legend(study, comparison), "", options.width);
     if hidden.0 > 0 {

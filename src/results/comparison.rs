@@ -121,6 +121,19 @@ impl PointComparison {
         designs.into_iter().map(|(_, row)| row).collect()
     }
 
+    /// Designs but the reference that are left out of the ranking, or of that by latencies, each with the reason.
+    pub fn left_out(&self) -> Vec<(&str, &'static str)> {
+        let any_meets = self.rows.iter().any(|r| r.is_design() && r.slo_met);
+        let reason = |r: &ComparisonRow| match () {
+            () if any_meets && !r.slo_met => Some("limits missed"),
+            () if r.saturation == Saturation::Overloaded => Some("latencies only: overloaded"),
+            () if !r.serves_nearly_all() => Some("latencies only: turns requests away"),
+            () => None,
+        };
+        let designs = self.rows.iter().filter(|r| r.is_design() && !r.reference);
+        designs.filter_map(|r| Some((r.name.as_str(), reason(r)?))).collect()
+    }
+
     /// `load 0.8 (3.1 req/s)`: label and rate, as sentences name the point.
     pub fn name(&self) -> String {
         match self.rate_per_s {

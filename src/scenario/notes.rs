@@ -26,8 +26,9 @@ pub fn notes(plan: &StudyPlan, executed: &Executed) -> Vec<Warning> {
     // Who sweeps a cap knows it.
     let swept = |name: &str| plan.sweep.as_ref().is_some_and(|s| s.holds(name));
     let written = plan.systems.iter().filter(|s| !swept(&s.name));
-    let mut caps: Vec<(u32, &str)> =
-        written.filter_map(|s| Some((sequence_cap(s)?, s.name.as_str()))).collect();
+    let mut caps: Vec<(u32, &str)> = written
+        .filter_map(|s| Some((sequence_cap(s)?.saturating_mul(s.replicas()), s.name.as_str())))
+        .collect();
     caps.sort_unstable();
     if caps.first().map(|c| c.0) != caps.last().map(|c| c.0) {
         let each: Vec<String> = caps.iter().map(|(cap, name)| format!("{name} {cap}")).collect();
@@ -37,6 +38,7 @@ pub fn notes(plan: &StudyPlan, executed: &Executed) -> Vec<Warning> {
                 .to_owned(),
         });
     }
+    notes.extend(engine_of_accelerator(plan));
     notes.extend(unequal_memory(plan));
     notes.extend(published_formats(&plan.systems).into_iter().map(|message| Warning::Note {
         message,
@@ -61,6 +63,26 @@ pub fn notes(plan: &StudyPlan, executed: &Executed) -> Vec<Warning> {
         }
     }
     notes
+}
+
+/// Nobody said which engine: its host times and limits can decide who wins.
+fn engine_of_accelerator(plan: &StudyPlan) -> Option<Warning> {
+    let unsaid = |s: &&SystemPlan| {
+        s.settings.iter().any(|v| v.path == "engine" && v.origin.starts_with("accelerator"))
+    };
+    let mut engines: Vec<&str> =
+        plan.systems.iter().filter(unsaid).map(|s| s.spec.engine.name.as_str()).collect();
+    engines.sort_unstable();
+    engines.dedup();
+    (!engines.is_empty()).then(|| Warning::Note {
+        message: format!(
+            "no `engine` is given, so the accelerator's default is used: {}",
+            engines.join(", ")
+        ),
+        advice:
+            "say `deployment.engine` (`list engines`): step times and limits are those of an engine of a date"
+                .to_owned(),
+    })
 }
 
 /// Systems on the same hardware with KV memory of different size: the count of blocks is in each system's own blocks.

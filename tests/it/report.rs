@@ -321,6 +321,7 @@ fn the_table_reads_like_this() {
       P99 gap between tokens: sarathi-serve – 0.22 ± 0.14 × (26.2 ms against 119 ms)
       P99 end-to-end latency: tie of sarathi-serve and vllm-v1 – 0.97 ± 0.15 × (23.0 s against 23.7 s), within the interval
       goodput: tie of sarathi-serve and vllm-v1 – 1.07 ± 1.18 × (2.86 req/s against 2.67 req/s), within the interval
+      Left out: fastertransformer, orca (limits missed).
 
     How to read it: the ratio in front of TTFT p99, gap p99, E2E p99 and goodput is to vllm-v1 at the same load (same requests at every
     seed, ± 95 % interval over 2 seeds); latencies below 1.00 and goodput above 1.00 are better. TTFT at the client; gap: between

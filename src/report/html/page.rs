@@ -60,10 +60,11 @@ fn answer(comparison: &Comparison) -> Markup {
                     "n × is the ratio to " (comparison.reference) " with the same requests at every seed, with its \
                      95 % interval. "
                     @if comparison.reference_holds() {
-                        "This load is the highest at which " (comparison.reference) " meets the limits in a steady state; designs that miss them are left out."
+                        "This load is the highest at which " (comparison.reference) " meets the limits in a steady state."
                     } @else {
                         (comparison.reference) " meets the limits in a steady state at no load of this study."
                     }
+                    @if let Some(text) = headline::left_out(comparison) { " " (text) }
                 }
             }
         }
