@@ -8,6 +8,7 @@ use crate::metrics::slo::Limit;
 use crate::policy::order::Order;
 use crate::policy::router::RouterConfig;
 use crate::results::{CapacityTable, PointInfo, RunResult, Sensitivity};
+use crate::units::SimDuration;
 use crate::workload::{Prepared, RequestRate, Trace};
 
 use super::load::{self, Capacity, NoCapacity};
@@ -237,6 +238,19 @@ fn check_trace(plan: &StudyPlan, trace: &Trace) -> Result<(), InputErrors> {
     }
     for system in &plan.systems {
         errors.0.extend(needs(system, trace, &plan.sources));
+        let admission = system.cluster.front_end.admission;
+        let turns_away = admission.max_outstanding.is_some() || admission.max_queue.is_some();
+        if turns_away && trace.closed.is_some_and(|closed| closed.think == SimDuration::ZERO) {
+            errors.0.push(InputError::named(
+                format!("{}: [workload] closed", plan.name),
+                format!(
+                    "system `{}` turns requests away, and clients that do not think ask again in the same instant: the \
+                     requests would be used up by it",
+                    system.name
+                ),
+                "give the clients a `think` time, or remove the admission limit",
+            ));
+        }
         let kv = system.cluster.replica.kv;
         let Some(prefixes) = trace.prefixes.as_ref().filter(|p| kv.prefix_cache && p.tokens_per_id > 0)
         else {
