@@ -241,15 +241,13 @@ fn check_trace(plan: &StudyPlan, trace: &Trace) -> Result<(), InputErrors> {
         let admission = system.cluster.front_end.admission;
         let turns_away = admission.max_outstanding.is_some() || admission.max_queue.is_some();
         if turns_away && trace.closed.is_some_and(|closed| closed.think == SimDuration::ZERO) {
-            errors.0.push(InputError::named(
-                format!("{}: [workload] closed", plan.name),
-                format!(
-                    "system `{}` turns requests away, and clients that do not think ask again in the same instant: the \
-                     requests would be used up by it",
-                    system.name
-                ),
-                "give the clients a `think` time, or remove the admission limit",
-            ));
+            let message = format!(
+                "system `{}` turns requests away, and clients that do not think ask again in the same instant: the requests \
+                 would be used up by it",
+                system.name
+            );
+            let help = "give the clients a `think` time, or remove the admission limit";
+            errors.0.push(plan.workload.error("closed", message, help, &plan.sources));
         }
         let kv = system.cluster.replica.kv;
         let Some(prefixes) = trace.prefixes.as_ref().filter(|p| kv.prefix_cache && p.tokens_per_id > 0)

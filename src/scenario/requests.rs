@@ -48,6 +48,11 @@ impl Requests {
         })
     }
 
+    /// A problem with the value of a key of `[workload]`.
+    pub fn error(&self, key: &str, message: String, help: &str, sources: &Sources) -> InputError {
+        sources.error(self.node.value_span(key), message, help)
+    }
+
     /// Where the requests come from, as one line.
     pub fn describe(&self) -> String {
         match (&self.spec.recipe, &self.spec.trace) {
