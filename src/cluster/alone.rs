@@ -108,21 +108,7 @@ pub(super) fn stretches(
     })
 }
 
-/// Time from the first step to the last token of a request that has the accelerator alone.
-fn alone(cost: &dyn StepCost, prompt: u32, output: u32) -> SimDuration {
-    let decode: SimDuration = stretches(cost, prompt, output).map(|(_, s)| s.elapsed(s.steps)).sum();
-    prefill(cost, prompt).total() + decode
-}
-
-/// The group of replicas on which the request alone is done first.
-pub(super) fn fastest<'a>(costs: &[&'a dyn StepCost], prompt: u32, output: u32) -> &'a dyn StepCost {
-    match costs {
-        [only] => *only,
-        _ => *costs.iter().min_by_key(|cost| alone(**cost, prompt, output)).expect("there is a group"),
-    }
-}
-
-/// The same time for many requests: each prompt length is asked for once, and decode steps are summed along stretches
+/// Time from the first step to the last token of requests that have the accelerator alone: each prompt length is asked for once, and decode steps are summed along stretches
 /// that are found once.
 pub(super) struct AloneTimes<'a> {
     groups: Vec<Known<'a>>,
@@ -146,18 +132,23 @@ impl<'a> AloneTimes<'a> {
         AloneTimes { groups: costs.iter().map(known).collect() }
     }
 
+    /// The time of a request on the group on which it is done first, and what a step costs there.
+    pub fn fastest(&mut self, prompt: u32, output: u32) -> (SimDuration, &'a dyn StepCost) {
+        let times = self.groups.iter_mut().map(|g| (g.time(prompt, output), g.cost));
+        times.min_by_key(|(time, _)| *time).expect("there is a group")
+    }
+
     /// Fills in how long each finished request would have taken alone, on the fastest replica for it.
     pub fn fill(&mut self, records: &mut Records, front_end: &FrontEnd) {
         records.fill_alone(|prompt, output| {
             let door = front_end.per_request + front_end.per_prompt_token * u64::from(prompt);
-            let served = self.groups.iter_mut().map(|g| g.time(prompt, output)).min();
-            door + served.expect("there is a group") + front_end.per_streamed_token
+            door + self.fastest(prompt, output).0 + front_end.per_streamed_token
         });
     }
 }
 
 impl Known<'_> {
-    /// As [`alone`].
+    /// Time of one request.
     fn time(&mut self, prompt: u32, output: u32) -> SimDuration {
         let index = prompt as usize;
         if self.prefill.len() <= index {

@@ -14,7 +14,7 @@ use crate::metrics::work::Work;
 use crate::units::SimTime;
 use crate::workload::Trace;
 
-use super::alone::{AloneTimes, fastest, prefill, stretches};
+use super::alone::{AloneTimes, prefill, stretches};
 use super::api::Deployment;
 use super::front_end::Workers;
 
@@ -23,6 +23,7 @@ pub(super) fn run(deployment: &Deployment<'_>, trace: &Trace, deadlines: Option<
     let mut world = World::new(&deployment.parts(), trace, false);
     world.deadlines = deadlines;
     world.streaming = deployment.front_end.per_streamed_token;
+    let mut alone = AloneTimes::new(&world.costs);
     let mut workers = Workers::new(deployment.front_end);
     let mut clients = clients(trace);
     let mut end = SimTime::ZERO;
@@ -39,7 +40,7 @@ pub(super) fn run(deployment: &Deployment<'_>, trace: &Trace, deadlines: Option<
             arrival
         } else {
             let queued = workers.serve(arrival, row.prompt);
-            serve(id, arrival, queued, &mut world)
+            serve(id, arrival, queued, &mut alone, &mut world)
         };
         end = end.max(done);
         if let (Some(free), Some(closed)) = (&mut clients, trace.closed) {
@@ -47,7 +48,7 @@ pub(super) fn run(deployment: &Deployment<'_>, trace: &Trace, deadlines: Option<
         }
     }
     let mut records = world.requests.into_records();
-    AloneTimes::new(&world.costs).fill(&mut records, &deployment.front_end);
+    alone.fill(&mut records, &deployment.front_end);
     Outcome { records, counters: world.counters, gaps: world.gaps.0, samples: Vec::new(), end }
 }
 
@@ -58,9 +59,15 @@ fn clients(trace: &Trace) -> Option<BinaryHeap<Reverse<SimTime>>> {
 }
 
 /// Prefill in one step, then decode alone, stage after stage. Returns the instant of the last token.
-fn serve(id: RequestId, arrival: SimTime, queued: SimTime, world: &mut World<'_>) -> SimTime {
+fn serve(
+    id: RequestId,
+    arrival: SimTime,
+    queued: SimTime,
+    alone: &mut AloneTimes<'_>,
+    world: &mut World<'_>,
+) -> SimTime {
     let (prompt, output) = (world.request(id).prompt, world.request(id).output);
-    let cost = fastest(&world.costs, prompt, output);
+    let (_, cost) = alone.fastest(prompt, output);
     let prefill = prefill(cost, prompt);
     let first = queued + prefill.total();
     let record = &mut world.request_mut(id).record;

@@ -2,7 +2,7 @@
 
 use crate::metrics::{Better, Estimate, column};
 use crate::report::format;
-use crate::results::{Comparison, ComparisonRow, PointComparison};
+use crate::results::{Comparison, ComparisonRow, Exclusion, PointComparison};
 
 /// What the answer speaks about, in order: column and its name in a sentence.
 const OBJECTIVES: [(&str, &str); 4] = [
@@ -32,7 +32,7 @@ pub fn findings(comparison: &Comparison) -> Vec<Finding> {
 /// Which designs the answer leaves out and why, as a sentence; none: all are ranked.
 pub fn left_out(comparison: &Comparison) -> Option<String> {
     let left_out = comparison.headline()?.left_out();
-    let mut groups: Vec<(&str, Vec<&str>)> = Vec::new();
+    let mut groups: Vec<(Exclusion, Vec<&str>)> = Vec::new();
     for (name, reason) in left_out {
         match groups.iter_mut().find(|(of, _)| *of == reason) {
             Some((_, names)) => names.push(name),
@@ -40,7 +40,7 @@ pub fn left_out(comparison: &Comparison) -> Option<String> {
         }
     }
     let each: Vec<String> =
-        groups.iter().map(|(reason, names)| format!("{} ({reason})", names.join(", "))).collect();
+        groups.iter().map(|(reason, names)| format!("{} ({})", names.join(", "), reason.text())).collect();
     (!each.is_empty()).then(|| format!("Left out: {}.", each.join("; ")))
 }
 

@@ -49,6 +49,28 @@ pub struct ComparisonRow {
     pub metrics: Vec<MetricCell>,
 }
 
+/// Why a design is left out: of every ranking, or of those by latency.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exclusion {
+    /// Others meet the SLO and it does not: of every ranking.
+    LimitsMissed,
+    /// Its latencies depend on the length of the run.
+    Overloaded,
+    /// Its latencies are those of the requests that it takes.
+    TurnsAway,
+}
+
+impl Exclusion {
+    /// In words, behind a name.
+    pub fn text(self) -> &'static str {
+        match self {
+            Exclusion::LimitsMissed => "limits missed",
+            Exclusion::Overloaded => "latencies only: overloaded",
+            Exclusion::TurnsAway => "latencies only: turns requests away",
+        }
+    }
+}
+
 impl ComparisonRow {
     /// Whether one could build it: neither a bound nor an oracle.
     pub fn is_design(&self) -> bool {
@@ -107,13 +129,16 @@ impl PointComparison {
     /// length of the run, and those of a design that turns requests away are of the rest: neither is ranked by them.
     pub fn ranked(&self, key: &str) -> Vec<&ComparisonRow> {
         let higher = column::find(key).is_some_and(|c| c.better == Better::Higher);
-        let any_meets = self.rows.iter().any(|r| r.is_design() && r.slo_met);
+        let ranked = |r: &&ComparisonRow| match self.exclusion(r) {
+            None => true,
+            Some(Exclusion::LimitsMissed) => false,
+            Some(Exclusion::Overloaded | Exclusion::TurnsAway) => higher,
+        };
         let mut designs: Vec<(f64, &ComparisonRow)> = self
             .rows
             .iter()
-            .filter(|r| r.slo_met || !any_meets)
-            .filter(|r| r.is_design() && (higher || r.saturation != Saturation::Overloaded))
-            .filter(|r| higher || r.serves_nearly_all())
+            .filter(|r| r.is_design())
+            .filter(ranked)
             .filter_map(|r| Some((r.value(key)?.mean, r)))
             .map(|(mean, row)| (if higher { -mean } else { mean }, row))
             .collect();
@@ -122,16 +147,22 @@ impl PointComparison {
     }
 
     /// Designs but the reference that are left out of the ranking, or of that by latencies, each with the reason.
-    pub fn left_out(&self) -> Vec<(&str, &'static str)> {
-        let any_meets = self.rows.iter().any(|r| r.is_design() && r.slo_met);
-        let reason = |r: &ComparisonRow| match () {
-            () if any_meets && !r.slo_met => Some("limits missed"),
-            () if r.saturation == Saturation::Overloaded => Some("latencies only: overloaded"),
-            () if !r.serves_nearly_all() => Some("latencies only: turns requests away"),
-            () => None,
-        };
+    pub fn left_out(&self) -> Vec<(&str, Exclusion)> {
         let designs = self.rows.iter().filter(|r| r.is_design() && !r.reference);
-        designs.filter_map(|r| Some((r.name.as_str(), reason(r)?))).collect()
+        designs.filter_map(|r| Some((r.name.as_str(), self.exclusion(r)?))).collect()
+    }
+
+    /// Why a design is left out of a ranking; the first reason of several.
+    fn exclusion(&self, row: &ComparisonRow) -> Option<Exclusion> {
+        if !row.slo_met && self.rows.iter().any(|r| r.is_design() && r.slo_met) {
+            Some(Exclusion::LimitsMissed)
+        } else if row.saturation == Saturation::Overloaded {
+            Some(Exclusion::Overloaded)
+        } else if !row.serves_nearly_all() {
+            Some(Exclusion::TurnsAway)
+        } else {
+            None
+        }
     }
 
     /// `load 0.8 (3.1 req/s)`: label and rate, as sentences name the point.

@@ -16,7 +16,7 @@ mod warning;
 
 pub use capacity::{CapacityCell, CapacityTable};
 pub use commit::{Content, FileSet, commit, redraw};
-pub use comparison::{Comparison, ComparisonRow, PointComparison};
+pub use comparison::{Comparison, ComparisonRow, Exclusion, PointComparison};
 pub use error::ResultsError;
 pub use read::{SummaryFile, SummaryRun, read_study, read_summary};
 pub use render::{RunFiles, SCHEMA, files, summary_json};

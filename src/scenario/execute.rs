@@ -148,24 +148,26 @@ fn runs(
     (options, keep_requests): (&RunOptions, bool),
     progress: &dyn Progress,
 ) -> Result<Vec<RunResult>, Failure> {
-    let runs: Vec<RunPlan> =
+    let mut runs: Vec<RunPlan> =
         plan.runs().into_iter().filter(|run| run.seed <= prepared.len() as u64).collect();
+    runs.sort_by_key(|run| (run.point, run.seed));
     progress.phase("runs", runs.len());
-    let cells: Vec<(usize, &Prepared, u64)> = (0..rates.len())
-        .flat_map(|point| prepared.iter().zip(1..).map(move |(p, seed)| (point, p, seed)))
-        .collect();
-    let cell = |&(point, prepared, seed): &(usize, &Prepared, u64)| {
+    // A run is over and its records only read. With other runs to do, threads are better spent on those.
+    let spread = runs.len() < rayon::current_num_threads();
+    let requests: Vec<&[RunPlan]> = runs.chunk_by(|a, b| (a.point, a.seed) == (b.point, b.seed)).collect();
+    let share = |sharing: &&[RunPlan]| {
+        let RunPlan { point, seed, .. } = sharing[0];
+        let prepared = &prepared[usize::try_from(seed - 1).unwrap_or(0)];
         let trace = at_point(plan, prepared, seed, rates[point])?;
-        let systems: Vec<&RunPlan> = runs.iter().filter(|r| (r.point, r.seed) == (point, seed)).collect();
-        let run = |run: &&RunPlan| {
-            let result = one_run(plan, run, &trace, rates[point], options, keep_requests);
+        let run = |run: &RunPlan| {
+            let result = one_run(plan, run, &trace, rates[point], options, (keep_requests, spread));
             progress.step();
             Ok((run.index, result?))
         };
-        systems.par_iter().map(run).collect::<Result<Vec<(usize, RunResult)>, Failure>>()
+        sharing.par_iter().map(run).collect::<Result<Vec<(usize, RunResult)>, Failure>>()
     };
     let mut done: Vec<(usize, RunResult)> =
-        cells.par_iter().map(cell).collect::<Result<Vec<_>, Failure>>()?.into_iter().flatten().collect();
+        requests.par_iter().map(share).collect::<Result<Vec<_>, Failure>>()?.into_iter().flatten().collect();
     done.sort_unstable_by_key(|(index, _)| *index);
     Ok(done.into_iter().map(|(_, result)| result).collect())
 }

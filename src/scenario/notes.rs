@@ -23,10 +23,7 @@ pub fn notes(plan: &StudyPlan, executed: &Executed) -> Vec<Warning> {
                     .to_owned(),
         });
     }
-    // Who sweeps a cap knows it.
-    let swept = |name: &str| plan.sweep.as_ref().is_some_and(|s| s.holds(name));
-    let written = plan.systems.iter().filter(|s| !swept(&s.name));
-    let mut caps: Vec<(u32, &str)> = written
+    let mut caps: Vec<(u32, &str)> = written(plan)
         .filter_map(|s| Some((sequence_cap(s)?.saturating_mul(s.replicas()), s.name.as_str())))
         .collect();
     caps.sort_unstable();
@@ -65,6 +62,12 @@ pub fn notes(plan: &StudyPlan, executed: &Executed) -> Vec<Warning> {
     notes
 }
 
+/// The systems that stand in the file one by one: who sweeps a key knows that it differs.
+fn written(plan: &StudyPlan) -> impl Iterator<Item = &SystemPlan> {
+    let swept = |name: &str| plan.sweep.as_ref().is_some_and(|s| s.holds(name));
+    plan.systems.iter().filter(move |s| !swept(&s.name))
+}
+
 /// Nobody said which engine: its host times and limits can decide who wins.
 fn engine_of_accelerator(plan: &StudyPlan) -> Option<Warning> {
     let unsaid = |s: &&SystemPlan| {
@@ -87,9 +90,8 @@ fn engine_of_accelerator(plan: &StudyPlan) -> Option<Warning> {
 
 /// Systems on the same hardware with KV memory of different size: the count of blocks is in each system's own blocks.
 fn unequal_memory(plan: &StudyPlan) -> Option<Warning> {
-    let swept = |name: &str| plan.sweep.as_ref().is_some_and(|s| s.holds(name));
     let ideal = |s: &&SystemPlan| matches!(s.cluster.replica.scheduler, SchedulerConfig::Ideal(_));
-    let systems = || plan.systems.iter().filter(|s| !ideal(s) && !swept(&s.name));
+    let systems = || written(plan).filter(|s| !ideal(s));
     let hardware = |s: &SystemPlan| {
         (s.spec.accelerator.name.clone(), s.gpus, s.replicas(), s.spec.model.name.clone(), s.spec.kv)
     };

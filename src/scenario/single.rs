@@ -25,14 +25,14 @@ fn set_current(run: Option<String>) {
     });
 }
 
-/// Simulates one run of a study and measures it.
+/// Simulates one run of a study and measures it; `spread`: on two threads.
 pub(super) fn one_run(
     plan: &StudyPlan,
     run: &RunPlan,
     trace: &Trace,
     rate: Option<RequestRate>,
     options: &RunOptions,
-    keep_requests: bool,
+    (keep_requests, spread): (bool, bool),
 ) -> Result<RunResult, Failure> {
     let system = &plan.systems[run.system];
     let name = format!(
@@ -50,10 +50,8 @@ pub(super) fn one_run(
     let context = measure_context(plan, system, rate);
     let measured = || measure(&outcome, trace, &context);
     let drawn = || (curves(&outcome, &context), extract(&outcome, trace, &context.slo));
-    // A run is over and its records only read. With other runs to do, threads are better spent on those.
-    let alone = plan.runs().len() < rayon::current_num_threads();
     let (summary, (curves, extract)) =
-        if alone { rayon::join(measured, drawn) } else { (measured(), drawn()) };
+        if spread { rayon::join(measured, drawn) } else { (measured(), drawn()) };
     Ok(RunResult {
         system: run.system,
         point: run.point,
