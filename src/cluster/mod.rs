@@ -11,5 +11,5 @@ mod sample;
 
 pub use crate::engine::{StepEvent, StepObserver, Violation};
 pub use crate::metrics::record::Outcome;
-pub use api::{Deployment, Group, RunOptions};
+pub use api::{Deployment, Group, Joint, RunOptions};
 pub use run::{simulate, simulate_deployment, simulate_with};

@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::diagnostic::{InputErrors, Node, Value, from_tree};
+use crate::engine::config::Role;
 
 use super::document::Document;
 use super::plan::{GroupPlan, Setting, SystemPlan};
@@ -80,6 +81,7 @@ fn together(plans: Vec<SystemPlan>) -> SystemPlan {
             spec: p.spec.clone(),
             gpus: p.gpus,
             stages: p.options.parallel.pp,
+            role: Role::Whole,
         })
         .collect();
     let mut plans = plans.into_iter();

@@ -4,10 +4,10 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::cluster::{Deployment, Group};
+use crate::cluster::{Deployment, Group, Joint};
 use crate::cost::{CostSpec, StepCost, UnitWork};
 use crate::diagnostic::Sources;
-use crate::engine::config::{ClusterConfig, ReplicaConfig};
+use crate::engine::config::{ClusterConfig, HandOver, Network, ReplicaConfig, Role};
 use crate::hardware::Accelerator;
 use crate::metrics::slo::Slo;
 use crate::policy::scheduler::SchedulerConfig;
@@ -49,6 +49,8 @@ pub struct SystemPlan {
     pub gpus: u32,
     /// Unequal replicas, in the order of their ids; empty: all are `cluster.replica`, with `cost`.
     pub groups: Vec<GroupPlan>,
+    /// Where prefill and decode are apart: what joins them.
+    pub joint: Option<JointPlan>,
     /// Uses true output lengths or other knowledge no real system has.
     pub oracle: bool,
     /// Every value with its origin, by path.
@@ -72,11 +74,22 @@ pub struct GroupPlan {
     pub gpus: u32,
     /// Pipeline stages of each.
     pub stages: u32,
+    /// Which phases of a request they compute.
+    pub role: Role,
+}
+
+/// What joins the prefill and decode replicas of a system.
+#[derive(Clone, Debug, PartialEq)]
+pub struct JointPlan {
+    /// How a request gets from one to the other.
+    pub hand_over: HandOver,
+    /// The links between all replicas.
+    pub network: Network,
 }
 
 impl GroupPlan {
     fn group(&self) -> Group<'_> {
-        Group { replica: &self.replica, replicas: self.replicas, cost: &*self.cost }
+        Group { replica: &self.replica, replicas: self.replicas, cost: &*self.cost, role: self.role }
     }
 }
 
@@ -89,6 +102,7 @@ impl SystemPlan {
         Deployment {
             groups: self.groups.iter().map(GroupPlan::group).collect(),
             router: &self.cluster.router,
+            joint: self.joint.as_ref().map(|j| Joint { hand_over: &j.hand_over, network: &j.network }),
             front_end: self.cluster.front_end,
             seed,
         }

@@ -130,6 +130,7 @@ impl Builder<'_> {
             spec,
             gpus,
             groups: Vec::new(),
+            joint: None,
             oracle,
             settings,
             places,
