@@ -5,11 +5,15 @@ mod api;
 mod audit;
 mod dispatch;
 mod front_end;
+mod hand_over;
 mod ideal;
+mod joint;
+mod links;
 mod run;
 mod sample;
+mod simulate;
 
 pub use crate::engine::{StepEvent, StepObserver, Violation};
 pub use crate::metrics::record::Outcome;
 pub use api::{Deployment, Group, Joint, RunOptions};
-pub use run::{simulate, simulate_deployment, simulate_with};
+pub use simulate::{simulate, simulate_deployment, simulate_with};

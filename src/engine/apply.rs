@@ -48,6 +48,9 @@ impl ReplicaState {
         for &id in &plan.swap_in {
             moved += self.swap_in(id, now, world)?;
         }
+        for &id in &plan.resume {
+            self.resume(id, now, world)?;
+        }
         for admission in &plan.admit {
             self.allocate(admission, now, world)?;
         }

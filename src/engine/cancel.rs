@@ -28,6 +28,8 @@ impl ReplicaState {
                     self.giving_up.push(id);
                 }
             }
+            // Between two replicas: the cluster knows both.
+            Phase::Offered | Phase::Coming | Phase::Loaded => return None,
             Phase::Outside | Phase::Held | Phase::Left => return None,
         }
         self.cut_leap(now, true)

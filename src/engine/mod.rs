@@ -14,11 +14,12 @@ mod deadlines;
 mod event;
 mod flight;
 mod gaps;
-
+mod handover;
 mod late_stop;
 mod launch;
 mod live;
 mod load;
+mod membership;
 mod order;
 mod replica;
 mod request;

@@ -25,6 +25,12 @@ pub(crate) enum Phase {
     Held,
     /// KV in host memory.
     Swapped,
+    /// Its prompt is complete; the replica that is to decode it has no blocks for it yet.
+    Offered,
+    /// That replica has; its KV is on its way.
+    Coming,
+    /// Its KV has come; it does not run yet.
+    Loaded,
     /// Gone.
     Left,
 }

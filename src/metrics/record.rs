@@ -302,6 +302,37 @@ pub struct RunCounters {
     pub busy: [u128; 4],
 }
 
+/// Sums over the hand-overs of a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TransferCounters {
+    /// Requests whose KV has arrived.
+    pub transfers: u64,
+    /// Bytes of their KV.
+    pub bytes: u128,
+    /// Σ time from the decode replica's taking to the last byte, in ps.
+    pub time: u128,
+    /// Σ of the time that the same transfers would have taken with their ports to themselves, in ps.
+    pub alone: u128,
+}
+
+/// What went between replicas.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// KV that was handed over.
+    pub transfers: TransferCounters,
+    /// Each port of the network.
+    pub ports: Vec<PortUse>,
+}
+
+/// What went through a port of the network.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PortUse {
+    /// Bytes of the flows that have ended.
+    pub bytes: u128,
+    /// Time with at least one flow, in ps.
+    pub busy: u128,
+}
+
 /// State of the whole deployment at one instant of a fixed grid.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sample {
@@ -346,4 +377,6 @@ pub struct Outcome {
     pub samples: Vec<Sample>,
     /// The last event.
     pub end: SimTime,
+    /// KV between replicas.
+    pub traffic: Traffic,
 }

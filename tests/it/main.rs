@@ -25,6 +25,7 @@ mod equivalence_table;
 mod eut;
 mod explain;
 mod groups;
+mod hand_over;
 mod host_tier;
 mod inside;
 mod metrics;
