@@ -13,10 +13,21 @@ use crate::workload::MaxTokens;
 
 use super::slo::TokenLimit;
 
+use super::disaggregated::PlacementOptions;
 use super::groups::GroupOptions;
 
 /// Tables that hold exactly one entry, the mechanism: another mechanism in an upper layer replaces the whole entry.
-pub const TAGGED: [&str; 3] = ["scheduler", "kv", "router"];
+pub const TAGGED: [&str; 9] = [
+    "scheduler",
+    "kv",
+    "router",
+    "placement",
+    "placement.disaggregated.router",
+    "placement.disaggregated.prefill.scheduler",
+    "placement.disaggregated.prefill.kv",
+    "placement.disaggregated.decode.scheduler",
+    "placement.disaggregated.decode.kv",
+];
 
 /// Keys of `[systems]` that are not variants.
 pub const RESERVED: [&str; 2] = ["reference", "compare"];
@@ -318,6 +329,8 @@ pub struct SystemOptions {
     /// What is known of lengths.
     #[serde(default)]
     pub length_predictor: LengthPredictor,
+    /// Which replicas compute which phase of a request. Read before the rest: here it is always absent.
+    pub placement: Option<PlacementOptions>,
     /// Batch formation.
     pub scheduler: SchedulerConfig,
     /// KV memory.
@@ -388,5 +401,14 @@ pub const DEPLOYMENT_KEYS: [&str; 17] = [
 ];
 
 /// Keys of a system that only presets and variants may set.
-pub const SYSTEM_KEYS: [&str; 8] =
-    ["scheduler", "order", "length-predictor", "kv", "prefix-cache", "host-cache", "paper", "note"];
+pub const SYSTEM_KEYS: [&str; 9] = [
+    "scheduler",
+    "order",
+    "length-predictor",
+    "kv",
+    "prefix-cache",
+    "host-cache",
+    "placement",
+    "paper",
+    "note",
+];
