@@ -111,7 +111,7 @@ impl<'a> Run<'a> {
     }
 
     /// Carries the run out.
-    pub fn to_the_end(mut self, observer: &mut impl StepObserver) -> Result<Outcome, Violation> {
+    pub fn finish(mut self, observer: &mut impl StepObserver) -> Result<Outcome, Violation> {
         self.issue_first();
         while let Some(now) = self.next_instant() {
             self.instant(now, observer)?;

@@ -99,19 +99,6 @@ pub enum FirstToken {
     Decode,
 }
 
-/// When KV is sent from the prefill to the decode replica.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, serde::Serialize, schemars::JsonSchema,
-)]
-#[serde(rename_all = "kebab-case")]
-pub enum Transport {
-    /// In one piece, once the prompt is complete and the decode replica has room (DistServe).
-    #[default]
-    Pull,
-    /// Layer by layer while the step that completes the prompt is computed (Splitwise, Mooncake).
-    LayerWise,
-}
-
 /// How a request gets from its prefill to its decode replica.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HandOver {
@@ -119,8 +106,6 @@ pub struct HandOver {
     pub router: RouterConfig,
     /// Who samples the first token.
     pub first_token: FirstToken,
-    /// When KV is sent.
-    pub transport: Transport,
     /// Only decode replicas on a server of the prefill replica are chosen from, where there is one.
     pub same_server: bool,
     /// A decode replica takes no further request while those that it has taken and that do not run yet hold this share of
@@ -128,8 +113,6 @@ pub struct HandOver {
     pub queue_share: u32,
     /// KV of one block on all layers and shards together, in bytes.
     pub block_bytes: u64,
-    /// Layers of the model: what a layer-wise transfer is cut into.
-    pub layers: u32,
     /// Messages of a transfer of `b` blocks: `fixed + per_block · b`, each of which takes the link's latency in turn.
     pub messages: Messages,
 }

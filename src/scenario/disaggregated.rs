@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::diagnostic::{InputErrors, Node, Value, from_tree};
-use crate::engine::config::{FirstToken, HandOver, Messages, Network, Role, Sharing, Transport};
+use crate::engine::config::{FirstToken, HandOver, Messages, Network, Role, Sharing};
 use crate::policy::router::RouterConfig;
 use crate::policy::scheduler::SchedulerConfig;
 use crate::units::Bytes;
@@ -91,9 +91,6 @@ pub struct Disaggregated {
     /// Who samples the first token.
     #[serde(default)]
     pub first_token: FirstToken,
-    /// When KV is sent.
-    #[serde(default)]
-    pub transport: Transport,
     /// Share of its blocks that a decode replica gives to requests it has taken and that do not run yet, in (0, 1].
     #[serde(default = "whole")]
     pub queue_share: f64,
@@ -178,7 +175,7 @@ fn check(
         if !scheduler.allows_order() {
             let message = format!("`scheduler.{}` computes whole requests only", scheduler.key());
             let help = "use `unified`, `chunked`, `prefill-first` or `iteration` for this pool";
-            refuse(key, message, help);
+            refuse(&format!("{key}.scheduler"), message, help);
         }
     }
     let [prefill, decode] = pools else { return Ok(()) };
@@ -188,7 +185,8 @@ fn check(
             "the pools have blocks of {} and {} tokens, or reserve by different rules",
             p.block, d.block
         );
-        refuse("decode", message, "give both pools the same `kv` but for its preemption");
+        let place = if table.get("prefill.kv").is_some() { "prefill.kv" } else { "decode.kv" };
+        refuse(place, message, "give both pools the same `kv` but for its preemption");
     }
     if errors.0.is_empty() { Ok(()) } else { Err(errors) }
 }
@@ -217,11 +215,9 @@ fn together(
     let hand_over = HandOver {
         router: options.router.clone(),
         first_token: options.first_token,
-        transport: options.transport,
         same_server: options.same_server,
         queue_share: thousandths(options.queue_share),
         block_bytes: whole_bytes(spec.model.kv_bytes_per_token(spec.kv.bytes())) * block,
-        layers,
         messages: match options.messages {
             MessageRule::Whole => Messages { fixed: 1, per_block: 0 },
             MessageRule::Layers => Messages { fixed: u64::from(layers), per_block: 0 },

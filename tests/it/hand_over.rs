@@ -3,7 +3,7 @@
 use windtunnel::cluster::{Deployment, Group, Joint, Outcome, RunOptions, simulate_deployment};
 use windtunnel::engine::config::{
     Allocation, Attachment, FirstToken, FrontEnd, HandOver, KvConfig, Messages, Network, Preemption,
-    ReplicaConfig, Role, Sharing, Transport,
+    ReplicaConfig, Role, Sharing,
 };
 use windtunnel::ids::ClassId;
 use windtunnel::metrics::record::{Cause, Fate, RequestRecord};
@@ -49,11 +49,9 @@ fn setup(first_token: FirstToken) -> Setup {
         hand_over: HandOver {
             router: least,
             first_token,
-            transport: Transport::Pull,
             same_server: false,
             queue_share: 50,
             block_bytes: 1000,
-            layers: 4,
             messages: Messages { fixed: 1, per_block: 0 },
         },
         sharing: Sharing::Fair,
