@@ -74,7 +74,7 @@ impl ReplicaState {
         if unstarted != self.exchange.unstarted {
             return fail("I3", format!("{unstarted} blocks taken, kept {}", self.exchange.unstarted));
         }
-        blocks += u64::from(unstarted);
+        blocks += u64::from(unstarted + self.exchange.promised);
         let queued = self.waiting.iter().chain(&self.swapped).copied();
         for id in self.running.iter().copied().chain(queued).chain(self.in_exchange()) {
             let r = world.request(id);

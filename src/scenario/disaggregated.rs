@@ -7,14 +7,14 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::diagnostic::{InputErrors, Node, Value, from_tree};
-use crate::engine::config::{FirstToken, HandOver, Messages, Network, Role, Sharing};
+use crate::engine::config::{FirstToken, HandOver, Network, Role, Sharing};
 use crate::policy::router::RouterConfig;
 use crate::policy::scheduler::SchedulerConfig;
 use crate::units::Bytes;
 
 use super::document::Document;
 use super::groups::{group_of, settings};
-use super::network::{self, Layout};
+use super::network::{self, Layout, MessageRule, Wiring};
 use super::plan::{JointPlan, Setting, SystemPlan};
 use super::resolve;
 use super::schema::{KvOptions, Parallel, PrefixCache, TAGGED};
@@ -62,19 +62,6 @@ pub struct PoolOptions {
     gpu_memory_utilization: Option<f64>,
 }
 
-/// How many messages a transfer takes, each of which takes the link's latency in turn.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum MessageRule {
-    /// One: the blocks are gathered first, or one call posts them all.
-    #[default]
-    Whole,
-    /// One per layer.
-    Layers,
-    /// One per block and layer.
-    Blocks,
-}
-
 /// Parameters of `placement.disaggregated`.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -112,6 +99,13 @@ pub struct Disaggregated {
     pub messages: MessageRule,
 }
 
+impl Disaggregated {
+    fn wiring(&self) -> Wiring {
+        let Disaggregated { layout, network, nics, sharing, messages, .. } = self.clone();
+        Wiring { layout, network, nics, sharing, messages }
+    }
+}
+
 fn least_requests() -> RouterConfig {
     RouterConfig::all().into_iter().find(|r| r.key() == "least-requests").unwrap_or_default()
 }
@@ -143,7 +137,8 @@ pub(super) fn system(
         return Err(errors);
     }
     check(&options, &table, &pools, doc)?;
-    let network = network::build(&options, &table, &pools, doc)?;
+    let path = "placement.disaggregated";
+    let network = network::build(&options.wiring(), (&table, path), &pools, doc)?;
     Ok(together(pools, &options, network, &table, doc))
 }
 
@@ -207,56 +202,26 @@ fn together(
             settings.push(Setting { path, value: leaf.to_string(), origin: doc.sources.origin(&leaf.span) });
         }
     }
-    settings.extend(ports(&network));
+    settings.extend(network::settings(&network, "placement.disaggregated"));
     settings.sort_by(|a, b| a.path.cmp(&b.path));
-    let spec = &pools[0].spec;
-    let block = u64::from(pools[0].cluster.replica.kv.block);
-    let layers = spec.model.layers;
     let hand_over = HandOver {
         router: options.router.clone(),
         first_token: options.first_token,
         same_server: options.same_server,
         queue_share: thousandths(options.queue_share),
-        block_bytes: whole_bytes(spec.model.kv_bytes_per_token(spec.kv.bytes())) * block,
-        messages: match options.messages {
-            MessageRule::Whole => Messages { fixed: 1, per_block: 0 },
-            MessageRule::Layers => Messages { fixed: u64::from(layers), per_block: 0 },
-            MessageRule::Blocks => Messages { fixed: 0, per_block: u64::from(layers) },
-        },
     };
     let roles = [Role::Prefill, Role::Decode];
     let groups = pools.iter().zip(roles).map(|(pool, role)| group_of(pool, role)).collect();
     let (gpus, oracle) = (pools.iter().map(|p| p.gpus).sum(), pools.iter().any(|p| p.oracle));
     let mut pools = pools.into_iter();
     let first = pools.next().expect("there are two pools");
-    let joint = Some(JointPlan { hand_over, network });
+    let joint = Some(JointPlan { network, hand_over: Some(hand_over), migration: None });
     SystemPlan { settings, gpus, oracle, groups, joint, ..first }
-}
-
-/// What the network came to, for `explain`.
-fn ports(network: &Network) -> Vec<Setting> {
-    let rate = |(name, rate): (&String, &u64)| format!("{name} {} GB/s", *rate as f64 / 1e9);
-    let ports: Vec<String> = network.names.iter().zip(&network.ports).map(rate).step_by(2).collect();
-    let setting = |path: &str, value: String| Setting {
-        path: format!("placement.disaggregated.{path}"),
-        value,
-        origin: "computed: servers, their links and NICs; each direction".to_owned(),
-    };
-    vec![
-        setting("ports", ports.join(", ")),
-        setting("network-latency", network.network_latency.to_string()),
-        setting("inside-latency", network.inside_latency.to_string()),
-    ]
 }
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be in (0, 1]")]
 fn thousandths(share: f64) -> u32 {
     ((share * 1000.0).round() as u32).max(1)
-}
-
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a number of bytes")]
-fn whole_bytes(bytes: Bytes) -> u64 {
-    bytes.0.round() as u64
 }
 
 /// Takes `placement` out of a system's layers: the disaggregated one, or nothing.
