@@ -153,7 +153,7 @@ impl Differences {
 
     /// Counts the faults and readings under which the oracle would agree with the engine.
     fn explain(&mut self, s: &Scenario, engine: &Outcome) {
-        for mutation in Mutation::READINGS.into_iter().chain(Mutation::ALL) {
+        for mutation in Mutation::READINGS.into_iter().chain(Mutation::ALL).chain(Mutation::APART) {
             let options = Options { mutation, max_steps: 2 * MAX_STEPS, ..Options::default() };
             let other = run_with(&s.deployment(), &s.trace, options);
             let theirs = rows(engine);
