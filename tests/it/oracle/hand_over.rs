@@ -171,6 +171,10 @@ fn path(sim: &Sim<'_>, r: usize) -> (usize, usize) {
 /// All KV has come.
 fn last_byte(sim: &mut Sim<'_>, network: &Network, r: usize) {
     let (from, to) = path(sim, r);
+    if sim.options.log {
+        let way = network.path(replica_id(from), replica_id(to));
+        sim.log.push(format!("t={} KV of {r} has come from k{from} to k{to} through {way:?}", sim.now));
+    }
     let latency = network.path(replica_id(from), replica_id(to)).latency.as_ps();
     if sim.mutated(Mutation::LeaseFreedAtLastByte) || latency == 0 {
         sim.links.acknowledgements.push((sim.now, r));
@@ -242,6 +246,9 @@ pub fn take_offers(sim: &mut Sim<'_>, k: usize) {
             sim.requests[r].blocks.push(block);
         }
         sim.requests[r].way = Way::Coming;
+        if sim.options.log {
+            sim.log.push(format!("t={} k{k} takes {r} in {wanted} blocks", sim.now));
+        }
         let blocks = sim.requests[r].computed.div_ceil(sim.config(k).kv.block);
         let (from, to) = path(sim, r);
         let latency = network.path(replica_id(from), replica_id(to)).latency.as_ps();
