@@ -154,8 +154,10 @@ fn network(rng: &mut Rng, replicas: usize, block: u32) -> Network {
     network
 }
 
-/// In how many scenarios each mechanism must occur at least.
-const LEAST: [(&str, u64, fn(&Coverage) -> u64); 18] = [
+/// A mechanism, in how many scenarios it must occur at least, and its count.
+type Least = (&'static str, u64, fn(&Coverage) -> u64);
+
+const LEAST: [Least; 18] = [
     ("hand-overs", 1000, |c| c.handed_over),
     ("ended-at-prefill", 50, |c| c.ended_at_prefill),
     ("offers-for-memory", 100, |c| c.offers_for_memory),

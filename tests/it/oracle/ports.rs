@@ -44,8 +44,8 @@ fn fair(flows: &mut [Flow], network: &Network) {
         let mut tightest: Option<(u64, usize)> = None;
         for (port, &rate) in left.iter().enumerate() {
             let users = (0..flows.len()).filter(|&f| open[f] && flows[f].through(port)).count() as u64;
-            if users > 0 {
-                let each = (rate / users).max(1);
+            if let Some(each) = rate.checked_div(users) {
+                let each = each.max(1);
                 if tightest.is_none_or(|best| each < best.0) {
                     tightest = Some((each, port));
                 }
