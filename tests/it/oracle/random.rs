@@ -96,7 +96,7 @@ fn check_scheduler(kind: usize) -> Covered {
 }
 
 /// Invariants of the oracle's own outcome: I1, I2, I3, I4, I7, I15.
-fn check_oracle(s: &Scenario, o: &OracleOutcome) {
+pub fn check_oracle(s: &Scenario, o: &OracleOutcome) {
     use windtunnel::metrics::record::{Fate, Rejection};
     assert!(!o.stuck && o.all_free, "{s}");
     assert!(o.counters.steps < MAX_STEPS, "{s}");
