@@ -1,7 +1,7 @@
 //! What is run, and how.
 
 use crate::cost::StepCost;
-use crate::engine::config::{ClusterConfig, FrontEnd, ReplicaConfig};
+use crate::engine::config::{ClusterConfig, FrontEnd, HandOver, Migration, Network, ReplicaConfig, Role};
 use crate::metrics::record::Deadlines;
 use crate::policy::router::RouterConfig;
 
@@ -27,9 +27,22 @@ pub struct Group<'a> {
     pub replicas: u16,
     /// What a step of each costs.
     pub cost: &'a dyn StepCost,
+    /// Which phases of a request they compute: all groups `Whole`, or some `Prefill` and the others `Decode`.
+    pub role: Role,
 }
 
-/// A deployment: groups of equal replicas behind one router. Replica ids count through the groups in order.
+/// What joins the replicas of a deployment between which KV travels.
+#[derive(Clone, Copy)]
+pub struct Joint<'a> {
+    /// The links between all replicas.
+    pub network: &'a Network,
+    /// For prefill and decode apart: how a request gets from one to the other.
+    pub hand_over: Option<&'a HandOver>,
+    /// For replicas that compute whole requests: when running ones move, and how.
+    pub migration: Option<&'a Migration>,
+}
+
+/// A deployment: groups of equal replicas behind one router (of those that compute prompts). Replica ids count through the groups in order.
 ///
 /// Groups may differ in cost, stages, KV blocks, watermark, host blocks and scheduler; they share block size, rule of
 /// allocation and queue order. The longest context served is that of the group with the smallest limit.
@@ -39,6 +52,10 @@ pub struct Deployment<'a> {
     pub groups: Vec<Group<'a>>,
     /// Which replica gets a request.
     pub router: &'a RouterConfig,
+    /// Where KV travels between replicas.
+    pub joint: Option<Joint<'a>>,
+    /// Blocks that count as used on a replica with a request of a priority level, by level (`policy::freeness`).
+    pub headroom: &'a [u32],
     /// What stands before the router.
     pub front_end: FrontEnd,
     /// Seed of the router's draws.
@@ -48,8 +65,17 @@ pub struct Deployment<'a> {
 impl<'a> Deployment<'a> {
     /// A deployment of equal replicas; draws have seed 0.
     pub fn uniform(config: &'a ClusterConfig, cost: &'a dyn StepCost) -> Self {
-        let group = Group { replica: &config.replica, replicas: config.replicas, cost };
-        Deployment { groups: vec![group], router: &config.router, front_end: config.front_end, seed: 0 }
+        let (replica, replicas) = (&config.replica, config.replicas);
+        let group = Group { replica, replicas, cost, role: Role::Whole };
+        let router = &config.router;
+        Deployment {
+            groups: vec![group],
+            router,
+            joint: None,
+            headroom: &[],
+            front_end: config.front_end,
+            seed: 0,
+        }
     }
 
     /// Configuration and cost by group, as the engine takes them.

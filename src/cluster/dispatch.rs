@@ -4,12 +4,14 @@ use std::collections::VecDeque;
 
 use crate::engine::{Replica, World, last_multiple};
 use crate::ids::{ReplicaId, RequestId};
+use crate::policy::freeness::Freeness;
 use crate::policy::router::{Load, Memory, Replicas, Report, RouteRequest, Router, RouterConfig};
 use crate::rng::{Component, stream};
 use crate::units::{SimDuration, SimTime};
 use crate::workload::Trace;
 
-const DRAWS: Component = Component::named("router");
+/// Draws of the router that requests meet first.
+pub(super) const DRAWS: Component = Component::named("router");
 
 /// A routed request that the replica's last report does not show.
 struct Dispatch {
@@ -18,26 +20,34 @@ struct Dispatch {
     load: Load,
 }
 
-/// The router of one deployment.
+/// A router and the replicas that it knows. To it they are numbered from 0.
 pub(super) struct Dispatcher<'a> {
     policy: Box<dyn Router>,
+    pool: Vec<ReplicaId>,
     report: Report,
     trace: &'a Trace,
-    seed: u64,
+    /// Of its draws.
+    draws: (Component, u64),
     recent: VecDeque<Dispatch>,
-    /// Sum of `recent` by replica.
+    /// Sum of `recent` by number in the pool.
     own: Vec<Load>,
 }
 
 impl<'a> Dispatcher<'a> {
-    pub fn new(config: &RouterConfig, replicas: usize, trace: &'a Trace, seed: u64) -> Self {
+    pub fn new(
+        config: &RouterConfig,
+        pool: Vec<ReplicaId>,
+        trace: &'a Trace,
+        draws: (Component, u64),
+    ) -> Self {
         Dispatcher {
             policy: config.build(),
             report: config.report().unwrap_or_default(),
             trace,
-            seed,
+            draws,
             recent: VecDeque::new(),
-            own: vec![Load::default(); replicas],
+            own: vec![Load::default(); pool.len()],
+            pool,
         }
     }
 
@@ -72,13 +82,13 @@ impl<'a> Dispatcher<'a> {
             prefix: prefixes.map_or(&[], |p| p.of(id)),
             tokens_per_id: prefixes.map_or(1, |p| p.tokens_per_id),
         };
-        let mut seen =
-            Seen { id, at, now, world: &*world, replicas, own: &self.own, seed: self.seed, reads: 0 };
+        let (pool, own, draws) = (&self.pool[..], &self.own[..], self.draws);
+        let mut seen = Seen { id, at, now, world: &*world, replicas, pool, own, draws, reads: 0 };
         let chosen = self.policy.route(&request, &mut seen);
         let reads = seen.reads;
         world.counters.router_reads += reads;
         if self.report.own_dispatches && at < now {
-            let blocks = u64::from(replicas[chosen.index()].state.demand(id, world));
+            let blocks = u64::from(replicas[self.pool[chosen.index()].index()].state.demand(id, world));
             let load = Load { requests: 1, tokens: u64::from(prompt), blocks };
             let own = &mut self.own[chosen.index()];
             own.requests += 1;
@@ -86,7 +96,7 @@ impl<'a> Dispatcher<'a> {
             own.blocks += load.blocks;
             self.recent.push_back(Dispatch { at: now, replica: chosen, load });
         }
-        chosen
+        self.pool[chosen.index()]
     }
 }
 
@@ -98,19 +108,26 @@ struct Seen<'a, 'w> {
     now: SimTime,
     world: &'a World<'w>,
     replicas: &'a [Replica],
+    pool: &'a [ReplicaId],
     own: &'a [Load],
-    seed: u64,
+    draws: (Component, u64),
     reads: u64,
+}
+
+impl Seen<'_, '_> {
+    fn replica(&self, number: ReplicaId) -> &Replica {
+        &self.replicas[self.pool[number.index()].index()]
+    }
 }
 
 impl Replicas for Seen<'_, '_> {
     fn count(&self) -> u16 {
-        u16::try_from(self.replicas.len()).expect("ids of replicas are 16 bits wide")
+        u16::try_from(self.pool.len()).expect("ids of replicas are 16 bits wide")
     }
 
     fn load(&mut self, replica: ReplicaId) -> Load {
         self.reads += 1;
-        let load = self.replicas[replica.index()].state.load_at(self.at, self.now);
+        let load = self.replica(replica).state.load_at(self.at, self.now);
         let own = self.own[replica.index()];
         Load {
             requests: load.requests + own.requests,
@@ -120,17 +137,22 @@ impl Replicas for Seen<'_, '_> {
     }
 
     fn memory(&self, replica: ReplicaId) -> Memory {
-        let pool = &self.replicas[replica.index()].state.pool;
+        let pool = &self.replica(replica).state.pool;
         Memory { blocks: pool.total(), block: pool.block() }
+    }
+
+    fn freeness(&mut self, replica: ReplicaId) -> Freeness {
+        self.reads += 1;
+        self.replica(replica).state.freeness(self.now, self.world)
     }
 
     fn cached(&mut self, replica: ReplicaId) -> u32 {
         self.reads += 1;
-        self.replicas[replica.index()].state.cached_prefix(self.id, self.now, self.world)
+        self.replica(replica).state.cached_prefix(self.id, self.now, self.world)
     }
 
     fn draw(&self, index: u64, below: u16) -> u16 {
-        let drawn = stream(self.seed, DRAWS, u64::from(self.id.0), index).below(u64::from(below));
+        let drawn = stream(self.draws.1, self.draws.0, u64::from(self.id.0), index).below(u64::from(below));
         u16::try_from(drawn).expect("below a number of replicas")
     }
 }

@@ -9,7 +9,7 @@ use std::collections::BinaryHeap;
 
 use crate::engine::{World, line_sum};
 use crate::ids::RequestId;
-use crate::metrics::record::{Cause, Deadlines, Outcome, Rejection};
+use crate::metrics::record::{Cause, Deadlines, Outcome, Rejection, Traffic};
 use crate::metrics::work::Work;
 use crate::units::SimTime;
 use crate::workload::Trace;
@@ -49,7 +49,14 @@ pub(super) fn run(deployment: &Deployment<'_>, trace: &Trace, deadlines: Option<
     }
     let mut records = world.requests.into_records();
     alone.fill(&mut records, &deployment.front_end);
-    Outcome { records, counters: world.counters, gaps: world.gaps.0, samples: Vec::new(), end }
+    Outcome {
+        records,
+        counters: world.counters,
+        gaps: world.gaps.0,
+        samples: Vec::new(),
+        end,
+        traffic: Traffic::default(),
+    }
 }
 
 /// When each client of a closed loop asks next; clients for whom there is no request do not matter.

@@ -2,28 +2,39 @@
 
 use std::collections::VecDeque;
 
-use crate::cost::StepCost;
-use crate::engine::config::{Admission, ClusterConfig, ReplicaConfig};
+use crate::engine::config::{Admission, ReplicaConfig, Role};
 use crate::engine::{Phase, Replica, StepObserver, Violation, World};
 use crate::ids::{ReplicaId, RequestId};
 use crate::kernel::EventQueue;
 use crate::metrics::record::{Cause, Outcome, Rejection, Sample};
-use crate::policy::scheduler::{Scheduler, SchedulerConfig};
+use crate::policy::scheduler::Scheduler;
 use crate::units::SimTime;
 use crate::workload::Trace;
 
 use super::alone::AloneTimes;
 use super::api::{Deployment, RunOptions};
-use super::dispatch::Dispatcher;
+use super::dispatch::{DRAWS, Dispatcher};
 use super::front_end::Workers;
-use super::ideal;
+use super::joint::DecodeRouters;
+use super::migration::Migrations;
 use super::sample::Sampler;
+use super::wires::Wires;
 
 /// What happens at an instant. The order of the variants is the order inside an instant (docs/semantics.md §1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Event {
+pub(super) enum Event {
     /// A step or leap of a replica ends.
     Completion { replica: ReplicaId, event: u32 },
+    /// KV of a request begins to flow.
+    Flow { request: RequestId },
+    /// The next flow ends, as forecast when the flows changed last.
+    FlowEnds { version: u32 },
+    /// A prefill replica learns that KV has arrived.
+    Acknowledged { request: RequestId },
+    /// The prompt of a request is complete; a decode replica is chosen.
+    Offer { request: RequestId },
+    /// A replica learns that it is its turn in the move of a request.
+    Turn { request: RequestId },
     /// A request arrives at the front end.
     Arrival { request: RequestId },
     /// A request leaves the front end and is routed.
@@ -32,108 +43,67 @@ enum Event {
     StageFree { replica: ReplicaId },
 }
 
-/// Runs a trace through a deployment of equal replicas. Pure: no I/O, no clock, and the router's draws have seed 0.
-///
-/// # Errors
-/// A [`Violation`] where a policy broke its contract or an invariant failed: our bug, never the user's input.
-pub fn simulate(
-    config: &ClusterConfig,
-    cost: &dyn StepCost,
-    trace: &Trace,
-    options: &RunOptions,
-    observer: &mut impl StepObserver,
-) -> Result<Outcome, Violation> {
-    simulate_deployment(&Deployment::uniform(config, cost), trace, options, observer)
-}
-
-/// As [`simulate`], for replicas that need not be equal and with a seed for the router's draws.
-///
-/// # Errors
-/// As [`simulate`].
-pub fn simulate_deployment(
-    deployment: &Deployment<'_>,
-    trace: &Trace,
-    options: &RunOptions,
-    observer: &mut impl StepObserver,
-) -> Result<Outcome, Violation> {
-    if matches!(deployment.groups[0].replica.scheduler, SchedulerConfig::Ideal(_)) {
-        return Ok(ideal::run(deployment, trace, options.deadlines));
-    }
-    let build =
-        |_, config: &ReplicaConfig| config.scheduler.build().expect("only `ideal` runs without replicas");
-    carry_out(&build, deployment, trace, options, observer)
-}
-
-/// As [`simulate`], but every replica is planned by the scheduler that `build` makes for it: a policy outside the crate
-/// (`examples/my_scheduler.rs`). `config.replica.scheduler` is not read.
-///
-/// # Errors
-/// A [`Violation`] where the policy broke the contract of [`Scheduler`], or an invariant failed: then our bug.
-pub fn simulate_with(
-    build: &dyn Fn(ReplicaId) -> Box<dyn Scheduler>,
-    config: &ClusterConfig,
-    cost: &dyn StepCost,
-    trace: &Trace,
-    options: &RunOptions,
-    observer: &mut impl StepObserver,
-) -> Result<Outcome, Violation> {
-    let build = |id, _: &ReplicaConfig| build(id);
-    carry_out(&build, &Deployment::uniform(config, cost), trace, options, observer)
-}
-
 /// Makes the scheduler of a replica.
-type Build<'b> = &'b dyn Fn(ReplicaId, &ReplicaConfig) -> Box<dyn Scheduler>;
-
-fn carry_out(
-    build: Build<'_>,
-    deployment: &Deployment<'_>,
-    trace: &Trace,
-    options: &RunOptions,
-    observer: &mut impl StepObserver,
-) -> Result<Outcome, Violation> {
-    let mut run = Run::new(build, deployment, trace, *options);
-    run.issue_first();
-    while let Some(now) = run.next_instant() {
-        run.instant(now, observer)?;
-    }
-    super::audit::end(&run.world, run.trace, &run.replicas, run.now)?;
-    Ok(run.outcome())
-}
+pub(super) type Build<'b> = &'b dyn Fn(ReplicaId, &ReplicaConfig) -> Box<dyn Scheduler>;
 
 /// The state of a run between two instants.
-struct Run<'a> {
+pub(super) struct Run<'a> {
     trace: &'a Trace,
     options: RunOptions,
-    world: World<'a>,
-    replicas: Vec<Replica>,
+    pub world: World<'a>,
+    pub replicas: Vec<Replica>,
+    /// Of the replicas that compute prompts.
     router: Dispatcher<'a>,
+    /// Of the replicas that decode, where others compute prompts.
+    pub decode: Option<DecodeRouters<'a>>,
+    /// Where running requests move.
+    pub migrations: Option<Migrations<'a>>,
+    /// KV on its way between replicas.
+    pub wires: Option<Wires<'a>>,
     workers: Workers,
     admission: Admission,
     /// When the clients of those that arrived give up, in order of arrival.
     patience: VecDeque<(SimTime, RequestId)>,
-    queue: EventQueue<Event>,
-    touched: Vec<ReplicaId>,
-    now: SimTime,
+    pub queue: EventQueue<Event>,
+    pub touched: Vec<ReplicaId>,
+    /// Memory of those that plan.
+    planning: Vec<ReplicaId>,
+    pub now: SimTime,
     samples: Sampler,
 }
 
 impl<'a> Run<'a> {
-    fn new(build: Build<'_>, deployment: &Deployment<'a>, trace: &'a Trace, options: RunOptions) -> Self {
+    pub fn new(build: Build<'_>, deployment: &Deployment<'a>, trace: &'a Trace, options: RunOptions) -> Self {
         let mut world = World::new(&deployment.parts(), trace, options.stepwise);
         world.audit = options.audit;
         world.deadlines = options.deadlines;
         world.streaming = deployment.front_end.per_streamed_token;
+        world.headroom = deployment.headroom;
         let groups = deployment.groups.iter().enumerate();
         let owners: Vec<usize> = groups.flat_map(|(g, of)| vec![g; usize::from(of.replicas)]).collect();
-        let router = Dispatcher::new(deployment.router, owners.len(), trace, deployment.seed);
+        let in_role = |decode: bool| -> Vec<ReplicaId> {
+            let of = |&(_, &group): &(u16, &usize)| (deployment.groups[group].role == Role::Decode) == decode;
+            (0u16..).zip(&owners).filter(of).map(|(r, _)| ReplicaId(r)).collect()
+        };
+        let router = Dispatcher::new(deployment.router, in_role(false), trace, (DRAWS, deployment.seed));
+        let joint = deployment.joint;
+        let hand_over = joint.and_then(|j| Some((j.hand_over?, j.network)));
+        let decode = hand_over.map(|(config, network)| {
+            DecodeRouters::new(config, network, &in_role(true), trace, deployment.seed)
+        });
+        let migration = joint.and_then(|j| j.migration);
+        let migrations = migration.map(|m| Migrations::new(m, owners.len()));
+        let first_token = hand_over.map(|(config, _)| config.first_token).unwrap_or_default();
         let replicas = (0u16..)
             .zip(owners)
             .map(|(r, group)| {
                 let id = ReplicaId(r);
-                let config = deployment.groups[group].replica;
-                let stages = deployment.groups[group].cost.stages();
-                let mut replica = Replica::new(id, group, config, build(id, config), stages);
-                replica.state.load.period = router.period();
+                let of = &deployment.groups[group];
+                let mut replica =
+                    Replica::new(id, group, of.replica, build(id, of.replica), of.cost.stages())
+                        .with_role(of.role, first_token);
+                let decodes = decode.as_ref().filter(|_| of.role == Role::Decode);
+                replica.state.load.period = decodes.map_or(router.period(), DecodeRouters::report_period);
                 // In a closed loop the client's next request follows the last token, which is then an event.
                 replica.state.cohort.passes_late_stops = replica.state.late_stop && trace.closed.is_none();
                 replica
@@ -146,14 +116,28 @@ impl<'a> Run<'a> {
             world,
             replicas,
             router,
+            decode,
+            migrations,
+            wires: joint.map(|j| Wires::new(j.network)),
             workers: Workers::new(deployment.front_end),
             admission: deployment.front_end.admission,
             patience: VecDeque::new(),
             queue: EventQueue::default(),
             touched: Vec::new(),
+            planning: Vec::new(),
             now: SimTime::ZERO,
             samples: Sampler::new(options.samples, span),
         }
+    }
+
+    /// Carries the run out.
+    pub fn finish(mut self, observer: &mut impl StepObserver) -> Result<Outcome, Violation> {
+        self.issue_first();
+        while let Some(now) = self.next_instant() {
+            self.instant(now, observer)?;
+        }
+        super::audit::end(&self.world, self.trace, &self.replicas, self.now)?;
+        Ok(self.outcome())
     }
 
     /// Puts the first arrivals into the queue: one row (each pulls the next), or one per client of a closed loop.
@@ -190,23 +174,37 @@ impl<'a> Run<'a> {
         }
         self.now = now;
         self.events(observer);
+        if self.world.inside > 0 && self.migrations.as_ref().is_some_and(|m| m.next_tick(now) == now) {
+            self.tick();
+            // Leaps that end here because of it.
+            self.events(observer);
+        }
         while let Some((_, request)) = self.patience.front().copied().filter(|&(at, _)| at == now) {
             self.patience.pop_front();
             self.give_up(request);
             // A leap that ends here because of it, and what its client asks next.
             self.events(observer);
         }
-        self.touched.sort_unstable();
-        self.touched.dedup();
-        let mut touched = std::mem::take(&mut self.touched);
-        for &replica in &touched {
-            self.plan(replica)?;
-        }
-        touched.clear();
-        self.touched = touched;
+        self.plan_touched()?;
         if self.options.audit {
             super::audit::instant(&self.world, &self.replicas, now)?;
         }
+        Ok(())
+    }
+
+    /// Every touched replica plans once; those that are touched meanwhile plan after all others.
+    fn plan_touched(&mut self) -> Result<(), Violation> {
+        let mut touched = std::mem::take(&mut self.planning);
+        while !self.touched.is_empty() {
+            std::mem::swap(&mut self.touched, &mut touched);
+            touched.sort_unstable();
+            touched.dedup();
+            for &replica in &touched {
+                self.plan(replica)?;
+            }
+            touched.clear();
+        }
+        self.planning = touched;
         Ok(())
     }
 
@@ -216,7 +214,10 @@ impl<'a> Run<'a> {
             self.patience.pop_front();
         }
         let patience = self.patience.front().map(|&(at, _)| at);
-        self.queue.next_time().into_iter().chain(patience).min()
+        let next = self.queue.next_time().into_iter().chain(patience).min();
+        // Nothing is in flight only at an instant that has been; a tick later than all else would find nobody.
+        let tick = self.migrations.as_ref().filter(|_| self.world.inside > 0);
+        tick.map(|m| m.next_tick(self.now)).into_iter().chain(next).min()
     }
 
     /// Applies the queued events of this instant.
@@ -224,6 +225,11 @@ impl<'a> Run<'a> {
         while let Some(event) = self.queue.pop_at(self.now) {
             match event {
                 Event::Completion { replica, event } => self.complete(replica, event, observer),
+                Event::Flow { request } => self.flow(request),
+                Event::FlowEnds { version } => self.flows_end(version),
+                Event::Acknowledged { request } => self.end_lease(request),
+                Event::Offer { request } => self.offer(request),
+                Event::Turn { request } => self.turn(request),
                 Event::Arrival { request } => self.arrive(request),
                 Event::Routed { request } => self.route(request),
                 Event::StageFree { replica } => self.touched.push(replica),
@@ -237,20 +243,20 @@ impl<'a> Run<'a> {
             return;
         }
         let request = self.world.request(id);
-        if request.phase == Phase::Outside {
-            self.world.time_out_at_door(id, self.now);
-        } else {
-            let replica = request.record.replica;
-            if let Some((event, at)) = self.replicas[replica.index()].give_up(id, self.now, &mut self.world) {
-                self.queue.push(at, Event::Completion { replica, event });
+        let replica = request.record.replica;
+        match request.phase {
+            Phase::Outside => self.world.time_out_at_door(id, self.now),
+            Phase::Offered | Phase::Coming | Phase::Loaded => self.give_up_between(id),
+            _ => {
+                let cut = self.replicas[replica.index()].give_up(id, self.now, &mut self.world);
+                self.cut(replica, cut);
             }
-            self.touched.push(replica);
         }
         self.free_clients();
     }
 
     /// Clients of a closed loop whose requests have ended since the last call.
-    fn free_clients(&mut self) {
+    pub fn free_clients(&mut self) {
         for _ in 0..std::mem::take(&mut self.world.just_finished) {
             self.client_free(self.now);
         }
@@ -262,8 +268,19 @@ impl<'a> Run<'a> {
             return;
         }
         replica.complete(self.now, &mut self.world, observer);
+        for request in replica.state.exchange.complete.drain(..) {
+            self.queue.push(self.now, Event::Offer { request });
+        }
         self.touched.push(id);
         self.free_clients();
+    }
+
+    /// Something happened on a replica, which plans at this instant if it can; a leap may have been cut for it.
+    pub fn cut(&mut self, replica: ReplicaId, cut: Option<(u32, SimTime)>) {
+        if let Some((event, at)) = cut {
+            self.queue.push(at, Event::Completion { replica, event });
+        }
+        self.touched.push(replica);
     }
 
     fn arrive(&mut self, id: RequestId) {
@@ -304,11 +321,8 @@ impl<'a> Run<'a> {
             return self.client_free(now);
         }
         let chosen = self.router.route(id, now, &mut self.world, &self.replicas);
-        let replica = &mut self.replicas[chosen.index()];
-        if let Some((event, at)) = replica.enqueue(id, now, &mut self.world) {
-            self.queue.push(at, Event::Completion { replica: chosen, event });
-        }
-        self.touched.push(chosen);
+        let cut = self.replicas[chosen.index()].enqueue(id, now, &mut self.world);
+        self.cut(chosen, cut);
     }
 
     /// Whether an admission limit is reached.
@@ -322,6 +336,10 @@ impl<'a> Run<'a> {
     }
 
     fn plan(&mut self, id: ReplicaId) -> Result<(), Violation> {
+        if self.replicas[id.index()].state.can_plan(self.now) {
+            self.take_turn(id);
+            self.take_offers(id);
+        }
         let Some(launched) = self.replicas[id.index()].plan(self.now, &mut self.world)? else {
             return Ok(());
         };
@@ -351,12 +369,15 @@ impl<'a> Run<'a> {
         let costs = std::mem::take(&mut self.world.costs);
         let mut records = self.world.requests.into_records();
         AloneTimes::new(&costs).fill(&mut records, self.workers.config());
+        let mut traffic = self.wires.map(Wires::into_traffic).unwrap_or_default();
+        traffic.moves = self.migrations.map(|m| m.counters).unwrap_or_default();
         Outcome {
             records,
             counters: self.world.counters,
             gaps: self.world.gaps.0,
             samples: self.samples.into_samples(),
             end: self.now,
+            traffic,
         }
     }
 }

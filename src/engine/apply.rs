@@ -48,6 +48,9 @@ impl ReplicaState {
         for &id in &plan.swap_in {
             moved += self.swap_in(id, now, world)?;
         }
+        for &id in &plan.resume {
+            self.resume(id, now, world)?;
+        }
         for admission in &plan.admit {
             self.allocate(admission, now, world)?;
         }
@@ -179,7 +182,7 @@ impl ReplicaState {
         request.keyed = keyed;
         request.computed = hit;
         request.blocks = hit_blocks - loaded;
-        if request.record.preemptions == 0 {
+        if request.record.preemptions == 0 && !request.recovering {
             request.record.cached += hit;
             world.counters.cached_tokens += u64::from(hit);
         } else {

@@ -1,5 +1,6 @@
 //! The invariants of one replica, recomputed from its requests (docs/invariants.md).
 
+use crate::ids::RequestId;
 use crate::kv::UNKEYED;
 use crate::metrics::record::Sample;
 use crate::units::{SimDuration, SimTime};
@@ -12,7 +13,7 @@ use super::world::World;
 impl ReplicaState {
     /// Requests on this replica.
     pub fn population(&self) -> usize {
-        self.waiting.len() + self.running.len() + self.swapped.len()
+        self.waiting.len() + self.running.len() + self.swapped.len() + self.in_exchange().count()
     }
 
     /// The step just launched is not faster than the datasheet allows (I5).
@@ -63,7 +64,19 @@ impl ReplicaState {
                 return fail("I1", format!("{id} is in the running set but {:?}", r.phase));
             }
         }
-        for &id in self.running.iter().chain(&self.waiting).chain(&self.swapped) {
+        for lease in &self.exchange.leases {
+            blocks += u64::from(lease.blocks);
+            for &node in lease.keyed.iter().filter(|&&node| node != UNKEYED) {
+                *shared.entry(node).or_insert(0u64) += 1;
+            }
+        }
+        let unstarted: u32 = self.in_exchange().map(|id| world.request(id).blocks).sum();
+        if unstarted != self.exchange.unstarted {
+            return fail("I3", format!("{unstarted} blocks taken, kept {}", self.exchange.unstarted));
+        }
+        blocks += u64::from(unstarted + self.exchange.promised);
+        let queued = self.waiting.iter().chain(&self.swapped).copied();
+        for id in self.running.iter().copied().chain(queued).chain(self.in_exchange()) {
             let r = world.request(id);
             let decoding = r.phase == Phase::Decoding;
             let generated = if decoding { self.cohort.generated(r) } else { r.generated };
@@ -92,21 +105,26 @@ impl ReplicaState {
                 format!("cohort {n}/{context}, kept {}/{}", self.cohort.n, self.cohort.context),
             );
         }
-        let queued = self.waiting.iter().chain(&self.swapped);
+        let queued = self.waiting.iter().chain(&self.swapped).chain(&self.exchange.offers);
         let asked: u64 = queued.map(|&id| u64::from(self.demand(id, world))).sum();
         let (requests, known, queued_blocks) = self.load.present();
         if (requests as usize, known, queued_blocks) != (self.population(), tokens, asked) {
             let kept = format!("{requests} requests, {known} tokens, {queued_blocks} blocks asked for");
             return fail("I1", format!("load {kept}; recomputed {}, {tokens}, {asked}", self.population()));
         }
-        for list in [&self.running, &self.swapped, &self.partial] {
-            if !list.is_sorted_by_key(|&id| world.request(id).place()) {
-                return fail("I1", format!("out of queue order: {list:?}"));
-            }
+        self.audit_order(now, world)
+    }
+
+    /// Every list stands in queue order.
+    fn audit_order(&self, now: SimTime, world: &World<'_>) -> Result<(), Violation> {
+        let sorted = |list: &mut dyn Iterator<Item = &RequestId>| {
+            list.is_sorted_by_key(|&id| world.request(id).place())
+        };
+        let lists = [&self.running, &self.swapped, &self.partial, &self.exchange.loaded];
+        if lists.iter().all(|list| sorted(&mut list.iter())) && sorted(&mut self.waiting.iter()) {
+            return Ok(());
         }
-        if !self.waiting.iter().is_sorted_by_key(|&id| world.request(id).place()) {
-            return fail("I1", format!("out of queue order: {:?}", self.waiting));
-        }
-        Ok(())
+        let message = format!("out of queue order: {lists:?} or {:?}", self.waiting);
+        Err(self.violation("I1", now, message))
     }
 }

@@ -62,9 +62,9 @@ impl BoundClock {
 }
 
 impl ReplicaState {
-    /// Whether no request waits or is swapped out.
+    /// Whether no request waits, is swapped out, or is loaded and does not run.
     pub fn nobody_waits(&self) -> bool {
-        self.waiting.is_empty() && self.swapped.is_empty()
+        self.waiting.is_empty() && self.swapped.is_empty() && self.exchange.loaded.is_empty()
     }
 
     /// The state of a plan that was applied at `now`.

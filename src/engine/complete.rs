@@ -6,6 +6,7 @@ use crate::policy::scheduler::{Completion, StepSpan};
 use crate::units::{SimDuration, SimTime};
 
 use super::cohort::Milestone;
+use super::config::FirstToken;
 use super::event::{StepEvent, StepObserver};
 use super::flight::Flight;
 use super::order::{insert_ordered, remove_ordered};
@@ -192,15 +193,16 @@ impl ReplicaState {
             (clock - request.clock).charge(&mut request.record.ledger, true);
             request.clock = clock;
             request.fed = false;
-            if request.generated == 0 {
-                return world.first_token(id, at);
-            }
+        }
+        if request.generated == 0 {
+            return world.first_token(id, at);
         }
         self.token_gap(id, at, record_gap, world);
         let request = world.request_mut(id);
         if request.recovering {
             request.recovering = false;
-            request.charge(Cause::PreemptionLoss, at);
+            request.charge(request.loss(), at);
+            request.moves = false;
             request.clock = clock;
         }
     }
@@ -270,6 +272,9 @@ impl ReplicaState {
         if !piped {
             remove_ordered(&mut self.partial, id, world);
         }
+        if self.hands_over() && self.exchange.first_token == FirstToken::Decode {
+            return self.hand_over(id, now, world);
+        }
         self.deliver(id, now, finished, world);
     }
 
@@ -311,7 +316,8 @@ impl ReplicaState {
         let (first, done) = (request.generated == 1, request.generated == request.output);
         if request.recovering {
             request.recovering = false;
-            request.charge(Cause::PreemptionLoss, now);
+            request.charge(request.loss(), now);
+            request.moves = false;
         }
         if first {
             request.last_token = now;
@@ -326,6 +332,8 @@ impl ReplicaState {
             // Not a member: `last_step_done` sees a request that is flying.
             world.request_mut(id).phase = Phase::Flying;
             finished.push(id);
+        } else if self.hands_over() {
+            self.hand_over(id, now, world);
         } else {
             self.join(id, world);
         }

@@ -1,5 +1,6 @@
 //! What one deployment is made of, fully resolved: every default is visible, every unit is gone.
 
+use crate::ids::ReplicaId;
 use crate::policy::order::Order;
 use crate::policy::router::RouterConfig;
 use crate::policy::scheduler::SchedulerConfig;
@@ -71,6 +72,159 @@ pub struct KvConfig {
     pub preemption: Preemption,
     /// Whether full blocks stay findable by their hash chain (`prefix-cache = "blocks"`).
     pub prefix_cache: bool,
+}
+
+/// Which phases of a request a replica computes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Role {
+    /// Both, the whole life of a request.
+    #[default]
+    Whole,
+    /// Prompts; their KV is handed over to a replica that decodes.
+    Prefill,
+    /// Answers to prompts that came with their KV (and what a preemption makes it compute again).
+    Decode,
+}
+
+/// Where the first token of an answer is sampled when prefill and decode are apart.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, serde::Serialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum FirstToken {
+    /// By the step that completes the prompt (DistServe, Splitwise, Mooncake): the transfer is in the second token's gap.
+    #[default]
+    Prefill,
+    /// By the decode replica, which computes the last prompt token again (vLLM's connectors): the transfer is in TTFT.
+    Decode,
+}
+
+/// How a request gets from its prefill to its decode replica.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HandOver {
+    /// Which decode replica gets a request whose prompt is complete.
+    pub router: RouterConfig,
+    /// Who samples the first token.
+    pub first_token: FirstToken,
+    /// Only decode replicas on a server of the prefill replica are chosen from, where there is one.
+    pub same_server: bool,
+    /// A decode replica takes no further request while those that it has taken and that do not run yet hold this share of
+    /// its blocks, in thousandths.
+    pub queue_share: u32,
+}
+
+/// How a running request gets to another replica.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MigrationKind {
+    /// Its KV is copied while it goes on decoding; it stands still for the last blocks only (Llumnix).
+    Live,
+    /// It stands still while all of its KV is copied.
+    Blocking,
+    /// Its KV is dropped, and computed again there.
+    Recompute,
+}
+
+/// When running requests move between replicas, and how (docs/semantics.md §14).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Migration {
+    /// What a move is.
+    pub kind: MigrationKind,
+    /// How often replicas are paired.
+    pub period: SimDuration,
+    /// Requests leave replicas whose freeness is below this, in blocks per request.
+    pub out_below: i64,
+    /// They go to replicas whose freeness is above this, in blocks per request.
+    pub in_above: i64,
+    /// A live move stops its request when at most so many blocks are left to copy.
+    pub last_stage_blocks: u32,
+    /// A live move is given up after so many copies that left more than that.
+    pub max_stages: u32,
+}
+
+/// How many messages a transfer takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Messages {
+    /// Whatever its size.
+    pub fixed: u64,
+    /// For each block.
+    pub per_block: u64,
+}
+
+impl Messages {
+    /// Those of a transfer of `blocks` blocks.
+    pub fn of(&self, blocks: u32) -> u64 {
+        self.fixed + self.per_block * u64::from(blocks)
+    }
+}
+
+/// How flows share a port.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, serde::Serialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum Sharing {
+    /// Max-min fair.
+    #[default]
+    Fair,
+    /// One at a time, in order of their start.
+    Fifo,
+}
+
+/// The links between replicas: ports with a rate, and which of them a flow goes through.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Network {
+    /// Bytes per second of each port, at least 1.
+    pub ports: Vec<u64>,
+    /// Name of each port, such as `server 0 out`.
+    pub names: Vec<String>,
+    /// Where each replica is attached, by replica.
+    pub attached: Vec<Attachment>,
+    /// Of one message between servers.
+    pub network_latency: SimDuration,
+    /// Of one message inside a server.
+    pub inside_latency: SimDuration,
+    /// How flows share a port.
+    pub sharing: Sharing,
+    /// KV of one block on all layers and shards together, in bytes.
+    pub block_bytes: u64,
+    /// Messages of a transfer of `b` blocks: `fixed + per_block · b`, each of which takes the link's latency in turn.
+    pub messages: Messages,
+}
+
+/// The ports of one replica: indices into [`Network::ports`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Attachment {
+    /// Server of its first accelerator.
+    pub server: u32,
+    /// To other servers.
+    pub network_out: u32,
+    /// From other servers.
+    pub network_in: u32,
+    /// To replicas of its server.
+    pub inside_out: u32,
+    /// From replicas of its server.
+    pub inside_in: u32,
+}
+
+/// The way of a flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Path {
+    /// Ports it goes through: one out, one in.
+    pub ports: [u32; 2],
+    /// Of one message.
+    pub latency: SimDuration,
+}
+
+impl Network {
+    /// The way from one replica to another.
+    pub fn path(&self, from: ReplicaId, to: ReplicaId) -> Path {
+        let (a, b) = (&self.attached[from.index()], &self.attached[to.index()]);
+        if a.server == b.server {
+            Path { ports: [a.inside_out, b.inside_in], latency: self.inside_latency }
+        } else {
+            Path { ports: [a.network_out, b.network_in], latency: self.network_latency }
+        }
+    }
 }
 
 /// One engine replica.

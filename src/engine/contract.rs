@@ -19,7 +19,8 @@ type Checked = Result<(), Violation>;
 impl ReplicaState {
     /// A plan without work may only name victims: then each plan of an instant leaves fewer running requests.
     pub(super) fn expect_only_victims_without_work(&self, plan: &StepPlan, now: SimTime) -> Checked {
-        let more_than_victims = !(plan.admit.is_empty() && plan.swap_in.is_empty() && plan.feed.is_empty());
+        let nobody_new = plan.admit.is_empty() && plan.swap_in.is_empty() && plan.resume.is_empty();
+        let more_than_victims = !(nobody_new && plan.feed.is_empty());
         if plan.is_empty() && more_than_victims {
             return Err(self.broken(now, "the plan brings requests in but works on none".to_owned()));
         }

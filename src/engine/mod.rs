@@ -14,11 +14,13 @@ mod deadlines;
 mod event;
 mod flight;
 mod gaps;
-
+mod handover;
 mod late_stop;
 mod launch;
 mod live;
 mod load;
+mod membership;
+mod moves;
 mod order;
 mod replica;
 mod request;

@@ -14,11 +14,12 @@ use crate::units::{SimDuration, SimTime};
 use super::bound::BoundClock;
 use super::clock::BusyClock;
 use super::cohort::Cohort;
-use super::config::{KvConfig, Preemption, ReplicaConfig};
+use super::config::{FirstToken, KvConfig, Preemption, ReplicaConfig, Role};
 use super::deadlines::StepEnds;
 use super::event::{StepObserver, Violation};
 use super::flight::Flight;
 use super::gaps::GapStack;
+use super::handover::Exchange;
 use super::load::LoadHistory;
 use super::order::remove_ordered;
 use super::request::Phase;
@@ -74,6 +75,8 @@ pub(crate) struct ReplicaState {
     /// Memory of the lists of a completion: who has got the last token, and whose late stop a leap passed.
     pub finished: Vec<RequestId>,
     pub stops: Vec<RequestId>,
+    /// Requests on their way from prefill to decode replicas.
+    pub exchange: Exchange,
     /// Requests that left since the policy was told last.
     left: Vec<RequestId>,
     next_number: u32,
@@ -132,6 +135,7 @@ impl Replica {
             giving_up: Vec::new(),
             finished: Vec::new(),
             stops: Vec::new(),
+            exchange: Exchange::default(),
             left: Vec::new(),
             next_number: 0,
             next_event: 0,
@@ -139,11 +143,37 @@ impl Replica {
         Replica { state, scheduler }
     }
 
+    /// Makes it compute one phase of its requests only.
+    pub fn with_role(mut self, role: Role, first_token: FirstToken) -> Self {
+        // When the answer ends with the prompt's step is known before.
+        self.state.late_stop &= role != Role::Prefill;
+        self.state.exchange = Exchange { role, first_token, ..Exchange::default() };
+        self
+    }
+
     /// A request joins the waiting queue. Returns the new completion event of a leap that its arrival cuts.
     pub fn enqueue(&mut self, id: RequestId, now: SimTime, world: &mut World<'_>) -> Option<(u32, SimTime)> {
         let cut = self.state.enqueue(id, now, world);
         self.scheduler.on_event(ReplicaEvent::Arrived(id));
         cut
+    }
+
+    /// A request that dropped its KV on another replica waits here. Returns the new completion event of a leap that it cuts.
+    pub fn wait_after_move(
+        &mut self,
+        id: RequestId,
+        now: SimTime,
+        world: &mut World<'_>,
+    ) -> Option<(u32, SimTime)> {
+        let cut = self.state.wait_after_move(id, now, world);
+        self.scheduler.on_event(ReplicaEvent::Arrived(id));
+        cut
+    }
+
+    /// The client of a request between prefill and decode gives up.
+    pub fn leave_exchange(&mut self, id: RequestId, now: SimTime, world: &mut World<'_>) {
+        self.state.leave_exchange(id, now, world);
+        self.tell_who_left();
     }
 
     /// Ends the first flight at `now`.
@@ -169,7 +199,7 @@ impl Replica {
     /// Lets the policy decide and starts what it decided, if anything.
     pub fn plan(&mut self, now: SimTime, world: &mut World<'_>) -> Result<Option<Launched>, Violation> {
         let state = &mut self.state;
-        if state.flights.len() >= state.stage_free.len() || state.stage_free[0] > now {
+        if !state.can_plan(now) {
             return Ok(None);
         }
         while !state.has_no_work() {
@@ -200,6 +230,9 @@ impl Replica {
             let victims = !flight.plan.preempt.is_empty();
             state.apply(&mut flight, now, world)?;
             state.spare.push(flight);
+            if !victims && state.waits_for_kv() {
+                break;
+            }
             if !victims {
                 let message = "work is waiting, nothing is under way, and the plan is empty".to_owned();
                 return Err(state.violation("I7", now, message));
@@ -218,14 +251,11 @@ impl ReplicaState {
     /// A request joins the waiting queue. Returns the new completion event of a leap that its arrival cuts.
     fn enqueue(&mut self, id: RequestId, now: SimTime, world: &mut World<'_>) -> Option<(u32, SimTime)> {
         self.load_before_change(now);
-        let rank = world.rank(id);
+        self.number(id, world);
         let request = world.request_mut(id);
         request.phase = Phase::Waiting;
-        (request.rank, request.number) = (rank, self.next_number);
         request.record.queued = now;
-        request.record.replica = self.id;
         request.mark = now;
-        self.next_number += 1;
         self.load.queued(u64::from(request.prompt), now);
         world.inside += 1;
         let demand = self.demand(id, world);
@@ -233,6 +263,22 @@ impl ReplicaState {
         self.wait(id, world);
         self.bound_follows(now);
         self.cut_leap(now, false)
+    }
+
+    /// A request is this replica's from now on; gives it its place in queue order.
+    pub fn number(&mut self, id: RequestId, world: &mut World<'_>) {
+        let rank = world.rank(id);
+        let request = world.request_mut(id);
+        (request.rank, request.number) = (rank, self.next_number);
+        // Stamps are those of a replica's own plans.
+        request.planned = 0;
+        request.record.replica = self.id;
+        self.next_number += 1;
+    }
+
+    /// Whether a plan could be launched at `now`.
+    pub fn can_plan(&self, now: SimTime) -> bool {
+        self.flights.len() < self.stage_free.len() && self.stage_free[0] <= now
     }
 
     /// Shortens a leap that arrivals cut (`always`: any leap) to the first step boundary at or after `now`.
@@ -267,51 +313,6 @@ impl ReplicaState {
         self.nobody_waits() && self.cohort.n == 0 && self.partial.is_empty()
     }
 
-    /// Takes a request out of the cohort: settles counters, ledger and longest gap.
-    pub fn depart(&mut self, id: RequestId, world: &mut World<'_>) {
-        let clock = self.clock;
-        let due = world.due();
-        let request = world.request_mut(id);
-        assert_eq!(request.phase, Phase::Decoding, "only members depart");
-        if !request.stopping && self.completion != (Completion::HoldsSlot { return_early: false }) {
-            self.step_ends.count(request, self.cohort.step, &due);
-        }
-        self.cohort.leave(request);
-        if !request.stopping {
-            if !request.recovering {
-                (clock - request.clock).charge(&mut request.record.ledger, request.fed);
-            }
-            let longest = SimDuration::from_ps(self.gap_stack.longest_since(request.gaps_from));
-            request.record.gap_max = request.record.gap_max.max(longest);
-            if request.gaps_from == u64::MAX {
-                if let Some(at) = self.joiners.iter().position(|&j| j == id) {
-                    self.joiners.swap_remove(at);
-                }
-            } else {
-                request.last_token = self.last_token;
-            }
-            request.gaps_from = u64::MAX;
-        }
-        if self.cohort.n == 0 {
-            self.gap_stack.clear();
-        }
-    }
-
-    /// Takes a request with a complete prompt (or a fed one) into the cohort.
-    pub fn join(&mut self, id: RequestId, world: &mut World<'_>) {
-        self.cohort.forget_stale_milestones(&world.requests);
-        let reserves = world.reserves();
-        let request = &mut world.requests[id];
-        request.phase = Phase::Decoding;
-        request.fixed_blocks = reserves || request.blocks > self.pool.blocks_for(request.computed);
-        request.clock = self.clock;
-        request.gaps_from = u64::MAX;
-        self.cohort.join(id, request);
-        if !request.stopping && request.silent == 0 && self.stage_free.len() == 1 {
-            self.joiners.push(id);
-        }
-    }
-
     /// Removes a running request for good; its blocks are let go.
     pub fn remove(&mut self, id: RequestId, now: SimTime, world: &mut World<'_>) {
         if world.request(id).phase == Phase::Decoding {
@@ -328,8 +329,13 @@ impl ReplicaState {
         let tokens = u64::from(world.request(id).tokens());
         world.inside -= 1;
         self.load.left(tokens, now);
-        self.left.push(id);
+        self.forget(id);
         world.requests.close(id);
+    }
+
+    /// The policy is to be told that a request has left.
+    pub fn forget(&mut self, id: RequestId) {
+        self.left.push(id);
     }
 
     /// Lets a request's blocks go; `returns` keeps the private keys of its full blocks.

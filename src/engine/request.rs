@@ -25,6 +25,12 @@ pub(crate) enum Phase {
     Held,
     /// KV in host memory.
     Swapped,
+    /// Its prompt is complete; the replica that is to decode it has no blocks for it yet.
+    Offered,
+    /// That replica has; its KV is on its way.
+    Coming,
+    /// Its KV has come; it does not run yet.
+    Loaded,
     /// Gone.
     Left,
 }
@@ -59,6 +65,8 @@ pub(crate) struct RequestState {
     pub unfindable: bool,
     /// Was preempted and has not regained a token since.
     pub recovering: bool,
+    /// Stopped to move to another replica and has not gone on since.
+    pub moves: bool,
     /// Cohort step at which it joined.
     pub joined: u64,
     /// Cohort steps after joining that give it no token yet (fed prompt).
@@ -102,6 +110,7 @@ impl RequestState {
             stopping: false,
             unfindable: false,
             recovering: false,
+            moves: false,
             joined: 0,
             silent: 0,
             epoch: 0,

@@ -10,7 +10,7 @@ use super::world::World;
 impl ReplicaState {
     /// Adds this replica's state at `at` (not before the last change, before the next event) to a sample.
     pub fn sample(&self, at: SimTime, world: &World<'_>, sample: &mut Sample) {
-        let waiting = self.waiting.len() + self.swapped.len();
+        let waiting = self.waiting.len() + self.swapped.len() + self.in_exchange().count();
         sample.waiting += u32::try_from(waiting).unwrap_or(u32::MAX);
         sample.running += u32::try_from(self.running.len()).unwrap_or(u32::MAX);
         let leap = self.flights.front().and_then(|f| f.leap.map(|l| (f.start, l)));
@@ -38,12 +38,17 @@ impl ReplicaState {
         sample.kv_room += held * block;
         sample.kv_cached += u64::from(self.pool.cached() - self.pool.cached_in_front(growth)) * block;
         let mut live = 0;
-        for &id in &self.running {
+        let running = self.running.iter().map(|&id| {
             let request = world.request(id);
-            let tokens = match request.phase {
+            match request.phase {
                 Phase::Decoding => u64::from(self.cohort.computed(request)) + steps,
                 _ => u64::from(request.computed),
-            };
+            }
+        });
+        let taken = self.exchange.coming.iter().chain(&self.exchange.loaded);
+        let between = taken.map(|&id| world.request(id).computed);
+        let between = between.chain(self.exchange.leases.iter().map(|lease| lease.tokens));
+        for tokens in running.chain(between.map(u64::from)) {
             live += tokens;
             sample.kv_fragmented += tokens.next_multiple_of(block) - tokens;
         }

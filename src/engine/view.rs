@@ -84,6 +84,17 @@ impl<'a> EngineView<'a> {
         count(self.replica.swapped.len())
     }
 
+    /// Requests whose prompts were computed elsewhere and whose KV has come, in queue order: they hold all blocks that
+    /// their next token needs and are not running yet.
+    pub fn loaded(&self) -> impl DoubleEndedIterator<Item = RequestId> + '_ {
+        self.replica.exchange.loaded.iter().copied()
+    }
+
+    /// Number of loaded requests.
+    pub fn loaded_len(&self) -> u32 {
+        count(self.replica.exchange.loaded.len())
+    }
+
     /// Running requests that are not in flight, in queue order.
     pub fn ready(&self) -> impl DoubleEndedIterator<Item = RequestId> + '_ {
         self.replica.running.iter().copied().filter(|&r| self.world.request(r).is_ready())

@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::diagnostic::{InputErrors, Node, Value, from_tree};
+use crate::engine::config::Role;
 
 use super::document::Document;
 use super::plan::{GroupPlan, Setting, SystemPlan};
@@ -69,35 +70,39 @@ pub(super) fn system(
 
 /// One plan for all groups: that of the first, with every group in it.
 fn together(plans: Vec<SystemPlan>) -> SystemPlan {
-    let settings = settings(&plans);
+    let names: Vec<String> = (0..plans.len()).map(|n| format!("groups.{n}")).collect();
+    let settings = settings(&plans, &names);
     let gpus = plans.iter().map(|p| p.gpus).sum();
-    let groups = plans
-        .iter()
-        .map(|p| GroupPlan {
-            replica: p.cluster.replica.clone(),
-            replicas: p.cluster.replicas,
-            cost: p.cost.clone(),
-            spec: p.spec.clone(),
-            gpus: p.gpus,
-            stages: p.options.parallel.pp,
-        })
-        .collect();
+    let groups = plans.iter().map(|p| group_of(p, Role::Whole)).collect();
     let mut plans = plans.into_iter();
     let first = plans.next().expect("the list of groups is not empty");
     SystemPlan { settings, gpus, groups, ..first }
 }
 
-/// Settings that all groups share as they are, the others under `groups.N.`, N from 0.
-fn settings(plans: &[SystemPlan]) -> Vec<Setting> {
+/// The equal replicas of a plan as a group.
+pub(super) fn group_of(plan: &SystemPlan, role: Role) -> GroupPlan {
+    GroupPlan {
+        replica: plan.cluster.replica.clone(),
+        replicas: plan.cluster.replicas,
+        cost: plan.cost.clone(),
+        spec: plan.spec.clone(),
+        gpus: plan.gpus,
+        stages: plan.options.parallel.pp,
+        role,
+    }
+}
+
+/// Settings that all groups share as they are, the others under the name of their group.
+pub(super) fn settings(plans: &[SystemPlan], names: &[String]) -> Vec<Setting> {
     let mut all: Vec<Setting> = Vec::new();
-    for (n, plan) in plans.iter().enumerate() {
+    for (n, (plan, name)) in plans.iter().zip(names).enumerate() {
         for setting in &plan.settings {
             let shared = plans.iter().all(|p| p.settings.contains(setting));
             match (shared, n) {
                 (true, 0) => all.push(setting.clone()),
                 (true, _) => {}
                 (false, _) => {
-                    let path = format!("groups.{n}.{}", setting.path);
+                    let path = format!("{name}.{}", setting.path);
                     all.push(Setting { path, ..setting.clone() });
                 }
             }

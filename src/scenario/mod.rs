@@ -4,6 +4,7 @@
 mod axes;
 pub mod capacity;
 mod cost;
+mod disaggregated;
 mod document;
 pub mod execute;
 mod groups;
@@ -11,6 +12,7 @@ pub mod json_schema;
 mod kv;
 pub mod load;
 mod mechanisms;
+mod network;
 mod notes;
 mod parts;
 mod plan;

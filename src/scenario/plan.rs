@@ -4,10 +4,10 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::cluster::{Deployment, Group};
+use crate::cluster::{Deployment, Group, Joint};
 use crate::cost::{CostSpec, StepCost, UnitWork};
 use crate::diagnostic::Sources;
-use crate::engine::config::{ClusterConfig, ReplicaConfig};
+use crate::engine::config::{ClusterConfig, HandOver, Migration, Network, ReplicaConfig, Role};
 use crate::hardware::Accelerator;
 use crate::metrics::slo::Slo;
 use crate::policy::scheduler::SchedulerConfig;
@@ -49,6 +49,10 @@ pub struct SystemPlan {
     pub gpus: u32,
     /// Unequal replicas, in the order of their ids; empty: all are `cluster.replica`, with `cost`.
     pub groups: Vec<GroupPlan>,
+    /// Where prefill and decode are apart: what joins them.
+    pub joint: Option<JointPlan>,
+    /// Blocks that count as used on a replica with a request of a priority level, by level.
+    pub headroom: Vec<u32>,
     /// Uses true output lengths or other knowledge no real system has.
     pub oracle: bool,
     /// Every value with its origin, by path.
@@ -72,11 +76,24 @@ pub struct GroupPlan {
     pub gpus: u32,
     /// Pipeline stages of each.
     pub stages: u32,
+    /// Which phases of a request they compute.
+    pub role: Role,
+}
+
+/// What joins the replicas of a system between which KV travels.
+#[derive(Clone, Debug, PartialEq)]
+pub struct JointPlan {
+    /// The links between all replicas.
+    pub network: Network,
+    /// For prefill and decode apart: how a request gets from one to the other.
+    pub hand_over: Option<HandOver>,
+    /// When running requests move, and how.
+    pub migration: Option<Migration>,
 }
 
 impl GroupPlan {
     fn group(&self) -> Group<'_> {
-        Group { replica: &self.replica, replicas: self.replicas, cost: &*self.cost }
+        Group { replica: &self.replica, replicas: self.replicas, cost: &*self.cost, role: self.role }
     }
 }
 
@@ -84,14 +101,22 @@ impl SystemPlan {
     /// What is simulated; the router's draws have this seed.
     pub fn deployment(&self, seed: u64) -> Deployment<'_> {
         if self.groups.is_empty() {
-            return Deployment { seed, ..Deployment::uniform(&self.cluster, &*self.cost) };
+            let uniform = Deployment::uniform(&self.cluster, &*self.cost);
+            return Deployment { seed, joint: self.joint(), headroom: &self.headroom, ..uniform };
         }
         Deployment {
             groups: self.groups.iter().map(GroupPlan::group).collect(),
             router: &self.cluster.router,
+            joint: self.joint(),
+            headroom: &self.headroom,
             front_end: self.cluster.front_end,
             seed,
         }
+    }
+
+    fn joint(&self) -> Option<Joint<'_>> {
+        let JointPlan { network, hand_over, migration } = self.joint.as_ref()?;
+        Some(Joint { network, hand_over: hand_over.as_ref(), migration: migration.as_ref() })
     }
 
     /// A figure of each accelerator, summed over all of them.

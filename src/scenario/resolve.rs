@@ -11,6 +11,7 @@ use crate::model::Model;
 use crate::policy::scheduler::SchedulerConfig;
 
 use super::cost;
+use super::disaggregated;
 use super::document::Document;
 use super::groups;
 use super::kv;
@@ -25,6 +26,14 @@ use super::topology;
 /// Resolves the system called `name`; `place` is where the scenario names it.
 pub fn system(doc: &mut Document, name: &str, place: Range<usize>) -> Result<SystemPlan, InputErrors> {
     let mut node = doc.system(name, place.clone())?;
+    if let Some(placement) = disaggregated::take(doc, &mut node)? {
+        if let Some((_, list)) = node.take("groups") {
+            let message =
+                "`groups` and `placement.disaggregated` both say which replicas there are".to_owned();
+            return Err(doc.sources.error(list.span, message, "remove one of the two").into());
+        }
+        return disaggregated::system(doc, name, &node, &placement, &place);
+    }
     match node.take("groups") {
         None => equal_replicas(doc, name, node, &place),
         Some((_, list)) => groups::system(doc, name, &node, &list, &place),
@@ -130,6 +139,8 @@ impl Builder<'_> {
             spec,
             gpus,
             groups: Vec::new(),
+            joint: None,
+            headroom: Vec::new(),
             oracle,
             settings,
             places,

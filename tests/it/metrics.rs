@@ -3,7 +3,9 @@
 use hdrhistogram::Histogram;
 use windtunnel::cluster::Outcome;
 use windtunnel::ids::{ClassId, ReplicaId, RequestId};
-use windtunnel::metrics::record::{Cause, Fate, Ledger, Rejection, RequestRecord, RunCounters, Sample};
+use windtunnel::metrics::record::{
+    Cause, Fate, Ledger, Rejection, RequestRecord, RunCounters, Sample, Traffic,
+};
 use windtunnel::metrics::slo::Limit;
 use windtunnel::metrics::{
     MeasureContext, Saturation, Slo, Summary, Window, column, curves, measure, verdict,
@@ -60,6 +62,7 @@ fn run(records: Vec<RequestRecord>, context: &MeasureContext) -> Summary {
         gaps,
         samples: Vec::new(),
         end,
+        traffic: Traffic::default(),
     };
     let trace = Trace { classes: vec!["all".to_owned()], ..Trace::default() };
     measure(&outcome, &trace, context)
@@ -243,6 +246,7 @@ fn an_empty_run_has_no_numbers_and_does_not_fail() {
         gaps,
         samples: Vec::new(),
         end: at(0),
+        traffic: Traffic::default(),
     };
     assert!(curves(&outcome, &slo(1, 1, true)).ttft_s.is_empty());
     assert_eq!(measure(&outcome, &trace, &slo(1, 1, true)).classes, Vec::new());

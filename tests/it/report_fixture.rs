@@ -4,7 +4,7 @@ use hdrhistogram::Histogram;
 use windtunnel::cluster::Outcome;
 use windtunnel::cost::UnitWork;
 use windtunnel::ids::{ClassId, ReplicaId, RequestId};
-use windtunnel::metrics::record::{Cause, Fate, Ledger, RequestRecord, RunCounters, Sample};
+use windtunnel::metrics::record::{Cause, Fate, Ledger, RequestRecord, RunCounters, Sample, Traffic};
 use windtunnel::metrics::work::{SizeBins, Work};
 use windtunnel::metrics::{MeasureContext, Slo, curves, extract, measure, timeline_of};
 use windtunnel::results::{
@@ -123,7 +123,14 @@ pub fn outcome(queue: usize, load: f64, seed: u64, requests: u32) -> Outcome {
     let end = records.iter().map(|r| r.finish).max().unwrap_or(SimTime::ZERO);
     let samples = samples(&records, end);
     let counters = counters(&records);
-    Outcome { records: records.into_iter().collect(), counters, gaps, samples, end }
+    Outcome {
+        records: records.into_iter().collect(),
+        counters,
+        gaps,
+        samples,
+        end,
+        traffic: Traffic::default(),
+    }
 }
 
 fn samples(records: &[RequestRecord], end: SimTime) -> Vec<Sample> {

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use windtunnel::cluster::{Deployment, Group, Outcome, RunOptions, simulate_deployment};
-use windtunnel::engine::config::{Admission, Allocation, FrontEnd, KvConfig, Preemption, ReplicaConfig};
+use windtunnel::engine::config::{
+    Admission, Allocation, FrontEnd, KvConfig, Preemption, ReplicaConfig, Role,
+};
 use windtunnel::ids::ClassId;
 use windtunnel::metrics::record::{Fate, Rejection};
 use windtunnel::policy::order::Order;
@@ -69,11 +71,14 @@ impl Setup {
     #[track_caller]
     fn run(&self, trace: &Trace) -> Outcome {
         let replica = replica(256);
-        let groups = vec![Group { replica: &replica, replicas: self.replicas, cost: &COST }];
+        let groups =
+            vec![Group { replica: &replica, replicas: self.replicas, cost: &COST, role: Role::Whole }];
         run(
             &Deployment {
                 groups,
                 router: &self.router,
+                joint: None,
+                headroom: &[],
                 front_end: FrontEnd { admission: self.admission, ..FrontEnd::NONE },
                 seed: self.seed,
             },
@@ -219,10 +224,11 @@ fn unequal_replicas_get_what_they_can_hold() {
     let slow = TestCost { per_context: SimDuration::from_ps(500_000), ..COST };
     let share = |router: &RouterConfig| {
         let groups = vec![
-            Group { replica: &small, replicas: 1, cost: &slow },
-            Group { replica: &large, replicas: 1, cost: &COST },
+            Group { replica: &small, replicas: 1, cost: &slow, role: Role::Whole },
+            Group { replica: &large, replicas: 1, cost: &COST, role: Role::Whole },
         ];
-        let deployment = Deployment { groups, router, front_end: FrontEnd::NONE, seed: 0 };
+        let deployment =
+            Deployment { groups, router, joint: None, headroom: &[], front_end: FrontEnd::NONE, seed: 0 };
         let outcome = run(&deployment, &crowd(60));
         assert!(outcome.records.iter().all(|r| r.fate == Fate::Finished));
         chosen(&outcome).iter().filter(|&&k| k == 0).count()

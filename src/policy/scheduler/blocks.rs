@@ -1,4 +1,4 @@
-//! Block arithmetic that several mechanisms share: the waiting head, V0's block rule, victims, swap-in.
+//! Block arithmetic that several mechanisms share: the waiting head, V0's block rule, victims, swap-in, resuming.
 //!
 //! Nothing here acts: each function adds to a plan what it decided and counts what the plan leaves free.
 
@@ -130,6 +130,22 @@ pub(super) fn swap_in(view: &EngineView<'_>, plan: &mut StepPlan, used: &mut Use
         plan.swap_in.push(r);
         plan.decode = Decode::All;
     }
+}
+
+/// Lets loaded requests run and decode in this step, in queue order, at most `most` and while fewer than `max_sequences`
+/// run. They hold the blocks of their next token, so nothing has to be free. Nobody where the plan has victims or takes
+/// only some of those who are ready. Returns how many.
+pub(super) fn resume(view: &EngineView<'_>, plan: &mut StepPlan, most: u32, max_sequences: u32) -> u32 {
+    if view.loaded_len() == 0 || !plan.preempt.is_empty() || matches!(plan.decode, Decode::Each(_)) {
+        return 0;
+    }
+    let back = u32::try_from(plan.swap_in.len()).expect("no more than u32 requests");
+    let room = max_sequences.saturating_sub(view.running_len() + back).min(most);
+    plan.resume.extend(view.loaded().take(room as usize));
+    if !plan.resume.is_empty() {
+        plan.decode = Decode::All;
+    }
+    u32::try_from(plan.resume.len()).expect("no more than u32 requests")
 }
 
 /// Steps for which V0's block rule leaves a pure-decode plan alone, this one included: one block stays free.

@@ -39,7 +39,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::blocks::{Head, decode_or_preempt, full, horizon_of, is_victim, steps_with_a_free_block, swap_in};
+use super::blocks::{Head, decode_or_preempt, full, horizon_of, is_victim, resume, steps_with_a_free_block, swap_in};
 use super::parameters::{BadParameter, Mechanism, at_least_one};
 use super::{AdmissionLimit, Decode, Horizon, Scheduler, StepPlan};
 use crate::engine::view::EngineView;
@@ -82,9 +82,11 @@ impl Scheduler for Chunked {
         if plan.preempt.is_empty() {
             swap_in(view, plan, &mut used, self.max_sequences);
         }
+        let resumed = resume(view, plan, u32::MAX, self.max_sequences);
+        used.decodes += resumed;
         let budget = continue_prefills(view, plan, self.token_budget.saturating_sub(used.decodes));
         if plan.preempt.is_empty() && view.swapped_len() == 0 {
-            self.admit(view, plan, budget, used.free);
+            self.admit(view, plan, budget, used.free, view.running_len() + resumed);
         } else {
             plan.limit = Some(AdmissionLimit::Memory);
         }
@@ -98,9 +100,16 @@ impl Scheduler for Chunked {
 }
 
 impl Chunked {
-    fn admit(&self, view: &EngineView<'_>, plan: &mut StepPlan, mut budget: u32, mut free: u32) {
+    fn admit(
+        &self,
+        view: &EngineView<'_>,
+        plan: &mut StepPlan,
+        mut budget: u32,
+        mut free: u32,
+        running: u32,
+    ) {
         let mut waiting = view.waiting();
-        for running in view.running_len().. {
+        for running in running.. {
             plan.limit = full(budget == 0, running >= self.max_sequences);
             let Some(r) = waiting.next().filter(|_| plan.limit.is_none()) else { break };
             let head = Head::of(view, plan, r);
@@ -164,7 +173,7 @@ impl Alternating {
     fn prefill(&self, view: &EngineView<'_>, plan: &mut StepPlan) {
         let budget = continue_prefills(view, plan, self.parameters.token_budget);
         if plan.prefill.is_empty() && view.swapped_len() == 0 {
-            self.parameters.admit(view, plan, budget, view.blocks_free());
+            self.parameters.admit(view, plan, budget, view.blocks_free(), view.running_len());
         } else {
             // A prefill turn that goes to prompts already begun has no tokens for others.
             plan.limit = Some(AdmissionLimit::Budget);
@@ -175,6 +184,7 @@ impl Alternating {
         let mut used = decode_or_preempt(view, plan, view.preempt_kind(), u32::MAX);
         if plan.preempt.is_empty() {
             swap_in(view, plan, &mut used, self.parameters.max_sequences);
+            resume(view, plan, u32::MAX, self.parameters.max_sequences);
         }
     }
 }

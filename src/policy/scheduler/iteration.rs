@@ -35,7 +35,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::blocks::{Head, decode_or_preempt, full, horizon_of, steps_with_a_free_block};
+use super::blocks::{Head, decode_or_preempt, full, horizon_of, resume, steps_with_a_free_block};
 use super::parameters::{BadParameter, Mechanism, at_least_one};
 use super::{AdmissionLimit, Horizon, Preempt, Scheduler, StepPlan};
 use crate::engine::view::EngineView;
@@ -71,7 +71,8 @@ impl Scheduler for Iteration {
             plan.limit = Some(AdmissionLimit::Memory);
             return;
         }
-        let (mut batch, mut free) = (used.decodes, used.free);
+        let resumed = resume(view, plan, u32::MAX, self.max_batch);
+        let (mut batch, mut free) = (used.decodes + resumed, used.free);
         let mut waiting = view.waiting();
         loop {
             plan.limit = full(false, batch >= self.max_batch);

@@ -57,6 +57,8 @@ pub struct StepPlan {
     pub preempt: Vec<(RequestId, Preempt)>,
     /// Swapped requests that come back; they are decode-ready in this step.
     pub swap_in: Vec<RequestId>,
+    /// Loaded requests, whose prompts another replica has computed, that start running; they are decode-ready in this step.
+    pub resume: Vec<RequestId>,
     /// Waiting requests that start running.
     pub admit: Vec<Admission>,
     /// Prompt tokens to compute per request (running or admitted in this plan), each at least 1.
@@ -108,6 +110,7 @@ impl StepPlan {
     pub fn clear(&mut self) {
         self.preempt.clear();
         self.swap_in.clear();
+        self.resume.clear();
         self.admit.clear();
         self.prefill.clear();
         self.feed.clear();
@@ -128,6 +131,7 @@ impl StepPlan {
         self.decode == Decode::All
             && self.preempt.is_empty()
             && self.swap_in.is_empty()
+            && self.resume.is_empty()
             && self.admit.is_empty()
             && self.prefill.is_empty()
             && self.feed.is_empty()

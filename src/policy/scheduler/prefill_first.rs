@@ -32,7 +32,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::blocks::{Head, decode_or_preempt, full, horizon_of, steps_with_a_free_block, swap_in};
+use super::blocks::{Head, decode_or_preempt, full, horizon_of, resume, steps_with_a_free_block, swap_in};
 use super::parameters::{BadParameter, Mechanism, at_least_one};
 use super::{AdmissionLimit, Horizon, Scheduler, StepPlan};
 use crate::engine::view::EngineView;
@@ -75,6 +75,7 @@ impl Scheduler for PrefillFirst {
             let mut used = decode_or_preempt(view, plan, view.preempt_kind(), u32::MAX);
             if plan.preempt.is_empty() {
                 swap_in(view, plan, &mut used, self.max_sequences);
+                resume(view, plan, u32::MAX, self.max_sequences);
             } else {
                 plan.limit = Some(AdmissionLimit::Memory);
             }

@@ -36,7 +36,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::blocks::{Head, decode_each, full, horizon_of, preempt};
+use super::blocks::{Head, decode_each, full, horizon_of, preempt, resume};
 use super::parameters::{BadParameter, Mechanism, at_least_one};
 use super::{AdmissionLimit, Decode, Horizon, Preempt, Scheduler, StepPlan};
 use crate::engine::view::EngineView;
@@ -93,8 +93,10 @@ impl Scheduler for Unified {
                 self.running_in_turn(view, plan)
             }
         };
+        let resumed = resume(view, plan, left.budget, self.max_sequences);
+        let left = Left { budget: left.budget - resumed, ..left };
         if plan.preempt.is_empty() && view.swapped_len() == 0 {
-            self.admit(view, plan, left);
+            self.admit(view, plan, left, view.running_len() + resumed);
         } else {
             plan.limit = Some(AdmissionLimit::Memory);
         }
@@ -186,9 +188,9 @@ impl Unified {
     }
 
     /// The loop over waiting requests: stops at the first that does not fit.
-    fn admit(&self, view: &EngineView<'_>, plan: &mut StepPlan, mut left: Left) {
+    fn admit(&self, view: &EngineView<'_>, plan: &mut StepPlan, mut left: Left, running: u32) {
         let mut waiting = view.waiting();
-        for running in view.running_len().. {
+        for running in running.. {
             plan.limit = full(left.budget == 0, running >= self.max_sequences);
             let Some(r) = waiting.next().filter(|_| plan.limit.is_none()) else { break };
             let head = Head::of(view, plan, r);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use windtunnel::cluster::{Deployment, Group};
 use windtunnel::engine::config::{
-    Admission, Allocation, ClusterConfig, FrontEnd, KvConfig, Preemption, ReplicaConfig, ReserveRule,
+    Admission, Allocation, ClusterConfig, FrontEnd, KvConfig, Preemption, ReplicaConfig, ReserveRule, Role,
 };
 use windtunnel::ids::{ClassId, RequestId};
 use windtunnel::policy::order::Order;
@@ -60,6 +60,7 @@ impl Scenario {
             replica: &o.replica,
             replicas: o.replicas,
             cost: &o.cost,
+            role: Role::Whole,
         }));
         deployment
     }

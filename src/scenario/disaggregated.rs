@@ -1,0 +1,234 @@
+//! `placement.disaggregated`: prefill and decode on replicas of their own. Each pool is the system with a few keys of its
+//! own, resolved as a deployment of equal replicas; what joins them is `engine::config::HandOver` and a network.
+
+use std::ops::Range;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::diagnostic::{InputErrors, Node, Value, from_tree};
+use crate::engine::config::{FirstToken, HandOver, Network, Role, Sharing};
+use crate::policy::router::RouterConfig;
+use crate::policy::scheduler::SchedulerConfig;
+use crate::units::Bytes;
+
+use super::document::Document;
+use super::groups::{group_of, settings};
+use super::network::{self, Layout, MessageRule, Wiring};
+use super::plan::{JointPlan, Setting, SystemPlan};
+use super::resolve;
+use super::schema::{KvOptions, Parallel, PrefixCache, TAGGED};
+
+/// Which replicas compute which phase of a request.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum PlacementOptions {
+    /// Every replica computes whole requests.
+    Colocated(Colocated),
+    /// Prefill and decode have replicas of their own.
+    Disaggregated(Box<Disaggregated>),
+}
+
+/// Nothing to say.
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Colocated {}
+
+/// One pool: what it says goes before the system's own keys.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct PoolOptions {
+    /// Equal replicas of the pool.
+    replicas: Option<u16>,
+    /// Accelerator type.
+    accelerator: Option<String>,
+    /// Engine profile.
+    engine: Option<String>,
+    /// Server around the accelerators (a host file).
+    node: Option<String>,
+    /// Ranks of each replica.
+    parallel: Option<Parallel>,
+    /// Batch formation.
+    scheduler: Option<SchedulerConfig>,
+    /// KV memory: block size and rule are those of the other pool.
+    kv: Option<KvOptions>,
+    /// Prefix reuse.
+    prefix_cache: Option<PrefixCache>,
+    /// Host memory per accelerator that keeps evicted prefix blocks.
+    host_cache: Option<Bytes>,
+    /// Blocks per replica; else computed from the memory.
+    kv_blocks: Option<u32>,
+    /// Share of the visible memory the engine takes.
+    gpu_memory_utilization: Option<f64>,
+}
+
+/// Parameters of `placement.disaggregated`.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Disaggregated {
+    /// Replicas that compute prompts.
+    #[serde(default)]
+    pub prefill: PoolOptions,
+    /// Replicas that compute answers.
+    #[serde(default)]
+    pub decode: PoolOptions,
+    /// Which decode replica gets a request whose prompt is complete.
+    #[serde(default = "least_requests")]
+    pub router: RouterConfig,
+    /// Who samples the first token.
+    #[serde(default)]
+    pub first_token: FirstToken,
+    /// Share of its blocks that a decode replica gives to requests it has taken and that do not run yet, in (0, 1].
+    #[serde(default = "whole")]
+    pub queue_share: f64,
+    /// Only decode replicas on the prefill replica's server are chosen from, where there is one.
+    #[serde(default)]
+    pub same_server: bool,
+    /// How replicas stand on servers.
+    #[serde(default)]
+    pub layout: Layout,
+    /// Link between servers; else that of the node.
+    pub network: Option<String>,
+    /// NICs of a server; else those of the node.
+    pub nics: Option<u32>,
+    /// How transfers share a NIC.
+    #[serde(default)]
+    pub sharing: Sharing,
+    /// Messages of a transfer.
+    #[serde(default)]
+    pub messages: MessageRule,
+}
+
+impl Disaggregated {
+    fn wiring(&self) -> Wiring {
+        let Disaggregated { layout, network, nics, sharing, messages, .. } = self.clone();
+        Wiring { layout, network, nics, sharing, messages }
+    }
+}
+
+fn least_requests() -> RouterConfig {
+    RouterConfig::all().into_iter().find(|r| r.key() == "least-requests").unwrap_or_default()
+}
+
+fn whole() -> f64 {
+    1.0
+}
+
+/// Resolves a system whose `placement` says `disaggregated`. `node` is the system without that key.
+pub(super) fn system(
+    doc: &mut Document,
+    name: &str,
+    node: &Node,
+    placement: &Node,
+    place: &Range<usize>,
+) -> Result<SystemPlan, InputErrors> {
+    let table = placement.get("disaggregated").expect("the caller looked").clone();
+    let options = from_tree::<Disaggregated>(&table, "placement.disaggregated", &doc.sources)?;
+    let mut errors = InputErrors::default();
+    let mut pools = Vec::new();
+    for key in POOLS {
+        let mut merged = node.clone();
+        if let Some(pool) = table.get(key) {
+            merged.overlay(pool, "", &TAGGED);
+        }
+        pools.extend(errors.note(resolve::equal_replicas(doc, name, merged, place)));
+    }
+    if !errors.0.is_empty() {
+        return Err(errors);
+    }
+    check(&options, &table, &pools, doc)?;
+    let path = "placement.disaggregated";
+    let network = network::build(&options.wiring(), (&table, path), &pools, doc)?;
+    Ok(together(pools, &options, network, &table, doc))
+}
+
+/// The pools, in the order of their replicas' ids.
+const POOLS: [&str; 2] = ["prefill", "decode"];
+
+/// What no run can work with although each pool is sound.
+fn check(
+    options: &Disaggregated,
+    table: &Node,
+    pools: &[SystemPlan],
+    doc: &Document,
+) -> Result<(), InputErrors> {
+    let mut errors = InputErrors::default();
+    let mut refuse = |path: &str, message: String, help: &str| {
+        let span = table.value_span(path);
+        let message = format!("`placement.disaggregated.{path}`: {message}");
+        errors.0.push(doc.sources.error(span, message, help));
+    };
+    if !(options.queue_share > 0.0 && options.queue_share <= 1.0) {
+        let message = format!("{} is not a share of the blocks", options.queue_share);
+        refuse("queue-share", message, "write a number above 0, at most 1");
+    }
+    if let Err((key, message, help)) = options.router.validate() {
+        refuse(&format!("router.{}.{key}", options.router.key()), message, &help);
+    }
+    for (key, pool) in POOLS.into_iter().zip(pools) {
+        let scheduler = &pool.cluster.replica.scheduler;
+        if !scheduler.allows_order() {
+            let message = format!("`scheduler.{}` computes whole requests only", scheduler.key());
+            let help = "use `unified`, `chunked`, `prefill-first` or `iteration` for this pool";
+            refuse(&format!("{key}.scheduler"), message, help);
+        }
+    }
+    let [prefill, decode] = pools else { return Ok(()) };
+    let (p, d) = (&prefill.cluster.replica.kv, &decode.cluster.replica.kv);
+    if (p.block, p.allocation.rule()) != (d.block, d.allocation.rule()) {
+        let message = format!(
+            "the pools have blocks of {} and {} tokens, or reserve by different rules",
+            p.block, d.block
+        );
+        let place = if table.get("prefill.kv").is_some() { "prefill.kv" } else { "decode.kv" };
+        refuse(place, message, "give both pools the same `kv` but for its preemption");
+    }
+    if errors.0.is_empty() { Ok(()) } else { Err(errors) }
+}
+
+/// One plan for both pools: that of the prefill pool, with both in it.
+fn together(
+    pools: Vec<SystemPlan>,
+    options: &Disaggregated,
+    network: Network,
+    table: &Node,
+    doc: &Document,
+) -> SystemPlan {
+    let names = POOLS.map(|pool| format!("placement.disaggregated.{pool}"));
+    let mut settings = settings(&pools, &names);
+    for (path, leaf) in table.leaves() {
+        if POOLS.iter().all(|pool| !path.starts_with(&format!("{pool}."))) {
+            let path = format!("placement.disaggregated.{path}");
+            settings.push(Setting { path, value: leaf.to_string(), origin: doc.sources.origin(&leaf.span) });
+        }
+    }
+    settings.extend(network::settings(&network, "placement.disaggregated"));
+    settings.sort_by(|a, b| a.path.cmp(&b.path));
+    let hand_over = HandOver {
+        router: options.router.clone(),
+        first_token: options.first_token,
+        same_server: options.same_server,
+        queue_share: thousandths(options.queue_share),
+    };
+    let roles = [Role::Prefill, Role::Decode];
+    let groups = pools.iter().zip(roles).map(|(pool, role)| group_of(pool, role)).collect();
+    let (gpus, oracle) = (pools.iter().map(|p| p.gpus).sum(), pools.iter().any(|p| p.oracle));
+    let mut pools = pools.into_iter();
+    let first = pools.next().expect("there are two pools");
+    let joint = Some(JointPlan { network, hand_over: Some(hand_over), migration: None });
+    SystemPlan { settings, gpus, oracle, groups, joint, ..first }
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be in (0, 1]")]
+fn thousandths(share: f64) -> u32 {
+    ((share * 1000.0).round() as u32).max(1)
+}
+
+/// Takes `placement` out of a system's layers: the disaggregated one, or nothing.
+pub(super) fn take(doc: &Document, node: &mut Node) -> Result<Option<Node>, InputErrors> {
+    let Some((_, placement)) = node.take("placement") else { return Ok(None) };
+    if let (Value::Table(_), Some(_)) = (&placement.value, placement.get("disaggregated")) {
+        return Ok(Some(placement));
+    }
+    from_tree::<PlacementOptions>(&placement, "placement", &doc.sources).map(|_| None)
+}
