@@ -174,7 +174,7 @@ const LEAST: &[(&str, u64)] = &[
     ("overtakings", 100),
     ("gave-up-at-door", 20),
     ("gave-up-waiting", 50),
-    ("gave-up-swapped", 3),
+    ("gave-up-swapped", 2),
     ("gave-up-running", 100),
     ("sticky", 50),
     ("affine", 50),
