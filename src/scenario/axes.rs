@@ -3,7 +3,7 @@
 use super::plan::{Setting, SystemPlan};
 
 /// Axes in the order of a request's way through a system: (first part of the setting's path, what it decides).
-const AXES: [(&str, &str); 17] = [
+const AXES: [(&str, &str); 19] = [
     ("model", "architecture"),
     ("accelerator", "accelerator"),
     ("node", "server"),
@@ -12,6 +12,8 @@ const AXES: [(&str, &str); 17] = [
     ("parallel", "parallelism"),
     ("front-end", "front end"),
     ("router", "routing"),
+    ("placement", "placement"),
+    ("migration", "migration"),
     ("scheduler", "batch formation"),
     ("kv", "KV allocation"),
     ("kv-blocks", "KV capacity"),
@@ -48,17 +50,37 @@ pub fn choices(system: &SystemPlan) -> Vec<AxisChoice> {
     out
 }
 
-/// The axis of a setting: the first part of its path, but what follows from the capacity belongs to it.
+/// The axis of a setting: the first part of its path (inside its pool), but what follows from the capacity belongs to it.
 fn axis_of(path: &str) -> &str {
-    match path {
+    match pool_of(path).1 {
         "kv.usable-blocks" | "kv.longest-context" => "kv-blocks",
-        _ => path.split('.').next().unwrap_or(""),
+        inside => inside.split('.').next().unwrap_or(""),
     }
 }
 
-/// `chunked.token-budget = 2048, chunked.max-sequences = 128` as `chunked: token-budget 2048, max-sequences 128`.
+/// The pool that a setting is of, if it is not of the whole system, and its path there.
+fn pool_of(path: &str) -> (Option<&'static str>, &str) {
+    let inside = |pool| path.strip_prefix("placement.disaggregated.")?.strip_prefix(pool)?.strip_prefix('.');
+    let pools = ["prefill", "decode"];
+    pools.into_iter().find_map(|pool| Some((Some(pool), inside(pool)?))).unwrap_or((None, path))
+}
+
+/// The choice of the whole system, then that of each pool.
 fn value(key: &str, settings: &[&Setting]) -> String {
-    let inside = |s: &Setting| s.path.strip_prefix(key).unwrap_or(&s.path).trim_start_matches('.').to_owned();
+    let of = |pool: Option<&'static str>| -> Option<String> {
+        let mine: Vec<&Setting> = settings.iter().copied().filter(|s| pool_of(&s.path).0 == pool).collect();
+        let text = (!mine.is_empty()).then(|| value_inside(key, &mine))?;
+        Some(pool.map_or(text.clone(), |pool| format!("{pool} {text}")))
+    };
+    [None, Some("prefill"), Some("decode")].into_iter().filter_map(of).collect::<Vec<_>>().join("; ")
+}
+
+/// `chunked.token-budget = 2048, chunked.max-sequences = 128` as `chunked: token-budget 2048, max-sequences 128`.
+fn value_inside(key: &str, settings: &[&Setting]) -> String {
+    let inside = |s: &Setting| {
+        let path = pool_of(&s.path).1;
+        path.strip_prefix(key).unwrap_or(path).trim_start_matches('.').to_owned()
+    };
     let paths: Vec<String> = settings.iter().map(|s| inside(s)).collect();
     let plain = |text: &str| text.trim_matches('"').to_owned();
     let common = paths.first().and_then(|p| p.split_once('.')).map(|(head, _)| format!("{head}."));
