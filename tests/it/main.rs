@@ -7,6 +7,7 @@ mod bad_policies;
 mod bench_scenario;
 mod bench_schedulers;
 mod capacity;
+mod capacity_verb;
 mod cli;
 mod conformance;
 mod cost;
