@@ -1,7 +1,7 @@
 //! What is run, and how.
 
 use crate::cost::StepCost;
-use crate::engine::config::{ClusterConfig, FrontEnd, HandOver, Network, ReplicaConfig, Role};
+use crate::engine::config::{ClusterConfig, FrontEnd, HandOver, Migration, Network, ReplicaConfig, Role};
 use crate::metrics::record::Deadlines;
 use crate::policy::router::RouterConfig;
 
@@ -31,13 +31,15 @@ pub struct Group<'a> {
     pub role: Role,
 }
 
-/// What joins the replicas of a deployment whose prefill and decode are apart.
+/// What joins the replicas of a deployment between which KV travels.
 #[derive(Clone, Copy)]
 pub struct Joint<'a> {
-    /// How a request gets from one to the other.
-    pub hand_over: &'a HandOver,
     /// The links between all replicas.
     pub network: &'a Network,
+    /// For prefill and decode apart: how a request gets from one to the other.
+    pub hand_over: Option<&'a HandOver>,
+    /// For replicas that compute whole requests: when running ones move, and how.
+    pub migration: Option<&'a Migration>,
 }
 
 /// A deployment: groups of equal replicas behind one router (of those that compute prompts). Replica ids count through the groups in order.
@@ -50,8 +52,10 @@ pub struct Deployment<'a> {
     pub groups: Vec<Group<'a>>,
     /// Which replica gets a request.
     pub router: &'a RouterConfig,
-    /// For groups whose roles are prefill and decode.
+    /// Where KV travels between replicas.
     pub joint: Option<Joint<'a>>,
+    /// Blocks that count as used on a replica with a request of a priority level, by level (`policy::freeness`).
+    pub headroom: &'a [u32],
     /// What stands before the router.
     pub front_end: FrontEnd,
     /// Seed of the router's draws.
@@ -64,7 +68,14 @@ impl<'a> Deployment<'a> {
         let (replica, replicas) = (&config.replica, config.replicas);
         let group = Group { replica, replicas, cost, role: Role::Whole };
         let router = &config.router;
-        Deployment { groups: vec![group], router, joint: None, front_end: config.front_end, seed: 0 }
+        Deployment {
+            groups: vec![group],
+            router,
+            joint: None,
+            headroom: &[],
+            front_end: config.front_end,
+            seed: 0,
+        }
     }
 
     /// Configuration and cost by group, as the engine takes them.

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use crate::engine::{Replica, World, last_multiple};
 use crate::ids::{ReplicaId, RequestId};
+use crate::policy::freeness::Freeness;
 use crate::policy::router::{Load, Memory, Replicas, Report, RouteRequest, Router, RouterConfig};
 use crate::rng::{Component, stream};
 use crate::units::{SimDuration, SimTime};
@@ -138,6 +139,11 @@ impl Replicas for Seen<'_, '_> {
     fn memory(&self, replica: ReplicaId) -> Memory {
         let pool = &self.replica(replica).state.pool;
         Memory { blocks: pool.total(), block: pool.block() }
+    }
+
+    fn freeness(&mut self, replica: ReplicaId) -> Freeness {
+        self.reads += 1;
+        self.replica(replica).state.freeness(self.now, self.world)
     }
 
     fn cached(&mut self, replica: ReplicaId) -> u32 {

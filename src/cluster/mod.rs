@@ -9,9 +9,11 @@ mod hand_over;
 mod ideal;
 mod joint;
 mod links;
+mod migration;
 mod run;
 mod sample;
 mod simulate;
+mod wires;
 
 pub use crate::engine::{StepEvent, StepObserver, Violation};
 pub use crate::metrics::record::Outcome;

@@ -15,8 +15,10 @@ use super::alone::AloneTimes;
 use super::api::{Deployment, RunOptions};
 use super::dispatch::{DRAWS, Dispatcher};
 use super::front_end::Workers;
-use super::joint::Joints;
+use super::joint::DecodeRouters;
+use super::migration::Migrations;
 use super::sample::Sampler;
+use super::wires::Wires;
 
 /// What happens at an instant. The order of the variants is the order inside an instant (docs/semantics.md §1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -31,6 +33,8 @@ pub(super) enum Event {
     Acknowledged { request: RequestId },
     /// The prompt of a request is complete; a decode replica is chosen.
     Offer { request: RequestId },
+    /// A replica learns that it is its turn in the move of a request.
+    Turn { request: RequestId },
     /// A request arrives at the front end.
     Arrival { request: RequestId },
     /// A request leaves the front end and is routed.
@@ -50,14 +54,20 @@ pub(super) struct Run<'a> {
     pub replicas: Vec<Replica>,
     /// Of the replicas that compute prompts.
     router: Dispatcher<'a>,
-    /// Where other replicas decode.
-    pub joints: Option<Joints<'a>>,
+    /// Of the replicas that decode, where others compute prompts.
+    pub decode: Option<DecodeRouters<'a>>,
+    /// Where running requests move.
+    pub migrations: Option<Migrations<'a>>,
+    /// KV on its way between replicas.
+    pub wires: Option<Wires<'a>>,
     workers: Workers,
     admission: Admission,
     /// When the clients of those that arrived give up, in order of arrival.
     patience: VecDeque<(SimTime, RequestId)>,
     pub queue: EventQueue<Event>,
     pub touched: Vec<ReplicaId>,
+    /// Memory of those that plan.
+    planning: Vec<ReplicaId>,
     pub now: SimTime,
     samples: Sampler,
 }
@@ -68,6 +78,7 @@ impl<'a> Run<'a> {
         world.audit = options.audit;
         world.deadlines = options.deadlines;
         world.streaming = deployment.front_end.per_streamed_token;
+        world.headroom = deployment.headroom;
         let groups = deployment.groups.iter().enumerate();
         let owners: Vec<usize> = groups.flat_map(|(g, of)| vec![g; usize::from(of.replicas)]).collect();
         let in_role = |decode: bool| -> Vec<ReplicaId> {
@@ -75,8 +86,14 @@ impl<'a> Run<'a> {
             (0u16..).zip(&owners).filter(of).map(|(r, _)| ReplicaId(r)).collect()
         };
         let router = Dispatcher::new(deployment.router, in_role(false), trace, (DRAWS, deployment.seed));
-        let joints = deployment.joint.map(|j| Joints::new(j, &in_role(true), trace, deployment.seed));
-        let first_token = deployment.joint.map(|j| j.hand_over.first_token).unwrap_or_default();
+        let joint = deployment.joint;
+        let hand_over = joint.and_then(|j| Some((j.hand_over?, j.network)));
+        let decode = hand_over.map(|(config, network)| {
+            DecodeRouters::new(config, network, &in_role(true), trace, deployment.seed)
+        });
+        let migration = joint.and_then(|j| j.migration);
+        let migrations = migration.map(|m| Migrations::new(m, owners.len()));
+        let first_token = hand_over.map(|(config, _)| config.first_token).unwrap_or_default();
         let replicas = (0u16..)
             .zip(owners)
             .map(|(r, group)| {
@@ -85,8 +102,8 @@ impl<'a> Run<'a> {
                 let mut replica =
                     Replica::new(id, group, of.replica, build(id, of.replica), of.cost.stages())
                         .with_role(of.role, first_token);
-                let decodes = joints.as_ref().filter(|_| of.role == Role::Decode);
-                replica.state.load.period = decodes.map_or(router.period(), Joints::report_period);
+                let decodes = decode.as_ref().filter(|_| of.role == Role::Decode);
+                replica.state.load.period = decodes.map_or(router.period(), DecodeRouters::report_period);
                 // In a closed loop the client's next request follows the last token, which is then an event.
                 replica.state.cohort.passes_late_stops = replica.state.late_stop && trace.closed.is_none();
                 replica
@@ -99,19 +116,22 @@ impl<'a> Run<'a> {
             world,
             replicas,
             router,
-            joints,
+            decode,
+            migrations,
+            wires: joint.map(|j| Wires::new(j.network)),
             workers: Workers::new(deployment.front_end),
             admission: deployment.front_end.admission,
             patience: VecDeque::new(),
             queue: EventQueue::default(),
             touched: Vec::new(),
+            planning: Vec::new(),
             now: SimTime::ZERO,
             samples: Sampler::new(options.samples, span),
         }
     }
 
     /// Carries the run out.
-    pub fn to_the_end(mut self, observer: &mut impl StepObserver) -> Result<Outcome, Violation> {
+    pub fn finish(mut self, observer: &mut impl StepObserver) -> Result<Outcome, Violation> {
         self.issue_first();
         while let Some(now) = self.next_instant() {
             self.instant(now, observer)?;
@@ -154,23 +174,37 @@ impl<'a> Run<'a> {
         }
         self.now = now;
         self.events(observer);
+        if self.world.inside > 0 && self.migrations.as_ref().is_some_and(|m| m.next_tick(now) == now) {
+            self.tick();
+            // Leaps that end here because of it.
+            self.events(observer);
+        }
         while let Some((_, request)) = self.patience.front().copied().filter(|&(at, _)| at == now) {
             self.patience.pop_front();
             self.give_up(request);
             // A leap that ends here because of it, and what its client asks next.
             self.events(observer);
         }
-        self.touched.sort_unstable();
-        self.touched.dedup();
-        let mut touched = std::mem::take(&mut self.touched);
-        for &replica in &touched {
-            self.plan(replica)?;
-        }
-        touched.clear();
-        self.touched = touched;
+        self.plan_touched()?;
         if self.options.audit {
             super::audit::instant(&self.world, &self.replicas, now)?;
         }
+        Ok(())
+    }
+
+    /// Every touched replica plans once; those that are touched meanwhile plan after all others.
+    fn plan_touched(&mut self) -> Result<(), Violation> {
+        let mut touched = std::mem::take(&mut self.planning);
+        while !self.touched.is_empty() {
+            std::mem::swap(&mut self.touched, &mut touched);
+            touched.sort_unstable();
+            touched.dedup();
+            for &replica in &touched {
+                self.plan(replica)?;
+            }
+            touched.clear();
+        }
+        self.planning = touched;
         Ok(())
     }
 
@@ -180,7 +214,10 @@ impl<'a> Run<'a> {
             self.patience.pop_front();
         }
         let patience = self.patience.front().map(|&(at, _)| at);
-        self.queue.next_time().into_iter().chain(patience).min()
+        let next = self.queue.next_time().into_iter().chain(patience).min();
+        // Nothing is in flight only at an instant that has been; a tick later than all else would find nobody.
+        let tick = self.migrations.as_ref().filter(|_| self.world.inside > 0);
+        tick.map(|m| m.next_tick(self.now)).into_iter().chain(next).min()
     }
 
     /// Applies the queued events of this instant.
@@ -192,6 +229,7 @@ impl<'a> Run<'a> {
                 Event::FlowEnds { version } => self.flows_end(version),
                 Event::Acknowledged { request } => self.end_lease(request),
                 Event::Offer { request } => self.offer(request),
+                Event::Turn { request } => self.turn(request),
                 Event::Arrival { request } => self.arrive(request),
                 Event::Routed { request } => self.route(request),
                 Event::StageFree { replica } => self.touched.push(replica),
@@ -298,7 +336,10 @@ impl<'a> Run<'a> {
     }
 
     fn plan(&mut self, id: ReplicaId) -> Result<(), Violation> {
-        self.take_offers(id);
+        if self.replicas[id.index()].state.can_plan(self.now) {
+            self.take_turn(id);
+            self.take_offers(id);
+        }
         let Some(launched) = self.replicas[id.index()].plan(self.now, &mut self.world)? else {
             return Ok(());
         };
@@ -328,7 +369,8 @@ impl<'a> Run<'a> {
         let costs = std::mem::take(&mut self.world.costs);
         let mut records = self.world.requests.into_records();
         AloneTimes::new(&costs).fill(&mut records, self.workers.config());
-        let traffic = self.joints.map(Joints::into_traffic).unwrap_or_default();
+        let mut traffic = self.wires.map(Wires::into_traffic).unwrap_or_default();
+        traffic.moves = self.migrations.map(|m| m.counters).unwrap_or_default();
         Outcome {
             records,
             counters: self.world.counters,

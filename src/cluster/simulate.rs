@@ -68,5 +68,5 @@ fn carry_out(
     options: &RunOptions,
     observer: &mut impl StepObserver,
 ) -> Result<Outcome, Violation> {
-    Run::new(build, deployment, trace, *options).to_the_end(observer)
+    Run::new(build, deployment, trace, *options).finish(observer)
 }

@@ -183,7 +183,7 @@ impl ReplicaState {
         request.keyed = keyed;
         request.computed = hit;
         request.blocks = hit_blocks - loaded;
-        if request.record.preemptions == 0 {
+        if request.record.preemptions == 0 && !request.recovering {
             request.record.cached += hit;
             world.counters.cached_tokens += u64::from(hit);
         } else {

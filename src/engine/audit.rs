@@ -1,5 +1,6 @@
 //! The invariants of one replica, recomputed from its requests (docs/invariants.md).
 
+use crate::ids::RequestId;
 use crate::kv::UNKEYED;
 use crate::metrics::record::Sample;
 use crate::units::{SimDuration, SimTime};
@@ -73,7 +74,7 @@ impl ReplicaState {
         if unstarted != self.exchange.unstarted {
             return fail("I3", format!("{unstarted} blocks taken, kept {}", self.exchange.unstarted));
         }
-        blocks += u64::from(unstarted);
+        blocks += u64::from(unstarted + self.exchange.promised);
         let queued = self.waiting.iter().chain(&self.swapped).copied();
         for id in self.running.iter().copied().chain(queued).chain(self.in_exchange()) {
             let r = world.request(id);
@@ -111,14 +112,19 @@ impl ReplicaState {
             let kept = format!("{requests} requests, {known} tokens, {queued_blocks} blocks asked for");
             return fail("I1", format!("load {kept}; recomputed {}, {tokens}, {asked}", self.population()));
         }
-        for list in [&self.running, &self.swapped, &self.partial, &self.exchange.loaded] {
-            if !list.is_sorted_by_key(|&id| world.request(id).place()) {
-                return fail("I1", format!("out of queue order: {list:?}"));
-            }
+        self.audit_order(now, world)
+    }
+
+    /// Every list stands in queue order.
+    fn audit_order(&self, now: SimTime, world: &World<'_>) -> Result<(), Violation> {
+        let sorted = |list: &mut dyn Iterator<Item = &RequestId>| {
+            list.is_sorted_by_key(|&id| world.request(id).place())
+        };
+        let lists = [&self.running, &self.swapped, &self.partial, &self.exchange.loaded];
+        if lists.iter().all(|list| sorted(&mut list.iter())) && sorted(&mut self.waiting.iter()) {
+            return Ok(());
         }
-        if !self.waiting.iter().is_sorted_by_key(|&id| world.request(id).place()) {
-            return fail("I1", format!("out of queue order: {:?}", self.waiting));
-        }
-        Ok(())
+        let message = format!("out of queue order: {lists:?} or {:?}", self.waiting);
+        Err(self.violation("I1", now, message))
     }
 }

@@ -36,7 +36,7 @@ impl ReplicaState {
     }
 
     /// Whether a leap on its way has passed the last token of `id` (a late stop).
-    fn finished_inside_leap(&self, id: RequestId, now: SimTime, world: &World<'_>) -> bool {
+    pub(super) fn finished_inside_leap(&self, id: RequestId, now: SimTime, world: &World<'_>) -> bool {
         let request = world.request(id);
         let leap = self.flights.front().and_then(|f| f.leap.map(|l| (f.start, l)));
         let Some((start, leap)) = leap.filter(|_| request.phase == Phase::Decoding) else { return false };
@@ -74,7 +74,7 @@ impl ReplicaState {
         }
         let request = world.request_mut(id);
         let begun = request.record.scheduled != SimTime::MAX;
-        request.charge(if begun { Cause::PreemptionLoss } else { Cause::Queue }, now);
+        request.charge(if begun { request.loss() } else { Cause::Queue }, now);
         world.time_out(id, now);
         self.count_out(id, now, world);
     }
@@ -89,7 +89,7 @@ impl ReplicaState {
         let piped = self.stage_free.len() > 1;
         let request = world.request_mut(id);
         if request.recovering {
-            request.charge(Cause::PreemptionLoss, now);
+            request.charge(request.loss(), now);
         } else if piped {
             request.charge(Cause::Bubble, now);
         }

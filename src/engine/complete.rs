@@ -201,7 +201,8 @@ impl ReplicaState {
         let request = world.request_mut(id);
         if request.recovering {
             request.recovering = false;
-            request.charge(Cause::PreemptionLoss, at);
+            request.charge(request.loss(), at);
+            request.moves = false;
             request.clock = clock;
         }
     }
@@ -315,7 +316,8 @@ impl ReplicaState {
         let (first, done) = (request.generated == 1, request.generated == request.output);
         if request.recovering {
             request.recovering = false;
-            request.charge(Cause::PreemptionLoss, now);
+            request.charge(request.loss(), now);
+            request.moves = false;
         }
         if first {
             request.last_token = now;

@@ -99,19 +99,6 @@ pub enum FirstToken {
     Decode,
 }
 
-/// When KV is sent from the prefill to the decode replica.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, serde::Serialize, schemars::JsonSchema,
-)]
-#[serde(rename_all = "kebab-case")]
-pub enum Transport {
-    /// In one piece, once the prompt is complete and the decode replica has room (DistServe).
-    #[default]
-    Pull,
-    /// Layer by layer while the step that completes the prompt is computed (Splitwise, Mooncake).
-    LayerWise,
-}
-
 /// How a request gets from its prefill to its decode replica.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HandOver {
@@ -119,23 +106,43 @@ pub struct HandOver {
     pub router: RouterConfig,
     /// Who samples the first token.
     pub first_token: FirstToken,
-    /// When KV is sent.
-    pub transport: Transport,
     /// Only decode replicas on a server of the prefill replica are chosen from, where there is one.
     pub same_server: bool,
     /// A decode replica takes no further request while those that it has taken and that do not run yet hold this share of
     /// its blocks, in thousandths.
     pub queue_share: u32,
-    /// KV of one block on all layers and shards together, in bytes.
-    pub block_bytes: u64,
-    /// Layers of the model: what a layer-wise transfer is cut into.
-    pub layers: u32,
-    /// Messages of a transfer of `b` blocks: `fixed + per_block · b`, each of which takes the link's latency in turn.
-    pub messages: Messages,
+}
+
+/// How a running request gets to another replica.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MigrationKind {
+    /// Its KV is copied while it goes on decoding; it stands still for the last blocks only (Llumnix).
+    Live,
+    /// It stands still while all of its KV is copied.
+    Blocking,
+    /// Its KV is dropped, and computed again there.
+    Recompute,
+}
+
+/// When running requests move between replicas, and how (docs/semantics.md §14).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Migration {
+    /// What a move is.
+    pub kind: MigrationKind,
+    /// How often replicas are paired.
+    pub period: SimDuration,
+    /// Requests leave replicas whose freeness is below this, in blocks per request.
+    pub out_below: i64,
+    /// They go to replicas whose freeness is above this, in blocks per request.
+    pub in_above: i64,
+    /// A live move stops its request when at most so many blocks are left to copy.
+    pub last_stage_blocks: u32,
+    /// A live move is given up after so many copies that left more than that.
+    pub max_stages: u32,
 }
 
 /// How many messages a transfer takes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Messages {
     /// Whatever its size.
     pub fixed: u64,
@@ -178,6 +185,10 @@ pub struct Network {
     pub inside_latency: SimDuration,
     /// How flows share a port.
     pub sharing: Sharing,
+    /// KV of one block on all layers and shards together, in bytes.
+    pub block_bytes: u64,
+    /// Messages of a transfer of `b` blocks: `fixed + per_block · b`, each of which takes the link's latency in turn.
+    pub messages: Messages,
 }
 
 /// The ports of one replica: indices into [`Network::ports`].

@@ -9,7 +9,6 @@ use std::collections::VecDeque;
 
 use crate::ids::RequestId;
 use crate::kv::Released;
-use crate::metrics::record::Cause;
 use crate::units::SimTime;
 
 use super::config::{FirstToken, Role};
@@ -47,6 +46,8 @@ pub(crate) struct Exchange {
     pub loaded: Vec<RequestId>,
     /// Blocks of `coming` and `loaded`.
     pub unstarted: u32,
+    /// Blocks promised to requests that still run elsewhere.
+    pub promised: u32,
 }
 
 impl ReplicaState {
@@ -130,7 +131,7 @@ impl ReplicaState {
         self.cut_leap(now, true)
     }
 
-    fn no_longer_coming(&mut self, id: RequestId) {
+    pub(super) fn no_longer_coming(&mut self, id: RequestId) {
         let coming = &mut self.exchange.coming;
         let at = coming.iter().position(|&c| c == id).expect("what comes was taken");
         coming.remove(at);
@@ -151,7 +152,8 @@ impl ReplicaState {
             request.blocks -= spare;
             self.pool.release(Released { blocks: spare, keyed: &[], returns: None });
         }
-        request.charge(Cause::HandOver, now);
+        request.charge(request.between(), now);
+        request.moves = false;
         insert_ordered(&mut self.running, id, world);
         self.join(id, world);
         Ok(())
@@ -171,14 +173,16 @@ impl ReplicaState {
         }
         self.exchange.unstarted -= world.request(id).blocks;
         self.release(id, None, world);
-        world.request_mut(id).charge(Cause::HandOver, now);
+        let request = world.request_mut(id);
+        request.charge(request.between(), now);
         world.time_out(id, now);
         self.count_out(id, now, world);
     }
 
     /// Whether memory is held for KV on its way from or to here: it will be free, or of use, without a step.
     pub fn waits_for_kv(&self) -> bool {
-        !self.exchange.leases.is_empty() || !self.exchange.coming.is_empty()
+        let Exchange { leases, coming, promised, .. } = &self.exchange;
+        !leases.is_empty() || !coming.is_empty() || *promised > 0
     }
 
     /// Requests that this replica is to decode and that do not run yet.

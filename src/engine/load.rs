@@ -119,6 +119,11 @@ impl ReplicaState {
         (done, self.cohort.growth_over(done + u64::from(!begins_now)))
     }
 
+    /// Blocks that the leap on its way has taken by `now`, its present step included.
+    pub fn growth_under_way(&self, now: SimTime) -> u64 {
+        self.under_way(now, false).1
+    }
+
     /// Blocks that a waiting or swapped request will ask for: its reservation, or those of its tokens.
     pub fn demand(&self, id: RequestId, world: &World<'_>) -> u32 {
         let tokens = if world.reserves() { world.reservation(id) } else { world.request(id).tokens() };

@@ -20,6 +20,7 @@ mod launch;
 mod live;
 mod load;
 mod membership;
+mod moves;
 mod order;
 mod replica;
 mod request;

@@ -158,6 +158,18 @@ impl Replica {
         cut
     }
 
+    /// A request that dropped its KV on another replica waits here. Returns the new completion event of a leap that it cuts.
+    pub fn wait_after_move(
+        &mut self,
+        id: RequestId,
+        now: SimTime,
+        world: &mut World<'_>,
+    ) -> Option<(u32, SimTime)> {
+        let cut = self.state.wait_after_move(id, now, world);
+        self.scheduler.on_event(ReplicaEvent::Arrived(id));
+        cut
+    }
+
     /// The client of a request between prefill and decode gives up.
     pub fn leave_exchange(&mut self, id: RequestId, now: SimTime, world: &mut World<'_>) {
         self.state.leave_exchange(id, now, world);
@@ -258,6 +270,8 @@ impl ReplicaState {
         let rank = world.rank(id);
         let request = world.request_mut(id);
         (request.rank, request.number) = (rank, self.next_number);
+        // Stamps are those of a replica's own plans.
+        request.planned = 0;
         request.record.replica = self.id;
         self.next_number += 1;
     }

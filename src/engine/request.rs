@@ -65,6 +65,8 @@ pub(crate) struct RequestState {
     pub unfindable: bool,
     /// Was preempted and has not regained a token since.
     pub recovering: bool,
+    /// Stopped to move to another replica and has not gone on since.
+    pub moves: bool,
     /// Cohort step at which it joined.
     pub joined: u64,
     /// Cohort steps after joining that give it no token yet (fed prompt).
@@ -108,6 +110,7 @@ impl RequestState {
             stopping: false,
             unfindable: false,
             recovering: false,
+            moves: false,
             joined: 0,
             silent: 0,
             epoch: 0,

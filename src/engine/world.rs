@@ -40,6 +40,8 @@ pub(crate) struct World<'a> {
     pub done: u32,
     /// Tokens delivered so far (not counting a leap on its way).
     pub generated: u64,
+    /// Blocks kept free on a replica that has requests of a priority level, by level.
+    pub headroom: &'a [u32],
     prefixes: Option<&'a PrefixChains>,
     priorities: &'a [Priority],
 }
@@ -70,9 +72,15 @@ impl<'a> World<'a> {
             inside: 0,
             done: 0,
             generated: 0,
+            headroom: &[],
             prefixes,
             priorities: &trace.priorities,
         }
+    }
+
+    /// Priority level of a request; 0 is the most urgent.
+    pub fn level(&self, id: RequestId) -> u32 {
+        self.priorities.get(self.request(id).record.class.index()).map_or(0, |p| p.level)
     }
 
     pub fn request(&self, id: RequestId) -> &RequestState {

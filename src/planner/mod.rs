@@ -17,11 +17,9 @@ mod rank;
 use rayon::prelude::*;
 
 use crate::cluster::RunOptions;
-use crate::metrics::quantile::mean;
-use crate::metrics::{Estimate, Summary};
+use crate::metrics::Estimate;
 use crate::results::{
-    CapacityCell, CapacityTable, Fate, Finding, Funnel, PlanDetail, PlanStage, Planned, PlannedPool, Ranked,
-    Study, Warning,
+    CapacityCell, CapacityTable, Fate, Finding, PlanDetail, PlanStage, Planned, Ranked, Study, Warning,
 };
 use crate::scenario::StudyPlan;
 use crate::scenario::capacity::{NoSeedCapacity, Search, SeedCapacity, Seeded, TrialRule};

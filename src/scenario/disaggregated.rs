@@ -7,14 +7,14 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::diagnostic::{InputErrors, Node, Value, from_tree};
-use crate::engine::config::{FirstToken, HandOver, Messages, Network, Role, Sharing, Transport};
+use crate::engine::config::{FirstToken, HandOver, Network, Role, Sharing};
 use crate::policy::router::RouterConfig;
 use crate::policy::scheduler::SchedulerConfig;
 use crate::units::Bytes;
 
 use super::document::Document;
 use super::groups::{group_of, settings};
-use super::network::{self, Layout};
+use super::network::{self, Layout, MessageRule, Wiring};
 use super::plan::{JointPlan, Setting, SystemPlan};
 use super::resolve;
 use super::schema::{KvOptions, Parallel, PrefixCache, TAGGED};
@@ -62,19 +62,6 @@ pub struct PoolOptions {
     gpu_memory_utilization: Option<f64>,
 }
 
-/// How many messages a transfer takes, each of which takes the link's latency in turn.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum MessageRule {
-    /// One: the blocks are gathered first, or one call posts them all.
-    #[default]
-    Whole,
-    /// One per layer.
-    Layers,
-    /// One per block and layer.
-    Blocks,
-}
-
 /// Parameters of `placement.disaggregated`.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -91,9 +78,6 @@ pub struct Disaggregated {
     /// Who samples the first token.
     #[serde(default)]
     pub first_token: FirstToken,
-    /// When KV is sent.
-    #[serde(default)]
-    pub transport: Transport,
     /// Share of its blocks that a decode replica gives to requests it has taken and that do not run yet, in (0, 1].
     #[serde(default = "whole")]
     pub queue_share: f64,
@@ -113,6 +97,13 @@ pub struct Disaggregated {
     /// Messages of a transfer.
     #[serde(default)]
     pub messages: MessageRule,
+}
+
+impl Disaggregated {
+    fn wiring(&self) -> Wiring {
+        let Disaggregated { layout, network, nics, sharing, messages, .. } = self.clone();
+        Wiring { layout, network, nics, sharing, messages }
+    }
 }
 
 fn least_requests() -> RouterConfig {
@@ -146,7 +137,8 @@ pub(super) fn system(
         return Err(errors);
     }
     check(&options, &table, &pools, doc)?;
-    let network = network::build(&options, &table, &pools, doc)?;
+    let path = "placement.disaggregated";
+    let network = network::build(&options.wiring(), (&table, path), &pools, doc)?;
     Ok(together(pools, &options, network, &table, doc))
 }
 
@@ -178,7 +170,7 @@ fn check(
         if !scheduler.allows_order() {
             let message = format!("`scheduler.{}` computes whole requests only", scheduler.key());
             let help = "use `unified`, `chunked`, `prefill-first` or `iteration` for this pool";
-            refuse(key, message, help);
+            refuse(&format!("{key}.scheduler"), message, help);
         }
     }
     let [prefill, decode] = pools else { return Ok(()) };
@@ -188,7 +180,8 @@ fn check(
             "the pools have blocks of {} and {} tokens, or reserve by different rules",
             p.block, d.block
         );
-        refuse("decode", message, "give both pools the same `kv` but for its preemption");
+        let place = if table.get("prefill.kv").is_some() { "prefill.kv" } else { "decode.kv" };
+        refuse(place, message, "give both pools the same `kv` but for its preemption");
     }
     if errors.0.is_empty() { Ok(()) } else { Err(errors) }
 }
@@ -209,58 +202,26 @@ fn together(
             settings.push(Setting { path, value: leaf.to_string(), origin: doc.sources.origin(&leaf.span) });
         }
     }
-    settings.extend(ports(&network));
+    settings.extend(network::settings(&network, "placement.disaggregated"));
     settings.sort_by(|a, b| a.path.cmp(&b.path));
-    let spec = &pools[0].spec;
-    let block = u64::from(pools[0].cluster.replica.kv.block);
-    let layers = spec.model.layers;
     let hand_over = HandOver {
         router: options.router.clone(),
         first_token: options.first_token,
-        transport: options.transport,
         same_server: options.same_server,
         queue_share: thousandths(options.queue_share),
-        block_bytes: whole_bytes(spec.model.kv_bytes_per_token(spec.kv.bytes())) * block,
-        layers,
-        messages: match options.messages {
-            MessageRule::Whole => Messages { fixed: 1, per_block: 0 },
-            MessageRule::Layers => Messages { fixed: u64::from(layers), per_block: 0 },
-            MessageRule::Blocks => Messages { fixed: 0, per_block: u64::from(layers) },
-        },
     };
     let roles = [Role::Prefill, Role::Decode];
     let groups = pools.iter().zip(roles).map(|(pool, role)| group_of(pool, role)).collect();
     let (gpus, oracle) = (pools.iter().map(|p| p.gpus).sum(), pools.iter().any(|p| p.oracle));
     let mut pools = pools.into_iter();
     let first = pools.next().expect("there are two pools");
-    let joint = Some(JointPlan { hand_over, network });
+    let joint = Some(JointPlan { network, hand_over: Some(hand_over), migration: None });
     SystemPlan { settings, gpus, oracle, groups, joint, ..first }
-}
-
-/// What the network came to, for `explain`.
-fn ports(network: &Network) -> Vec<Setting> {
-    let rate = |(name, rate): (&String, &u64)| format!("{name} {} GB/s", *rate as f64 / 1e9);
-    let ports: Vec<String> = network.names.iter().zip(&network.ports).map(rate).step_by(2).collect();
-    let setting = |path: &str, value: String| Setting {
-        path: format!("placement.disaggregated.{path}"),
-        value,
-        origin: "computed: servers, their links and NICs; each direction".to_owned(),
-    };
-    vec![
-        setting("ports", ports.join(", ")),
-        setting("network-latency", network.network_latency.to_string()),
-        setting("inside-latency", network.inside_latency.to_string()),
-    ]
 }
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be in (0, 1]")]
 fn thousandths(share: f64) -> u32 {
     ((share * 1000.0).round() as u32).max(1)
-}
-
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a number of bytes")]
-fn whole_bytes(bytes: Bytes) -> u64 {
-    bytes.0.round() as u64
 }
 
 /// Takes `placement` out of a system's layers: the disaggregated one, or nothing.

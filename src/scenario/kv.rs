@@ -1,12 +1,74 @@
 //! KV memory of a replica: blocks from bytes, and the engine's view of them.
 
+use schemars::JsonSchema;
+use serde::Deserialize;
+
 use crate::cost::{CostSpec, Limits, MemoryRequest, kv_blocks};
 use crate::diagnostic::InputErrors;
-use crate::engine::config::{Allocation, KvConfig, Preemption};
+use crate::engine::config::{Allocation, KvConfig, Preemption, ReserveRule};
 use crate::policy::scheduler::SchedulerConfig;
 use crate::units::Bytes;
 
-use super::schema::{KvOptions, Paged, PreemptionOptions, PrefixCache, SystemOptions};
+use super::schema::{PrefixCache, SystemOptions, one};
+
+/// How KV memory is handed out.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum KvOptions {
+    /// Blocks on demand.
+    Paged(Paged),
+    /// Everything a request may ever need, at admission.
+    Reserve(Reserve),
+}
+
+/// What becomes of a victim's KV.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum PreemptionOptions {
+    /// Dropped and computed again.
+    Recompute,
+    /// Moved to host memory while `swap-space` lasts.
+    Swap,
+}
+
+/// Parameters of `kv.paged`.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Paged {
+    /// Tokens per block.
+    pub block: u32,
+    /// Share of the blocks that admission leaves free, in [0, 1).
+    pub watermark: f64,
+    /// What becomes of a victim.
+    pub preemption: PreemptionOptions,
+    /// Host memory per accelerator for swapped blocks.
+    pub swap_space: Bytes,
+    /// Blocks of the pool that no request ever gets (vLLM V1's null block).
+    pub reserved_blocks: u32,
+}
+
+impl Default for Paged {
+    fn default() -> Self {
+        Paged {
+            block: 16,
+            watermark: 0.0,
+            preemption: PreemptionOptions::Recompute,
+            swap_space: Bytes(4.0 * 1_073_741_824.0),
+            reserved_blocks: 0,
+        }
+    }
+}
+
+/// Parameters of `kv.reserve`.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Reserve {
+    /// How much is reserved.
+    pub rule: ReserveRule,
+    /// Tokens per block; 1: slots.
+    #[serde(default = "one")]
+    pub block: u32,
+}
 
 /// How many blocks there are.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -11,13 +11,12 @@ use serde::Deserialize;
 
 use crate::catalog::{self, Shelf};
 use crate::diagnostic::{InputErrors, Node};
-use crate::engine::config::{Attachment, Network};
+use crate::engine::config::{Attachment, Messages, Network, Sharing};
 use crate::hardware::{Host, Link};
 use crate::units::{Seconds, SimDuration};
 
-use super::disaggregated::Disaggregated;
 use super::document::Document;
-use super::plan::SystemPlan;
+use super::plan::{Setting, SystemPlan};
 
 /// How replicas stand on servers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -32,6 +31,31 @@ pub enum Layout {
     Paired,
 }
 
+/// How many messages a transfer takes, each of which takes the link's latency in turn.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum MessageRule {
+    /// One: the blocks are gathered first, or one call posts them all.
+    #[default]
+    Whole,
+    /// One per layer.
+    Layers,
+    /// One per block and layer.
+    Blocks,
+}
+
+/// What a scenario says of the links between replicas.
+#[derive(Clone, Debug)]
+pub(super) struct Wiring {
+    pub layout: Layout,
+    /// Link between servers; else that of the node.
+    pub network: Option<String>,
+    /// NICs of a server; else those of the node.
+    pub nics: Option<u32>,
+    pub sharing: Sharing,
+    pub messages: MessageRule,
+}
+
 /// A replica to be placed: its pool, and its number among all replicas.
 #[derive(Clone, Copy)]
 struct Piece {
@@ -39,10 +63,10 @@ struct Piece {
     id: usize,
 }
 
-/// Builds the network of two pools.
+/// Builds the network of one pool or two; `table` is where the scenario says it, with its path.
 pub(super) fn build(
-    options: &Disaggregated,
-    table: &Node,
+    options: &Wiring,
+    (table, path): (&Node, &str),
     pools: &[SystemPlan],
     doc: &Document,
 ) -> Result<Network, InputErrors> {
@@ -57,13 +81,12 @@ pub(super) fn build(
     };
     let same_host = pools.iter().all(|p| p.spec.accelerator.host.name == pools[0].spec.accelerator.host.name);
     if !same_host && options.layout != Layout::Apart && table.get("layout").is_some() {
-        let message =
-            "`placement.disaggregated.layout`: the pools have servers of different kinds".to_owned();
+        let message = format!("`{path}.layout`: the pools have servers of different kinds");
         let help = "write `layout = \"apart\"`, or remove it";
         return Err(doc.sources.error(table.value_span("layout"), message, help).into());
     }
     if options.nics == Some(0) {
-        let message = "`placement.disaggregated.nics`: a server without NICs reaches no other".to_owned();
+        let message = format!("`{path}.nics`: a server without NICs reaches no other");
         return Err(doc.sources.error(table.value_span("nics"), message, "write at least 1").into());
     }
     let layout = if same_host { options.layout } else { Layout::Apart };
@@ -72,6 +95,15 @@ pub(super) fn build(
     let unplaced = Attachment { server: 0, network_out: 0, network_in: 0, inside_out: 0, inside_in: 0 };
     ground.network.attached = vec![unplaced; count];
     ground.network.sharing = options.sharing;
+    let (spec, block) = (&pools[0].spec, pools[0].cluster.replica.kv.block);
+    let layers = u64::from(spec.model.layers);
+    let block_bytes = spec.model.kv_bytes_per_token(spec.kv.bytes()).0 * f64::from(block);
+    ground.network.block_bytes = whole(block_bytes);
+    ground.network.messages = match options.messages {
+        MessageRule::Whole => Messages { fixed: 1, per_block: 0 },
+        MessageRule::Layers => Messages { fixed: layers, per_block: 0 },
+        MessageRule::Blocks => Messages { fixed: 0, per_block: layers },
+    };
     let mut last = 0;
     for piece in order(pools, layout) {
         if layout == Layout::Apart && piece.pool != last {
@@ -86,7 +118,7 @@ pub(super) fn build(
 /// Replicas in the order in which they stand.
 fn order(pools: &[SystemPlan], layout: Layout) -> Vec<Piece> {
     let prefill = usize::from(pools[0].cluster.replicas);
-    let decode = usize::from(pools[1].cluster.replicas);
+    let decode = pools.get(1).map_or(0, |pool| usize::from(pool.cluster.replicas));
     let (p, d) = (|i| Piece { pool: 0, id: i }, |i| Piece { pool: 1, id: prefill + i });
     if layout == Layout::Paired {
         let both = 0..prefill.max(decode);
@@ -100,7 +132,7 @@ fn order(pools: &[SystemPlan], layout: Layout) -> Vec<Piece> {
 
 /// Where the next replica goes, and the ports so far.
 struct Ground<'a> {
-    options: &'a Disaggregated,
+    options: &'a Wiring,
     /// The link between servers that the scenario names.
     between: Option<Link>,
     network: Network,
@@ -155,13 +187,12 @@ impl Ground<'_> {
     }
 
     /// The ports out and in of this name, which are made where there are none: returns the first.
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rate in bytes per second")]
     fn ports(&mut self, name: &str, rate: f64) -> u32 {
         let (out, back) = (format!("{name} out"), format!("{name} in"));
         let known = self.network.names.iter().position(|n| *n == out);
         let at = known.unwrap_or_else(|| {
             self.network.names.extend([out, back]);
-            self.network.ports.extend([rate.max(1.0) as u64; 2]);
+            self.network.ports.extend([whole(rate).max(1); 2]);
             self.network.names.len() - 2
         });
         u32::try_from(at).expect("ports of 2^16 replicas")
@@ -175,7 +206,28 @@ fn inside(host: &Host, scale_up: &Link) -> (f64, Seconds) {
     (link.bandwidth.0, link.latency)
 }
 
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bytes, or bytes per second")]
+fn whole(number: f64) -> u64 {
+    number.round() as u64
+}
+
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a short time")]
 fn picoseconds(time: Seconds) -> SimDuration {
     SimDuration::from_ps((time.0 * 1e12).round() as u64)
+}
+
+/// What the network came to, for `explain`.
+pub(super) fn settings(network: &Network, path: &str) -> Vec<Setting> {
+    let rate = |(name, rate): (&String, &u64)| format!("{name} {} GB/s", *rate as f64 / 1e9);
+    let ports: Vec<String> = network.names.iter().zip(&network.ports).map(rate).step_by(2).collect();
+    let setting = |key: &str, value: String| Setting {
+        path: format!("{path}.{key}"),
+        value,
+        origin: "computed: servers, their links and NICs; each direction".to_owned(),
+    };
+    vec![
+        setting("ports", ports.join(", ")),
+        setting("network-latency", network.network_latency.to_string()),
+        setting("inside-latency", network.inside_latency.to_string()),
+    ]
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::cluster::{Deployment, Group, Joint};
 use crate::cost::{CostSpec, StepCost, UnitWork};
 use crate::diagnostic::Sources;
-use crate::engine::config::{ClusterConfig, HandOver, Network, ReplicaConfig, Role};
+use crate::engine::config::{ClusterConfig, HandOver, Migration, Network, ReplicaConfig, Role};
 use crate::hardware::Accelerator;
 use crate::metrics::slo::Slo;
 use crate::policy::scheduler::SchedulerConfig;
@@ -51,6 +51,8 @@ pub struct SystemPlan {
     pub groups: Vec<GroupPlan>,
     /// Where prefill and decode are apart: what joins them.
     pub joint: Option<JointPlan>,
+    /// Blocks that count as used on a replica with a request of a priority level, by level.
+    pub headroom: Vec<u32>,
     /// Uses true output lengths or other knowledge no real system has.
     pub oracle: bool,
     /// Every value with its origin, by path.
@@ -78,13 +80,15 @@ pub struct GroupPlan {
     pub role: Role,
 }
 
-/// What joins the prefill and decode replicas of a system.
+/// What joins the replicas of a system between which KV travels.
 #[derive(Clone, Debug, PartialEq)]
 pub struct JointPlan {
-    /// How a request gets from one to the other.
-    pub hand_over: HandOver,
     /// The links between all replicas.
     pub network: Network,
+    /// For prefill and decode apart: how a request gets from one to the other.
+    pub hand_over: Option<HandOver>,
+    /// When running requests move, and how.
+    pub migration: Option<Migration>,
 }
 
 impl GroupPlan {
@@ -97,15 +101,22 @@ impl SystemPlan {
     /// What is simulated; the router's draws have this seed.
     pub fn deployment(&self, seed: u64) -> Deployment<'_> {
         if self.groups.is_empty() {
-            return Deployment { seed, ..Deployment::uniform(&self.cluster, &*self.cost) };
+            let uniform = Deployment::uniform(&self.cluster, &*self.cost);
+            return Deployment { seed, joint: self.joint(), headroom: &self.headroom, ..uniform };
         }
         Deployment {
             groups: self.groups.iter().map(GroupPlan::group).collect(),
             router: &self.cluster.router,
-            joint: self.joint.as_ref().map(|j| Joint { hand_over: &j.hand_over, network: &j.network }),
+            joint: self.joint(),
+            headroom: &self.headroom,
             front_end: self.cluster.front_end,
             seed,
         }
+    }
+
+    fn joint(&self) -> Option<Joint<'_>> {
+        let JointPlan { network, hand_over, migration } = self.joint.as_ref()?;
+        Some(Joint { network, hand_over: hand_over.as_ref(), migration: migration.as_ref() })
     }
 
     /// A figure of each accelerator, summed over all of them.

@@ -140,6 +140,7 @@ impl Builder<'_> {
             gpus,
             groups: Vec::new(),
             joint: None,
+            headroom: Vec::new(),
             oracle,
             settings,
             places,

@@ -5,12 +5,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::cost::{KvPrecision, MixedAttention, Precision};
-use crate::engine::config::ReserveRule;
 use crate::policy::router::RouterConfig;
 use crate::policy::scheduler::SchedulerConfig;
 use crate::units::{Bytes, SimDuration};
 use crate::workload::MaxTokens;
 
+pub use super::kv::{KvOptions, Paged, PreemptionOptions, Reserve};
 use super::slo::TokenLimit;
 
 use super::disaggregated::PlacementOptions;
@@ -140,7 +140,7 @@ pub struct Parallel {
     pub tp_nodes: Option<u32>,
 }
 
-fn one() -> u32 {
+pub(super) fn one() -> u32 {
     1
 }
 
@@ -205,65 +205,6 @@ pub enum LengthPredictor {
     None,
     /// Its true length; marked in every report.
     Oracle,
-}
-
-/// How KV memory is handed out.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum KvOptions {
-    /// Blocks on demand.
-    Paged(Paged),
-    /// Everything a request may ever need, at admission.
-    Reserve(Reserve),
-}
-
-/// What becomes of a victim's KV.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum PreemptionOptions {
-    /// Dropped and computed again.
-    Recompute,
-    /// Moved to host memory while `swap-space` lasts.
-    Swap,
-}
-
-/// Parameters of `kv.paged`.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
-pub struct Paged {
-    /// Tokens per block.
-    pub block: u32,
-    /// Share of the blocks that admission leaves free, in [0, 1).
-    pub watermark: f64,
-    /// What becomes of a victim.
-    pub preemption: PreemptionOptions,
-    /// Host memory per accelerator for swapped blocks.
-    pub swap_space: Bytes,
-    /// Blocks of the pool that no request ever gets (vLLM V1's null block).
-    pub reserved_blocks: u32,
-}
-
-impl Default for Paged {
-    fn default() -> Self {
-        Paged {
-            block: 16,
-            watermark: 0.0,
-            preemption: PreemptionOptions::Recompute,
-            swap_space: Bytes(4.0 * 1_073_741_824.0),
-            reserved_blocks: 0,
-        }
-    }
-}
-
-/// Parameters of `kv.reserve`.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Reserve {
-    /// How much is reserved.
-    pub rule: ReserveRule,
-    /// Tokens per block; 1: slots.
-    #[serde(default = "one")]
-    pub block: u32,
 }
 
 /// Whether prompts may reuse KV of earlier ones.

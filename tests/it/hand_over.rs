@@ -3,7 +3,7 @@
 use windtunnel::cluster::{Deployment, Group, Joint, Outcome, RunOptions, simulate_deployment};
 use windtunnel::engine::config::{
     Allocation, Attachment, FirstToken, FrontEnd, HandOver, KvConfig, Messages, Network, Preemption,
-    ReplicaConfig, Role, Sharing, Transport,
+    ReplicaConfig, Role, Sharing,
 };
 use windtunnel::ids::ClassId;
 use windtunnel::metrics::record::{Cause, Fate, RequestRecord};
@@ -25,6 +25,7 @@ struct Setup {
     decode: (u16, ReplicaConfig),
     hand_over: HandOver,
     sharing: Sharing,
+    block_bytes: u64,
     router: RouterConfig,
 }
 
@@ -46,17 +47,9 @@ fn setup(first_token: FirstToken) -> Setup {
     Setup {
         prefill: (1, unified.clone()),
         decode: (1, unified),
-        hand_over: HandOver {
-            router: least,
-            first_token,
-            transport: Transport::Pull,
-            same_server: false,
-            queue_share: 50,
-            block_bytes: 1000,
-            layers: 4,
-            messages: Messages { fixed: 1, per_block: 0 },
-        },
+        hand_over: HandOver { router: least, first_token, same_server: false, queue_share: 50 },
         sharing: Sharing::Fair,
+        block_bytes: 1000,
         router: RouterConfig::default(),
     }
 }
@@ -80,6 +73,8 @@ impl Setup {
             network_latency: SimDuration::from_us(2),
             inside_latency: SimDuration::from_us(2),
             sharing: self.sharing,
+            block_bytes: self.block_bytes,
+            messages: Messages { fixed: 1, per_block: 0 },
         };
         let (p, d) = (&self.prefill, &self.decode);
         let deployment = Deployment {
@@ -88,7 +83,8 @@ impl Setup {
                 Group { replica: &d.1, replicas: d.0, cost: &COST, role: Role::Decode },
             ],
             router: &self.router,
-            joint: Some(Joint { hand_over: &self.hand_over, network: &network }),
+            joint: Some(Joint { hand_over: Some(&self.hand_over), network: &network, migration: None }),
+            headroom: &[],
             front_end: FrontEnd::NONE,
             seed: 0,
         };
@@ -192,7 +188,7 @@ fn leaps_are_steps_where_memory_is_short_and_links_are_slow() {
             let mut setup = setup(if seed % 3 == 0 { FirstToken::Decode } else { FirstToken::Prefill });
             setup.prefill = (2, replica(scheduler.clone(), 24, Preemption::Recompute));
             setup.decode = (2, replica(scheduler.clone(), 16, preemption));
-            setup.hand_over.block_bytes = 50_000;
+            setup.block_bytes = 50_000;
             setup.hand_over.queue_share = 300;
             setup.sharing = if seed % 2 == 0 { Sharing::Fair } else { Sharing::Fifo };
             let (leaps, steps) = (setup.run(&trace(&rows), false), setup.run(&trace(&rows), true));

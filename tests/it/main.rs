@@ -30,6 +30,7 @@ mod hand_over;
 mod host_tier;
 mod inside;
 mod metrics;
+mod migration;
 mod model_import;
 mod model_table;
 mod oracle;

@@ -3,10 +3,12 @@
 //! A router reads replicas through [`Replicas`] and only those it asks for; the cluster computes what it asks for at
 //! that moment, so a router that reads nothing costs nothing (docs/semantics.md §2).
 
+mod freeness;
 mod least;
 mod prefix_affinity;
 mod turns;
 
+pub use freeness::Freest;
 pub use least::{LeastLoad, MemoryLoad, PowerOfTwo, Session};
 pub use prefix_affinity::{Knowledge, PrefixAffinity};
 pub use turns::{Random, RoundRobin};
@@ -17,6 +19,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{ReplicaId, RequestId};
+use crate::policy::freeness::Freeness;
 use crate::units::SimDuration;
 
 /// Decides which replica gets each request.
@@ -75,6 +78,9 @@ pub trait Replicas {
 
     /// KV memory of `replica`.
     fn memory(&self, replica: ReplicaId) -> Memory;
+
+    /// KV memory left for each request of `replica`'s batch, now, the head of its queue and priorities thought of.
+    fn freeness(&mut self, replica: ReplicaId) -> Freeness;
 
     /// Leading prompt tokens of the request at hand in `replica`'s prefix cache, now: full blocks only.
     fn cached(&mut self, replica: ReplicaId) -> u32;
@@ -174,6 +180,7 @@ routers! {
         compares: Tokens;
     PowerOfTwo(PowerOfTwo) = "power-of-two", "Of two replicas drawn per request the one with fewer requests", draws: true;
     MemoryLoad(MemoryLoad) = "memory-load", "INFaaS++: the smallest share of KV memory held or queued for", draws: false;
+    Freeness(Freest) = "freeness", "Llumnix: the most KV memory left for each request of the batch", draws: false;
     Session(Session) = "session", "A session stays on its replica; its first request goes where fewest are", draws: false;
     PrefixAffinity(PrefixAffinity) = "prefix-affinity", "The longest known prefix, unless that replica is far busier", draws: false;
 }

@@ -59,7 +59,7 @@ fn load(sim: &Sim<'_>) -> Vec<Load> {
 fn report(config: &RouterConfig) -> Option<Report> {
     let read = |staleness, own_dispatches| Some(Report { staleness, own_dispatches });
     match config {
-        RouterConfig::RoundRobin(_) | RouterConfig::Random(_) => None,
+        RouterConfig::RoundRobin(_) | RouterConfig::Random(_) | RouterConfig::Freeness(_) => None,
         RouterConfig::LeastRequests(p) | RouterConfig::LeastTokens(p) => read(p.staleness, p.own_dispatches),
         RouterConfig::PowerOfTwo(p) => read(p.staleness, p.own_dispatches),
         RouterConfig::MemoryLoad(p) => read(p.staleness, p.own_dispatches),
@@ -91,6 +91,7 @@ impl Router {
                 let tie = sim.mutated(Mutation::SecondDrawWinsTies) && left == right;
                 if left < right || tie { b } else { a }
             }
+            RouterConfig::Freeness(_) => Router::freest(sim),
             RouterConfig::Session(p) => Router::session(sim, r, p.per_capacity),
             RouterConfig::PrefixAffinity(p) => Router::affinity(sim, r, p),
         };
@@ -98,6 +99,23 @@ impl Router {
         let (tokens, blocks) = (u64::from(sim.requests[r].prompt), demand(sim, k, r));
         sim.router.dispatches.push((sim.now, k, Load { requests: 1, tokens, blocks }));
         k
+    }
+
+    /// §14: (blocks free − demand of who is first in line) / (requests running and that one), the lowest id on ties.
+    fn freest(sim: &Sim<'_>) -> usize {
+        let mut best = 0;
+        let mut most: Option<(i128, i128)> = None;
+        for (k, replica) in sim.replicas.iter().enumerate() {
+            let first = replica.swapped.first().or(replica.waiting.first());
+            let held = replica.kv.blocks.iter().filter(|b| b.holders > 0).count() as i128;
+            let asked = first.map_or(0, |&r| i128::from(demand(sim, k, r)));
+            let requests = (replica.running.len() + usize::from(first.is_some())).max(1) as i128;
+            let free = i128::from(sim.config(k).kv.blocks) - held - asked;
+            if most.is_none_or(|(blocks, of)| free * of > blocks * requests) {
+                (best, most) = (k, Some((free, requests)));
+            }
+        }
+        best
     }
 
     fn session(sim: &mut Sim<'_>, r: usize, per_capacity: bool) -> usize {
