@@ -42,7 +42,8 @@ pub struct Stage {
     pub rule: Option<TrialRule>,
     /// Seeds; none: all.
     pub seeds: Option<usize>,
-    /// Factor between rates of the bracket, and the relative width at which a search stops.
+    /// Factor between rates of the bracket, and the relative width at which a search stops. The last is finer than that
+    /// of a capacity, because deployments that differ little are ranked by it.
     pub search: (f64, f64),
     /// Deployments go on that reach this share of the best, and at most so many.
     pub keep: (f64, usize),
@@ -64,7 +65,7 @@ pub const STAGES: [Stage; 3] = [
         search: (1.2, 0.04),
         keep: (0.85, 8),
     },
-    Stage { stage: PlanStage::Long, rule: None, seeds: None, search: (1.1, 0.02), keep: (0.0, usize::MAX) },
+    Stage { stage: PlanStage::Long, rule: None, seeds: None, search: (1.1, 0.005), keep: (0.0, usize::MAX) },
 ];
 
 /// Deployments of one layout that reach the long trials: knobs that change nothing would fill all places.
@@ -264,7 +265,7 @@ impl<'a> Planner<'a> {
         let refused = self.plan.refused.iter().map(|r| (r.name.clone(), r.reason.clone())).collect();
         let winner = ranked.first().map(|r| entries[r.deployment].candidate);
         let launch = winner.map_or_else(Vec::new, |c| launch::launch(&c.system, &c.pools));
-        let study = self.into_study(&ranked, &found);
+        let study = self.study_of(&ranked, &found);
         let detail = PlanDetail {
             objective: match self.plan.objective {
                 Objective::GoodputPerGpu => "goodput-per-gpu".to_owned(),
@@ -286,7 +287,7 @@ impl<'a> Planner<'a> {
     }
 
     /// The finalists as a study without runs, for what is shown of any study.
-    fn into_study(&self, ranked: &[Ranked], found: &[Planned]) -> Study {
+    fn study_of(&self, ranked: &[Ranked], found: &[Planned]) -> Study {
         let mut plan = self.study().clone();
         plan.systems = ranked.iter().map(|r| self.plan.candidates[r.deployment].system.clone()).collect();
         let prepared: Vec<Prepared> = self.prepared.to_vec();

@@ -86,15 +86,18 @@ fn rule(table: &CapacityTable) -> String {
     )
 }
 
-/// Designs whose intervals meet, one sentence each.
+/// Designs whose intervals meet, one sentence each, in every unit that ranks them differently.
 pub fn ties(study: &Study) -> Vec<String> {
+    Unit::ALL.into_iter().filter(|u| u.tells(study)).flat_map(|unit| ties_per(study, unit)).collect()
+}
+
+/// The same in one unit.
+pub(super) fn ties_per(study: &Study, unit: Unit) -> Vec<String> {
     let Some(table) = &study.capacity else { return Vec::new() };
     let mut sentences = Vec::new();
     for point in 0..table.points() {
-        for unit in Unit::ALL.into_iter().filter(|u| u.tells(study)) {
-            let ties = table.ties(study, point, unit);
-            sentences.extend(ties.iter().map(|tie| tie_sentence(study, table, (point, unit), tie)));
-        }
+        let ties = table.ties(study, point, unit);
+        sentences.extend(ties.iter().map(|tie| tie_sentence(study, table, (point, unit), tie)));
     }
     sentences
 }

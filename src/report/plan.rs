@@ -2,6 +2,7 @@
 
 use super::capacity::with_interval;
 use super::format;
+use crate::results::capacity::tied;
 use crate::results::{Fate, Launch, PlanDetail, Planned, Ranked};
 
 /// The answer.
@@ -10,13 +11,19 @@ pub fn lead(detail: &PlanDetail) -> String {
         return format!("No deployment of `{}` meets the limits at any rate.", detail.base);
     };
     let best = &detail.deployments[first.deployment];
-    let sure = format::percent(first.best);
+    let ties = detail.ranked.iter().filter(|r| tied(&r.value, &first.value)).count();
+    let others = match ties.saturating_sub(1) {
+        0 => "No other one is tied with it".to_owned(),
+        1 => "One other of those ranked is tied with it".to_owned(),
+        n => format!("{n} others of those ranked are tied with it"),
+    };
     format!(
-        "{} on {} GPUs is best: {} {}, with probability {sure} among those ranked; its regret is {}.",
+        "{} on {} GPUs serves most: {} {}. {others}; the probability that it is the best of them is {}, its regret {}.",
         best.name,
         best.gpus,
         with_interval(first.value),
         detail.unit,
+        format::percent(first.best),
         format::percent(first.regret)
     )
 }
@@ -63,7 +70,7 @@ pub(super) fn refusals(detail: &PlanDetail) -> Vec<(&str, usize)> {
             None => reasons.push((reason, 1)),
         }
     }
-    reasons.sort_by(|a, b| b.1.cmp(&a.1));
+    reasons.sort_by_key(|reason| std::cmp::Reverse(reason.1));
     reasons
 }
 

@@ -36,6 +36,7 @@ mod model_table;
 mod oracle;
 mod paper_page;
 mod papers;
+mod plan_verb;
 mod policy_hooks;
 mod prefix;
 mod prefix_run;

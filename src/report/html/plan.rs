@@ -5,9 +5,10 @@ use maud::{Markup, html};
 use super::notes;
 use super::page::{subtitle, warning_box};
 use super::shell::{document, inline};
-use crate::report::capacity::ties;
+use crate::report::capacity::ties_per;
 use crate::report::plan::{COLUMNS, fates, funnel, lead, refusals, row};
 use crate::report::plot::Figure;
+use crate::results::capacity::Unit;
 use crate::results::{PlanDetail, Study};
 
 /// Most reasons that are listed.
@@ -50,7 +51,7 @@ fn ranking(study: &Study, detail: &PlanDetail) -> Markup {
                 }
             }
         }
-        @let tied = ties(study);
+        @let tied = ties_per(study, if detail.unit == Unit::Dollar.heading() { Unit::Dollar } else { Unit::Gpu });
         @if !tied.is_empty() {
             details { summary { (tied.len()) " ties" } ul { @for tie in &tied { li { (tie) } } } }
         }

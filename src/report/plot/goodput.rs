@@ -137,7 +137,7 @@ fn draw_bar(canvas: &mut Canvas, layout: Layout, bar: &Bar, y: f64, place: &dyn 
         canvas.text((layout.margin(), y - 10.0), &layout.label(&text, Anchor::Start, Ink::Foreground));
         (y + 7.0, 6.0)
     } else {
-        let text = format::shorten(&bar.label, 34);
+        let text = format::shorten(&bar.label, 30);
         canvas.text((place(0.0) - 10.0, y), &layout.label(&text, Anchor::End, Ink::Foreground));
         (y, 8.0)
     };
