@@ -54,6 +54,7 @@ impl ReplicaState {
             let Some(request) = world.requests.get(id).filter(unfinished) else { continue };
             match request.phase {
                 Phase::Flying => self.giving_up.push(id),
+                Phase::Offered => self.leave_after_prompt(id, now, world),
                 _ => self.leave_running(id, now, world),
             }
         }

@@ -159,6 +159,15 @@ impl ReplicaState {
         Ok(())
     }
 
+    /// The client of a request gave up during the step that completed its prompt: nobody is asked to decode it.
+    pub fn leave_after_prompt(&mut self, id: RequestId, now: SimTime, world: &mut World<'_>) {
+        self.exchange.complete.retain(|&c| c != id);
+        self.end_lease(id, now);
+        world.time_out(id, now);
+        world.inside -= 1;
+        world.requests.close(id);
+    }
+
     /// The client of an offered or loaded request has given up, or of one whose KV has just come: it leaves at once.
     pub fn leave_exchange(&mut self, id: RequestId, now: SimTime, world: &mut World<'_>) {
         self.load_before_change(now);

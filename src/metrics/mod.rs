@@ -18,6 +18,7 @@ pub mod saturation;
 pub mod series;
 pub mod slo;
 pub mod summary;
+mod traffic;
 mod verdict;
 pub mod work;
 

@@ -15,6 +15,7 @@ pub mod json_schema;
 mod kv;
 pub mod load;
 mod mechanisms;
+mod migration;
 mod network;
 mod notes;
 mod parts;

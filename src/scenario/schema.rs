@@ -15,13 +15,15 @@ use super::slo::TokenLimit;
 
 use super::disaggregated::PlacementOptions;
 use super::groups::GroupOptions;
+use super::migration::MigrationOptions;
 
 /// Tables that hold exactly one entry, the mechanism: another mechanism in an upper layer replaces the whole entry.
-pub const TAGGED: [&str; 9] = [
+pub const TAGGED: [&str; 10] = [
     "scheduler",
     "kv",
     "router",
     "placement",
+    "migration",
     "placement.disaggregated.router",
     "placement.disaggregated.prefill.scheduler",
     "placement.disaggregated.prefill.kv",
@@ -274,6 +276,11 @@ pub struct SystemOptions {
     pub length_predictor: LengthPredictor,
     /// Which replicas compute which phase of a request. Read before the rest: here it is always absent.
     pub placement: Option<PlacementOptions>,
+    /// Whether running requests move between replicas. Read before the rest: here it is always absent.
+    pub migration: Option<MigrationOptions>,
+    /// KV tokens that count as used on a replica with a request of a priority level, by level (`freeness`). Read before
+    /// the rest: here it is always absent.
+    pub priority_headroom: Option<Vec<u32>>,
     /// Batch formation.
     pub scheduler: SchedulerConfig,
     /// KV memory.
@@ -344,7 +351,7 @@ pub const DEPLOYMENT_KEYS: [&str; 17] = [
 ];
 
 /// Keys of a system that only presets and variants may set.
-pub const SYSTEM_KEYS: [&str; 9] = [
+pub const SYSTEM_KEYS: [&str; 11] = [
     "scheduler",
     "order",
     "length-predictor",
@@ -352,6 +359,8 @@ pub const SYSTEM_KEYS: [&str; 9] = [
     "prefix-cache",
     "host-cache",
     "placement",
+    "migration",
+    "priority-headroom",
     "paper",
     "note",
 ];

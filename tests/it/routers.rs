@@ -11,7 +11,8 @@ use windtunnel::ids::ClassId;
 use windtunnel::metrics::record::{Fate, Rejection};
 use windtunnel::policy::order::Order;
 use windtunnel::policy::router::{
-    Knowledge, LeastLoad, MemoryLoad, PowerOfTwo, PrefixAffinity, Random, RoundRobin, RouterConfig, Session,
+    Freest, Knowledge, LeastLoad, MemoryLoad, PowerOfTwo, PrefixAffinity, Random, RoundRobin, RouterConfig,
+    Session,
 };
 use windtunnel::policy::scheduler::{SchedulerConfig, Unified};
 use windtunnel::rng::stream;
@@ -102,7 +103,7 @@ fn chosen(outcome: &Outcome) -> Vec<u16> {
 fn every_line_of_the_registry_is_complete() {
     let all = RouterConfig::all();
     let keys: BTreeSet<&str> = all.iter().map(RouterConfig::key).collect();
-    assert_eq!((keys.len(), all.len()), (8, 8), "keys are unique");
+    assert_eq!((keys.len(), all.len()), (10, 10), "keys are unique");
     for config in &all {
         let key = config.key();
         assert!(!config.summary().is_empty() && !config.summary().ends_with('.'), "{key}");
@@ -127,6 +128,7 @@ fn a_router_reads_only_the_replicas_it_asks_for() {
         (RouterConfig::PowerOfTwo(PowerOfTwo { staleness: stale, ..PowerOfTwo::default() }), 2),
         (RouterConfig::LeastRequests(LeastLoad { staleness: stale, ..LeastLoad::default() }), 3),
         (RouterConfig::MemoryLoad(MemoryLoad::default()), 3),
+        (RouterConfig::Freeness(Freest {}), 3),
     ];
     for (router, reads) in expected {
         let key = router.key();

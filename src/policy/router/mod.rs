@@ -3,11 +3,13 @@
 //! A router reads replicas through [`Replicas`] and only those it asks for; the cluster computes what it asks for at
 //! that moment, so a router that reads nothing costs nothing (docs/semantics.md §2).
 
+mod cache_aware;
 mod freeness;
 mod least;
 mod prefix_affinity;
 mod turns;
 
+pub use cache_aware::CacheAware;
 pub use freeness::Freest;
 pub use least::{LeastLoad, MemoryLoad, PowerOfTwo, Session};
 pub use prefix_affinity::{Knowledge, PrefixAffinity};
@@ -183,6 +185,7 @@ routers! {
     Freeness(Freest) = "freeness", "Llumnix: the most KV memory left for each request of the batch", draws: false;
     Session(Session) = "session", "A session stays on its replica; its first request goes where fewest are", draws: false;
     PrefixAffinity(PrefixAffinity) = "prefix-affinity", "The longest known prefix, unless that replica is far busier", draws: false;
+    CacheAware(CacheAware) = "cache-aware", "SGLang: the best match among its trees, else the smallest tree", draws: false;
 }
 
 impl Default for RouterConfig {

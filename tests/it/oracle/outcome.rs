@@ -204,6 +204,9 @@ pub struct Coverage {
     pub affine: u64,
     pub unbalanced: u64,
     pub forgotten_prefixes: u64,
+    pub tree_matches: u64,
+    pub queue_over_trees: u64,
+    pub forgotten_leaves: u64,
     /// Blocks loaded from host memory.
     pub host_hits: u64,
 }

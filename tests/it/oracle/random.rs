@@ -63,6 +63,9 @@ impl Covered {
         self.count("affine", c.affine > 0);
         self.count("unbalanced", c.unbalanced > 0);
         self.count("forgotten-prefixes", c.forgotten_prefixes > 0);
+        self.count("tree-matches", c.tree_matches > 0);
+        self.count("queue-over-trees", c.queue_over_trees > 0);
+        self.count("forgotten-leaves", c.forgotten_leaves > 0);
         self.count("host-hits", c.host_hits > 0);
         self.count("groups", !s.more.is_empty());
         self.count(s.config.router.key(), s.replicas() > 1 && s.trace.len() > 1);
@@ -177,6 +180,9 @@ const LEAST: &[(&str, u64)] = &[
     ("affine", 50),
     ("unbalanced", 20),
     ("forgotten-prefixes", 20),
+    ("tree-matches", 20),
+    ("queue-over-trees", 20),
+    ("forgotten-leaves", 20),
     ("host-hits", 50),
     ("groups", 200),
     ("round-robin", 50),
@@ -187,6 +193,7 @@ const LEAST: &[(&str, u64)] = &[
     ("memory-load", 50),
     ("session", 50),
     ("prefix-affinity", 50),
+    ("cache-aware", 50),
     ("closed-loop", 50),
     ("chunk-turns", 50),
     (Binding::Open.name(), 100),

@@ -2,7 +2,7 @@
 
 use windtunnel::engine::config::Allocation;
 use windtunnel::ids::RequestId;
-use windtunnel::policy::router::{Knowledge, PrefixAffinity, Report, RouterConfig};
+use windtunnel::policy::router::{CacheAware, Knowledge, PrefixAffinity, Report, RouterConfig};
 use windtunnel::rng::stream;
 
 use super::kv::{Key, key_of, reserved_tokens};
@@ -17,6 +17,14 @@ struct Load {
     blocks: u64,
 }
 
+/// A node of a tree, as the whole path to it: ids, or (with `true`) the request whose uncovered end it is.
+struct Entry {
+    path: Vec<(u64, bool)>,
+    tokens: u64,
+    /// Number of the decision that used it last.
+    used: usize,
+}
+
 #[derive(Default)]
 pub struct Router {
     /// Requests routed so far.
@@ -29,6 +37,8 @@ pub struct Router {
     homes: Vec<(u32, usize)>,
     /// Prefix ids sent to each replica, the latest last.
     sent: Vec<Vec<u64>>,
+    /// What the trees of `cache-aware` hold, by replica.
+    trees: Vec<Vec<Entry>>,
 }
 
 /// Blocks that a waiting request asks replica `k` for.
@@ -65,6 +75,7 @@ fn report(config: &RouterConfig) -> Option<Report> {
         RouterConfig::MemoryLoad(p) => read(p.staleness, p.own_dispatches),
         RouterConfig::Session(p) => read(p.staleness, p.own_dispatches),
         RouterConfig::PrefixAffinity(p) => read(p.staleness, p.own_dispatches),
+        RouterConfig::CacheAware(_) => Some(Report::default()),
     }
 }
 
@@ -94,6 +105,7 @@ impl Router {
             RouterConfig::Freeness(_) => Router::freest(sim),
             RouterConfig::Session(p) => Router::session(sim, r, p.per_capacity),
             RouterConfig::PrefixAffinity(p) => Router::affinity(sim, r, p),
+            RouterConfig::CacheAware(p) => Router::cache_aware(sim, r, p),
         };
         sim.router.routed += 1;
         let (tokens, blocks) = (u64::from(sim.requests[r].prompt), demand(sim, k, r));
@@ -166,6 +178,63 @@ impl Router {
             let beyond = list.len().saturating_sub(room);
             list.drain(..beyond);
             sim.coverage.forgotten_prefixes += beyond as u64;
+        }
+        k
+    }
+
+    fn cache_aware(sim: &mut Sim<'_>, r: usize, p: &CacheAware) -> usize {
+        let sized = sim.trace.prefixes.as_ref().filter(|c| c.tokens_per_id > 0);
+        let ids: Vec<u64> = sized.map_or_else(Vec::new, |c| c.of(RequestId(r as u32)).to_vec());
+        let per_id = u64::from(sized.map_or(1, |c| c.tokens_per_id));
+        let prompt = u64::from(sim.requests[r].prompt);
+        let mut path: Vec<(u64, bool)> = ids.iter().map(|&id| (id, false)).collect();
+        if ids.len() as u64 * per_id < prompt {
+            path.push((r as u64, true));
+        }
+        let count = sim.replicas.len();
+        sim.router.trees.resize_with(count, Vec::new);
+        let requests: Vec<u64> = Router::reported(sim).iter().map(|l| l.requests).collect();
+        let (most, fewest) = (*requests.iter().max().unwrap_or(&0), *requests.iter().min().unwrap_or(&0));
+        let unbalanced = most > fewest + u64::from(p.balance_abs_threshold)
+            && most as f64 > p.balance_rel_threshold * fewest as f64
+            && !sim.mutated(Mutation::ImbalanceIgnored);
+        let now = sim.router.routed;
+        let k = if unbalanced {
+            sim.coverage.queue_over_trees += 1;
+            Router::least(sim, false, |l| l.requests)
+        } else {
+            let trees = &mut sim.router.trees;
+            let holds = |tree: &[Entry], n: usize| tree.iter().any(|e| e.path[..] == path[..n]);
+            let depth = |tree: &[Entry]| (1..=path.len()).take_while(|&n| holds(tree, n)).count();
+            let best = (0..count).rev().max_by_key(|&k| depth(&trees[k])).unwrap_or(0);
+            let matched = depth(&trees[best]);
+            for entry in trees[best].iter_mut().filter(|e| path[..matched].starts_with(&e.path)) {
+                entry.used = now;
+            }
+            let known = (matched as u64 * per_id).min(prompt);
+            if known as f64 > p.cache_threshold * prompt as f64 {
+                sim.coverage.tree_matches += 1;
+                best
+            } else {
+                let size = |k: &usize| trees[*k].iter().map(|e| e.tokens).sum::<u64>();
+                (0..count).min_by_key(size).unwrap_or(0)
+            }
+        };
+        let tree = &mut sim.router.trees[k];
+        for n in 1..=path.len() {
+            let before = ((n as u64 - 1) * per_id).min(prompt);
+            let tokens = if path[n - 1].1 { prompt - before } else { per_id.min(prompt - before) };
+            match tree.iter_mut().find(|e| e.path[..] == path[..n]) {
+                Some(entry) => entry.used = now,
+                None => tree.push(Entry { path: path[..n].to_vec(), tokens, used: now }),
+            }
+        }
+        while tree.iter().map(|e| e.tokens).sum::<u64>() > p.max_tree_tokens {
+            let is_leaf =
+                |e: &Entry| !tree.iter().any(|o| o.path.len() > e.path.len() && o.path.starts_with(&e.path));
+            let oldest = (0..tree.len()).filter(|&i| is_leaf(&tree[i])).min_by_key(|&i| tree[i].used);
+            tree.remove(oldest.expect("a tree with tokens has a leaf"));
+            sim.coverage.forgotten_leaves += 1;
         }
         k
     }

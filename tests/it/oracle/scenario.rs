@@ -10,7 +10,8 @@ use windtunnel::engine::config::{
 use windtunnel::ids::{ClassId, RequestId};
 use windtunnel::policy::order::Order;
 use windtunnel::policy::router::{
-    Knowledge, LeastLoad, MemoryLoad, PowerOfTwo, PrefixAffinity, Random, RoundRobin, RouterConfig, Session,
+    CacheAware, Knowledge, LeastLoad, MemoryLoad, PowerOfTwo, PrefixAffinity, Random, RoundRobin,
+    RouterConfig, Session,
 };
 use windtunnel::policy::scheduler::{
     Chunked, Clairvoyant, Ideal, Iteration, PrefillFirst, RaggedPrompts, SchedulerConfig, Static, Unified,
@@ -260,7 +261,7 @@ fn router(rng: &mut Rng) -> RouterConfig {
     let staleness = SimDuration::from_ps(staleness);
     let (own_dispatches, per_capacity) = (rng.chance(60), rng.chance(30));
     let load = LeastLoad { staleness, own_dispatches, per_capacity };
-    match rng.range(0, 7) {
+    match rng.range(0, 8) {
         0 => RouterConfig::RoundRobin(RoundRobin {}),
         1 => RouterConfig::LeastRequests(load),
         2 => RouterConfig::LeastTokens(load),
@@ -268,6 +269,12 @@ fn router(rng: &mut Rng) -> RouterConfig {
         4 => RouterConfig::MemoryLoad(MemoryLoad { staleness, own_dispatches }),
         5 => RouterConfig::Session(Session { staleness, own_dispatches, per_capacity }),
         6 => RouterConfig::Random(Random {}),
+        7 => RouterConfig::CacheAware(CacheAware {
+            cache_threshold: rng.pick(&[0.0, 0.3, 0.5]),
+            balance_abs_threshold: rng.small(0, 4),
+            balance_rel_threshold: rng.pick(&[1.0, 1.5, 3.0]),
+            max_tree_tokens: rng.pick(&[1 << 24, 300, 100]),
+        }),
         _ => RouterConfig::PrefixAffinity(PrefixAffinity {
             knowledge: rng.pick(&[Knowledge::Dispatched, Knowledge::Reported]),
             imbalance_requests: rng.small(0, 4),

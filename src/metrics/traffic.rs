@@ -1,0 +1,51 @@
+//! What went between the replicas of a run: KV that was sent, requests that moved, ports.
+
+/// Sums over the KV transfers of a run: hand-overs, and copies of moving requests.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TransferCounters {
+    /// Transfers that have ended.
+    pub transfers: u64,
+    /// Bytes of those that began.
+    pub bytes: u128,
+    /// Σ time from setting out to the last byte, in ps.
+    pub time: u128,
+    /// Σ of the time that the same transfers would have taken with their ports to themselves, in ps.
+    pub alone: u128,
+}
+
+/// Sums over the moves of running requests.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MoveCounters {
+    /// Moves that began.
+    pub begun: u64,
+    /// Requests that moved.
+    pub moved: u64,
+    /// Moves that ended because their destination had no room.
+    pub refused: u64,
+    /// Moves that ended because their request had finished, lost its place, or grew faster than it was copied.
+    pub aborted: u64,
+    /// Copies of the requests that moved, the last ones included.
+    pub copies: u64,
+    /// Σ time from a request's stop to its last byte, in ps.
+    pub standing: u128,
+}
+
+/// What went between replicas.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// KV that was sent.
+    pub transfers: TransferCounters,
+    /// Requests that moved while they ran.
+    pub moves: MoveCounters,
+    /// Each port of the network.
+    pub ports: Vec<PortUse>,
+}
+
+/// What went through a port of the network.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PortUse {
+    /// Bytes of the flows that have ended.
+    pub bytes: u128,
+    /// Time with at least one flow, in ps.
+    pub busy: u128,
+}
