@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::engine::config::{Admission, ReplicaConfig, Role};
-use crate::engine::{Phase, Replica, StepObserver, Violation, World};
+use crate::engine::{Phase, Planned, Replica, StepObserver, Violation, World};
 use crate::ids::{ReplicaId, RequestId};
 use crate::kernel::EventQueue;
 use crate::metrics::record::{Cause, Outcome, Rejection, Sample};
@@ -336,12 +336,17 @@ impl<'a> Run<'a> {
     }
 
     fn plan(&mut self, id: ReplicaId) -> Result<(), Violation> {
-        if self.replicas[id.index()].state.can_plan(self.now) {
+        if !self.replicas[id.index()].state.can_plan(self.now) {
+            return Ok(());
+        }
+        let launched = loop {
             self.take_turn(id);
             self.take_offers(id);
-        }
-        let Some(launched) = self.replicas[id.index()].plan(self.now, &mut self.world)? else {
-            return Ok(());
+            match self.replicas[id.index()].plan(self.now, &mut self.world)? {
+                Planned::Step(launched) => break launched,
+                Planned::Victims => {}
+                Planned::Nothing => return Ok(()),
+            }
         };
         self.queue.push(launched.end, Event::Completion { replica: id, event: launched.event });
         if self.replicas[id.index()].state.stage_free.len() > 1 {

@@ -2,7 +2,10 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Memo of a pure function of a small integer; 0 means not computed yet.
+/// Marks what is not computed yet: longer than any time. (Zero is a value: a stage that is not the first has no host time.)
+const UNKNOWN: u64 = u64::MAX;
+
+/// Memo of a pure function of a small integer.
 ///
 /// Two threads may compute the same entry at once: they store the same value.
 #[derive(Debug)]
@@ -13,7 +16,7 @@ pub(crate) struct Memo {
 impl Memo {
     /// Remembers arguments below `len`.
     pub(crate) fn new(len: usize) -> Self {
-        Memo { slots: (0..len).map(|_| AtomicU64::new(0)).collect() }
+        Memo { slots: (0..len).map(|_| AtomicU64::new(UNKNOWN)).collect() }
     }
 
     /// The value at `index`, computed by `compute` unless known.
@@ -22,7 +25,7 @@ impl Memo {
             return compute();
         };
         match slot.load(Ordering::Relaxed) {
-            0 => {
+            UNKNOWN => {
                 let value = compute();
                 slot.store(value, Ordering::Relaxed);
                 value

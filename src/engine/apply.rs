@@ -35,7 +35,7 @@ impl ReplicaState {
         self.load_before_change(now);
         self.load.moved(now);
         self.expect_only_victims_without_work(&flight.plan, now)?;
-        let plan = std::mem::take(&mut flight.plan);
+        let plan = &flight.plan;
         let mut moved: Moved = 0;
         for &(id, kind) in &plan.preempt {
             self.expect_ready(id, "preempt", now, world)?;
@@ -61,7 +61,6 @@ impl ReplicaState {
         for &id in &plan.feed {
             self.feed(id, now, world)?;
         }
-        flight.plan = plan;
         self.start_decode(flight, now, world)?;
         self.expect_work(flight, now)?;
         if self.pool.caches() && !world.reserves() && world.has_keys() {

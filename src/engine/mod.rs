@@ -32,6 +32,6 @@ pub use crate::policy::router::Load;
 pub use event::{StepEvent, StepObserver, Violation};
 pub(crate) use flight::line_sum;
 pub(crate) use load::last_multiple;
-pub(crate) use replica::Replica;
+pub(crate) use replica::{Planned, Replica};
 pub(crate) use request::Phase;
 pub(crate) use world::World;

@@ -83,6 +83,16 @@ pub(crate) struct ReplicaState {
     next_event: u32,
 }
 
+/// What came of planning.
+pub(crate) enum Planned {
+    /// A step is under way.
+    Step(Launched),
+    /// Only victims lost their places: what they held may let the next plan do something.
+    Victims,
+    /// Nothing.
+    Nothing,
+}
+
 /// What planning started.
 pub(crate) struct Launched {
     /// Number of the completion event.
@@ -196,13 +206,10 @@ impl Replica {
         }
     }
 
-    /// Lets the policy decide and starts what it decided, if anything.
-    pub fn plan(&mut self, now: SimTime, world: &mut World<'_>) -> Result<Option<Launched>, Violation> {
+    /// Lets the policy decide and starts what it decided, if anything. Call it where `can_plan`.
+    pub fn plan(&mut self, now: SimTime, world: &mut World<'_>) -> Result<Planned, Violation> {
         let state = &mut self.state;
-        if !state.can_plan(now) {
-            return Ok(None);
-        }
-        while !state.has_no_work() {
+        if !state.has_no_work() {
             let mut flight = state.spare.pop().unwrap_or_default();
             flight.clear();
             world.counters.plans += 1;
@@ -220,20 +227,20 @@ impl Replica {
                 let launched = state.launch(flight, horizon, now, world);
                 state.audit_step(now, world)?;
                 self.tell_who_left();
-                return Ok(Some(launched));
+                return Ok(Planned::Step(launched));
             }
             if !state.flights.is_empty() {
                 state.spare.push(flight);
-                return Ok(None);
+                return Ok(Planned::Nothing);
             }
             // A plan of victims only: their blocks let the next plan do something.
             let victims = !flight.plan.preempt.is_empty();
             state.apply(&mut flight, now, world)?;
             state.spare.push(flight);
-            if !victims && state.waits_for_kv() {
-                break;
+            if victims {
+                return Ok(Planned::Victims);
             }
-            if !victims {
+            if !state.waits_for_kv() {
                 let message = "work is waiting, nothing is under way, and the plan is empty".to_owned();
                 return Err(state.violation("I7", now, message));
             }
@@ -243,7 +250,7 @@ impl Replica {
         if state.flights.is_empty() {
             state.bound.set(None, now, &mut world.counters.bound_time);
         }
-        Ok(None)
+        Ok(Planned::Nothing)
     }
 }
 

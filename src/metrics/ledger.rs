@@ -88,8 +88,8 @@ impl LedgerRow {
 /// Selects where the ranks of each group begin and end, then sums in one pass in the order of the records.
 pub fn ledgers(finished: impl Iterator<Item = RequestRecord> + Clone) -> Vec<LedgerRow> {
     let mut sums = LedgerGroup::ALL.map(|_| Sum::default());
-    let ttft = bounds(finished.clone().map(|r| (r.ttft(), r.id)).collect());
-    let e2e = bounds(finished.clone().map(|r| (r.e2e(), r.id)).collect());
+    let ttft = bounds(finished.clone(), RequestRecord::ttft);
+    let e2e = bounds(finished.clone(), RequestRecord::e2e);
     finished.for_each(|r| {
         sums[0].add(&r.ledger);
         for (at, _) in ttft.iter().enumerate().filter(|(_, range)| range.contains(&(r.ttft(), r.id))) {
@@ -112,7 +112,12 @@ type Key = (SimDuration, RequestId);
 
 /// The keys between which the groups of one quantity lie: around the median, around the 90th percentile, from the 99th
 /// on. Selects, from the highest rank down.
-fn bounds(mut keys: Vec<Key>) -> [Range<Key>; 3] {
+fn bounds(
+    finished: impl Iterator<Item = RequestRecord>,
+    of: impl Fn(&RequestRecord) -> SimDuration,
+) -> [Range<Key>; 3] {
+    let mut keys = Vec::new();
+    finished.for_each(|r| keys.push((of(&r), r.id)));
     let ranges =
         [LedgerGroup::TtftP50, LedgerGroup::TtftP90, LedgerGroup::TtftP99].map(|g| g.ranks(keys.len()));
     let mut ranks: Vec<usize> = ranges.iter().flat_map(|r| [r.start, r.end]).collect();

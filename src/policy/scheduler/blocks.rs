@@ -148,6 +148,11 @@ pub(super) fn resume(view: &EngineView<'_>, plan: &mut StepPlan, most: u32, max_
     u32::try_from(plan.resume.len()).expect("no more than u32 requests")
 }
 
+/// Whether a plan leaves loaded requests where they are.
+pub(super) fn leaves_loaded(view: &EngineView<'_>, plan: &StepPlan) -> bool {
+    view.loaded_len() as usize > plan.resume.len()
+}
+
 /// Steps for which V0's block rule leaves a pure-decode plan alone, this one included: one block stays free.
 pub(super) fn steps_with_a_free_block(view: &EngineView<'_>) -> u32 {
     if view.reserves() { u32::MAX } else { view.steps_within(view.blocks_free().saturating_sub(1)).max(1) }

@@ -39,7 +39,10 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::blocks::{Head, decode_or_preempt, full, horizon_of, is_victim, resume, steps_with_a_free_block, swap_in};
+use super::blocks::{
+    Head, decode_or_preempt, full, horizon_of, is_victim, leaves_loaded, resume, steps_with_a_free_block,
+    swap_in,
+};
 use super::parameters::{BadParameter, Mechanism, at_least_one};
 use super::{AdmissionLimit, Decode, Horizon, Scheduler, StepPlan};
 use crate::engine::view::EngineView;
@@ -149,7 +152,10 @@ impl Scheduler for Alternating {
             plan.limit = Some(AdmissionLimit::Memory);
         } else if turn_of_decodes {
             // That it is their turn has no name.
-            plan.limit = full(false, view.running_len() >= self.parameters.max_sequences);
+            let resumed = u32::try_from(plan.resume.len()).expect("no more than u32 requests");
+            plan.limit = full(false, view.running_len() + resumed >= self.parameters.max_sequences);
+        } else if leaves_loaded(view, plan) {
+            plan.limit = plan.limit.or(Some(AdmissionLimit::Memory));
         }
         if !plan.prefill.is_empty() {
             self.decodes_next = true;

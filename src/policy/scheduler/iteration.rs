@@ -35,7 +35,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::blocks::{Head, decode_or_preempt, full, horizon_of, resume, steps_with_a_free_block};
+use super::blocks::{
+    Head, decode_or_preempt, full, horizon_of, leaves_loaded, resume, steps_with_a_free_block,
+};
 use super::parameters::{BadParameter, Mechanism, at_least_one};
 use super::{AdmissionLimit, Horizon, Preempt, Scheduler, StepPlan};
 use crate::engine::view::EngineView;
@@ -86,6 +88,9 @@ impl Scheduler for Iteration {
             free -= takes;
             batch += 1;
             head.admit(plan, head.tokens, head.tokens - head.hit.tokens);
+        }
+        if leaves_loaded(view, plan) {
+            plan.limit = plan.limit.or(Some(AdmissionLimit::Sequences));
         }
     }
 

@@ -32,7 +32,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::blocks::{Head, decode_or_preempt, full, horizon_of, resume, steps_with_a_free_block, swap_in};
+use super::blocks::{
+    Head, decode_or_preempt, full, horizon_of, leaves_loaded, resume, steps_with_a_free_block, swap_in,
+};
 use super::parameters::{BadParameter, Mechanism, at_least_one};
 use super::{AdmissionLimit, Horizon, Scheduler, StepPlan};
 use crate::engine::view::EngineView;
@@ -75,10 +77,17 @@ impl Scheduler for PrefillFirst {
             let mut used = decode_or_preempt(view, plan, view.preempt_kind(), u32::MAX);
             if plan.preempt.is_empty() {
                 swap_in(view, plan, &mut used, self.max_sequences);
-                resume(view, plan, u32::MAX, self.max_sequences);
+                let resumed = resume(view, plan, u32::MAX, self.max_sequences);
+                if view.swapped_len() == 0 && view.running_len() + resumed >= self.max_sequences {
+                    plan.limit = Some(AdmissionLimit::Sequences);
+                }
             } else {
                 plan.limit = Some(AdmissionLimit::Memory);
             }
+        }
+        if leaves_loaded(view, plan) {
+            // Prompts go first.
+            plan.limit = plan.limit.or(Some(AdmissionLimit::Budget));
         }
     }
 

@@ -114,6 +114,8 @@ pub fn assert_equal(engine: &Outcome, oracle: &OracleOutcome, context: &dyn std:
 #[derive(Default)]
 pub struct Differences {
     differing: usize,
+    /// The beginning of each difference.
+    all: Vec<String>,
     /// How many of them each fault or other reading of the oracle would explain.
     explained: Vec<(Mutation, usize)>,
     /// Steps and text of the smallest one.
@@ -127,9 +129,11 @@ impl Differences {
         let mut samples_of_leaps = Vec::new();
         for stepwise in [false, true] {
             let options = RunOptions { stepwise, audit: true, samples: 40, deadlines: Some(DEADLINES) };
-            let found = match engine_run(&s.deployment(), &s.trace, &options) {
-                Err(violation) => Some(violation.to_string()),
-                Ok(outcome) => {
+            let run = || engine_run(&s.deployment(), &s.trace, &options);
+            let found = match std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)) {
+                Err(panic) => Some(format!("panic: {:?}", panic.downcast_ref::<String>())),
+                Ok(Err(violation)) => Some(violation.to_string()),
+                Ok(Ok(outcome)) => {
                     let ours = (&oracle.records[..], &oracle.counters);
                     let found = difference((&rows(&outcome), &outcome.counters), ours);
                     if found.is_some() {
@@ -145,6 +149,8 @@ impl Differences {
             };
             if let Some(text) = found {
                 self.differing += 1;
+                let short: Vec<&str> = text.lines().take(7).collect();
+                self.all.push(format!("{} stepwise {stepwise}: {}", s.index, short.join(" | ")));
                 self.keep_smallest(s, stepwise, &text);
                 return;
             }
@@ -153,7 +159,7 @@ impl Differences {
 
     /// Counts the faults and readings under which the oracle would agree with the engine.
     fn explain(&mut self, s: &Scenario, engine: &Outcome) {
-        for mutation in Mutation::READINGS.into_iter().chain(Mutation::ALL) {
+        for mutation in Mutation::READINGS.into_iter().chain(Mutation::ALL).chain(Mutation::APART) {
             let options = Options { mutation, max_steps: 2 * MAX_STEPS, ..Options::default() };
             let other = run_with(&s.deployment(), &s.trace, options);
             let theirs = rows(engine);
@@ -173,7 +179,8 @@ impl Differences {
         let steps = logged.counters.steps;
         if self.smallest.as_ref().is_none_or(|best| steps < best.0) {
             let log = logged.log.join("\n");
-            let engine = engine_log(&s.deployment(), &s.trace);
+            let log_of = || engine_log(&s.deployment(), &s.trace);
+            let engine = std::panic::catch_unwind(std::panic::AssertUnwindSafe(log_of)).unwrap_or_default();
             let text = format!(
                 "stepwise: {stepwise}\n{text}\n{s}\nsteps of the engine:\n{engine}\nsteps of the oracle:\n{log}"
             );
@@ -185,6 +192,8 @@ impl Differences {
     #[track_caller]
     pub fn report(&self, name: &str) {
         if let Some((_, text)) = &self.smallest {
+            let list = concat!(env!("CARGO_MANIFEST_DIR"), "/target/oracle-differences.txt");
+            std::fs::write(list, self.all.join("\n")).expect("target is writable");
             panic!(
                 "{name}: {} scenarios differ; explained by other readings or faults: {:?}\nthe smallest one, {text}",
                 self.differing, self.explained

@@ -5,7 +5,7 @@ use windtunnel::units::SimDuration;
 
 use super::outcome::Mutation;
 use super::pipeline::Batch;
-use super::request::{Loss, Req};
+use super::request::{Loss, Req, Way};
 use super::sim::Sim;
 
 fn add(request: &mut Req, cause: Cause, ps: u64) {
@@ -18,7 +18,7 @@ pub fn account_wait(request: &mut Req, to: u64, pipelined: bool) {
         Cause::PreemptionLoss
     } else if request.holding || pipelined {
         Cause::Bubble
-    } else if request.generated == 0 {
+    } else if !request.prefilled {
         Cause::PrefillInterrupted
     } else {
         Cause::DecodeStalled
@@ -36,13 +36,20 @@ pub fn account_queue(request: &mut Req, now: u64) {
     }
 }
 
+/// §12: the time since its prompt was complete.
+pub fn account_hand_over(request: &mut Req, now: u64, mutation: Mutation) {
+    let charged = mutation == Mutation::HandOverIsDecoding;
+    add(request, if charged { Cause::DecodeStalled } else { Cause::HandOver }, now - request.upto);
+    request.upto = now;
+}
+
 /// A step has ended; nobody's counters have moved yet.
 pub fn account_step(sim: &mut Sim<'_>, k: usize, batch: &Batch) {
     let pipelined = sim.pipelined(k);
     let mutation = sim.options.mutation;
     for request in &mut sim.requests {
         let here = request.outstanding && request.replica == k;
-        if !here || request.scheduled.is_none() || request.finish.is_some() {
+        if !here || request.scheduled.is_none() || request.finish.is_some() || request.way != Way::None {
             continue;
         }
         if batch.has(request.id) {

@@ -9,11 +9,13 @@
 //! differ, the scenario, the steps of the oracle), and how many of them each fault or other reading
 //! (`outcome::Mutation`) would explain.
 
+mod apart;
 mod apply;
 mod compare;
 mod cost;
 mod door;
 mod engine;
+mod hand_over;
 mod ideal;
 mod kv;
 mod ledger;
@@ -22,6 +24,7 @@ mod outcome;
 mod patience;
 mod pipeline;
 mod plan;
+mod ports;
 mod random;
 mod real;
 mod request;

@@ -71,6 +71,29 @@ pub enum Mutation {
     /// Who comes during a step waits for a limit from that instant on.
     BoundFromArrival,
 
+    /// The acknowledgement takes no time.
+    LeaseFreedAtLastByte,
+    /// A lease ends with the offer.
+    LeaseFreedAtOffer,
+    /// Offers are taken although somebody waits.
+    TakingIgnoresWaiting,
+    /// One block more may be held by requests that do not run yet.
+    ShareOffByOne,
+    /// Loaded requests resume however many run.
+    ResumeIgnoresLimit,
+    /// Loaded requests resume before the loop over running ones.
+    ResumeFirst,
+    /// Flows keep their rates when another one ends.
+    RatesNotSharedAgain,
+    /// A flow that waits claims no port.
+    FifoOvertakes,
+    /// A hand-over is charged to decoding.
+    HandOverIsDecoding,
+    /// The step that completes a prompt samples its first token, whoever should.
+    FirstTokenEarly,
+    /// Offers of one instant are made in the order of completions.
+    OffersInCompletionOrder,
+
     // Other readings of the specification, tried when engine and oracle differ.
     /// A plan that only names victims is applied while batches are in flight.
     ReadBarrenPlanApplied,
@@ -144,6 +167,21 @@ impl Mutation {
         Mutation::RecomputationIsUseful,
         Mutation::BoundFromArrival,
     ];
+
+    /// The faults of §12 and §13, which need prefill and decode apart.
+    pub const APART: [Mutation; 11] = [
+        Mutation::LeaseFreedAtLastByte,
+        Mutation::LeaseFreedAtOffer,
+        Mutation::TakingIgnoresWaiting,
+        Mutation::ShareOffByOne,
+        Mutation::ResumeIgnoresLimit,
+        Mutation::ResumeFirst,
+        Mutation::RatesNotSharedAgain,
+        Mutation::FifoOvertakes,
+        Mutation::HandOverIsDecoding,
+        Mutation::FirstTokenEarly,
+        Mutation::OffersInCompletionOrder,
+    ];
 }
 
 /// How an oracle run is carried out.
@@ -209,6 +247,27 @@ pub struct Coverage {
     pub forgotten_leaves: u64,
     /// Blocks loaded from host memory.
     pub host_hits: u64,
+    /// Prompts handed over; requests that ended with their prompt; plans in which an offer waited for memory, for the
+    /// share of the queue, for somebody who waits; plans that left loaded requests because of the limit.
+    pub handed_over: u64,
+    pub ended_at_prefill: u64,
+    pub offers_for_memory: u64,
+    pub offers_for_share: u64,
+    pub offers_for_victims: u64,
+    pub resumes_held_back: u64,
+    /// Flows that met another one at a port, and those that waited their turn.
+    pub shared_ports: u64,
+    pub fifo_waits: u64,
+    /// Acknowledgements that let an idle prefill replica with a queue go on.
+    pub unblocked: u64,
+    /// Clients that gave up while the request was offered, on its way, loaded.
+    pub gave_up_offered: u64,
+    pub gave_up_coming: u64,
+    pub gave_up_loaded: u64,
+    pub decode_preemptions: u64,
+    pub decode_swaps: u64,
+    /// Arrivals of KV inside a decode-only step.
+    pub kv_cuts: u64,
 }
 
 /// Everything an oracle run leaves behind.
@@ -222,6 +281,8 @@ pub struct OracleOutcome {
     pub log: Vec<String>,
     /// Requests were left and nothing more could happen, or `max_steps` was reached.
     pub stuck: bool,
+    /// Requests were left and nothing more could happen.
+    pub stalled: bool,
     /// Blocks held by nobody at the end, on every replica.
     pub all_free: bool,
 }

@@ -5,9 +5,11 @@ use windtunnel::policy::scheduler::SchedulerConfig;
 use windtunnel::units::SimDuration;
 
 use super::door::Door;
+use super::hand_over;
 use super::ledger;
 use super::outcome::Mutation;
 use super::pipeline;
+use super::request::Way;
 use super::sim::Sim;
 
 /// When the client of `r` gives up; none if it has already, or nothing is left to give up on.
@@ -62,6 +64,9 @@ fn give_up(sim: &mut Sim<'_>, r: usize) {
         sim.coverage.gave_up_swapped += 1;
         return leave(sim, r);
     }
+    if sim.requests[r].way != Way::None {
+        return hand_over::give_up(sim, r);
+    }
     if matches!(sim.config(k).scheduler, SchedulerConfig::Static(_)) {
         return;
     }
@@ -85,17 +90,23 @@ pub fn step_ended(sim: &mut Sim<'_>, k: usize) {
             sim.replicas[k].giving_up.push(r);
         } else {
             sim.coverage.gave_up_running += 1;
-            leave(sim, r);
+            if sim.requests[r].way == Way::Completed {
+                hand_over::leave_completed(sim, r);
+            } else {
+                leave(sim, r);
+            }
         }
     }
 }
 
 /// It leaves its replica now, with the tokens it has.
-fn leave(sim: &mut Sim<'_>, r: usize) {
+pub fn leave(sim: &mut Sim<'_>, r: usize) {
     let k = sim.requests[r].replica;
-    let (now, pipelined) = (sim.now, sim.pipelined(k));
+    let (now, pipelined, mutation) = (sim.now, sim.pipelined(k), sim.options.mutation);
     let request = &mut sim.requests[r];
-    if request.scheduled.is_some() {
+    if request.way != Way::None {
+        ledger::account_hand_over(request, now, mutation);
+    } else if request.scheduled.is_some() {
         ledger::account_wait(request, now, pipelined);
     } else {
         request.ledger.add(Cause::Queue, SimDuration::from_ps(now - request.queued));

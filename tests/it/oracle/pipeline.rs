@@ -1,15 +1,17 @@
 //! A batch from its launch through the stages to the return of its tokens (§5, §6, §7).
 
 use windtunnel::cost::{Chunk, DecodeShape, StepShape};
+use windtunnel::engine::config::{FirstToken, Role};
 use windtunnel::metrics::record::RunCounters;
 use windtunnel::policy::scheduler::SchedulerConfig;
 
 use super::door::Door;
+use super::hand_over;
 use super::ledger;
 use super::outcome::Mutation;
 use super::patience;
 use super::plan::Plan;
-use super::request::Loss;
+use super::request::{Loss, Way};
 use super::sim::Sim;
 use super::work::{count_shape, count_waste};
 
@@ -86,6 +88,10 @@ pub fn launch(sim: &mut Sim<'_>, k: usize, plan: Plan) {
     for &r in batch.prefill.iter().map(|p| &p.0).chain(&batch.decode) {
         sim.requests[r].in_flight = true;
         ledger::account_queue(&mut sim.requests[r], sim.now);
+        if sim.requests[r].way != Way::None {
+            ledger::account_hand_over(&mut sim.requests[r], sim.now, sim.options.mutation);
+            sim.requests[r].way = Way::None;
+        }
     }
     sim.coverage.overlapped_batches += u64::from(!sim.replicas[k].in_flight.is_empty());
     sim.replicas[k].in_flight.push(batch);
@@ -172,6 +178,8 @@ fn advance(sim: &mut Sim<'_>, r: usize, q: u32, start: u64) {
     let from_start = sim.mutated(Mutation::GapFromStepStart);
     let k = sim.requests[r].replica;
     let early = !matches!(&sim.config(k).scheduler, SchedulerConfig::Static(s) if !s.return_early);
+    let prefills = sim.role(k) == Role::Prefill;
+    let sampled_there = hand_over::first_token(sim) == FirstToken::Decode;
     let request = &mut sim.requests[r];
     request.computed += q;
     assert!(request.computed <= request.tokens());
@@ -182,6 +190,10 @@ fn advance(sim: &mut Sim<'_>, r: usize, q: u32, start: u64) {
     if request.stopping {
         leave(sim, r);
         return;
+    }
+    if prefills && sampled_there {
+        request.computed = request.prompt - 1;
+        return hand_over::complete(sim, k, r);
     }
     request.generated += 1;
     request.loss = Loss::None;
@@ -195,7 +207,10 @@ fn advance(sim: &mut Sim<'_>, r: usize, q: u32, start: u64) {
         }
     }
     if request.generated == request.output {
+        sim.coverage.ended_at_prefill += u64::from(prefills);
         got_last_token(sim, r, early);
+    } else if prefills {
+        hand_over::complete(sim, k, r);
     }
 }
 

@@ -1,10 +1,11 @@
 //! What a scheduler decides for one step, and how it is applied (§3 "per plan", §5).
 
-use windtunnel::engine::config::{Allocation, KvConfig, Preemption};
+use windtunnel::engine::config::{Allocation, KvConfig, Preemption, Role};
 use windtunnel::metrics::work::Binding;
 use windtunnel::policy::scheduler::SchedulerConfig;
 
 use super::apply::apply;
+use super::hand_over;
 use super::kv::{Key, key_of, reserved_tokens};
 use super::ledger;
 use super::outcome::Mutation;
@@ -71,6 +72,7 @@ pub fn plan_replica(sim: &mut Sim<'_>, k: usize) {
         if replica.in_flight.len() >= sim.stages(k) || replica.timer.is_some() {
             return;
         }
+        hand_over::take_offers(sim, k);
         sim.counters.plans += 1;
         // §1: while batches are in flight a plan that only names victims is dropped.
         let drops = !sim.replicas[k].in_flight.is_empty() && !sim.mutated(Mutation::ReadBarrenPlanApplied);
@@ -93,7 +95,8 @@ pub fn plan_replica(sim: &mut Sim<'_>, k: usize) {
             let limit = plan.limit.unwrap_or(Binding::Other);
             apply(sim, k, plan);
             let replica = &sim.replicas[k];
-            let waits = !replica.waiting.is_empty() || !replica.swapped.is_empty();
+            let waits =
+                !replica.waiting.is_empty() || !replica.swapped.is_empty() || !replica.loaded.is_empty();
             set_bound(sim, k, Some(if waits { limit } else { Binding::Open }));
         } else if sim.replicas[k].in_flight.is_empty() {
             set_bound(sim, k, None);
@@ -301,6 +304,7 @@ impl Planner<'_, '_> {
             return;
         }
         let (now, pipelined) = (self.sim.now, self.sim.pipelined(self.k));
+        let decodes = self.sim.role(self.k) == Role::Decode;
         let last_first = !self.sim.mutated(Mutation::FreesFirstBlockFirst);
         let to_back = self.sim.mutated(Mutation::VictimToBack);
         let replica = &mut self.sim.replicas[self.k];
@@ -310,6 +314,7 @@ impl Planner<'_, '_> {
         request.preemptions += 1;
         self.sim.counters.preemptions += 1;
         self.sim.coverage.preemptions += 1;
+        self.sim.coverage.decode_preemptions += u64::from(decodes);
         if self.sim.options.log {
             self.sim.log.push(format!("t={now} k{} preempts {v}", self.k));
         }
@@ -327,6 +332,7 @@ impl Planner<'_, '_> {
             self.plan.moved += count;
             self.sim.counters.swapped_blocks += u64::from(count);
             self.sim.coverage.swaps_out += 1;
+            self.sim.coverage.decode_swaps += u64::from(decodes);
             insert(&mut replica.swapped, &self.sim.requests, v);
             return;
         }

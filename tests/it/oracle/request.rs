@@ -18,6 +18,18 @@ pub enum Loss {
     UntilStep,
 }
 
+/// Where a request is on its way from a prefill to a decode replica (§12).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    None,
+    /// Its prompt is complete, nobody has been offered it.
+    Completed,
+    Offered,
+    /// Taken; its KV is on its way.
+    Coming,
+    Loaded,
+}
+
 #[derive(Clone, Debug)]
 pub struct Req {
     pub id: usize,
@@ -67,6 +79,12 @@ pub struct Req {
     /// Tokens dropped by the last recompute preemption, until it is admitted again.
     pub dropped: Option<u32>,
 
+    pub way: Way,
+    /// The replica and the blocks that it still holds there.
+    pub lease: Option<(usize, Vec<usize>)>,
+    /// Where its prompt was computed.
+    pub prefilled_at: usize,
+
     pub scheduled: Option<u64>,
     pub first_token: Option<u64>,
     pub last_token: u64,
@@ -108,6 +126,9 @@ impl Req {
             blocks: Vec::new(),
             host_blocks: 0,
             dropped: None,
+            way: Way::None,
+            lease: None,
+            prefilled_at: 0,
             scheduled: None,
             first_token: None,
             last_token: 0,

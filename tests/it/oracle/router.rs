@@ -7,11 +7,12 @@ use windtunnel::rng::stream;
 
 use super::kv::{Key, key_of, reserved_tokens};
 use super::outcome::Mutation;
+use super::request::Way;
 use super::sim::Sim;
 
 /// Outstanding requests, tokens and blocks of one replica.
 #[derive(Clone, Copy, Default)]
-struct Load {
+pub struct Load {
     requests: u64,
     tokens: u64,
     blocks: u64,
@@ -25,14 +26,16 @@ struct Entry {
     used: usize,
 }
 
-#[derive(Default)]
-pub struct Router {
+pub struct Router<'a> {
+    pub config: &'a RouterConfig,
+    /// Whose draws it makes.
+    pub component: &'static str,
+    /// The replicas that it knows; it counts them from 0.
+    pub pool: Vec<usize>,
     /// Requests routed so far.
     routed: usize,
     /// (instant, replica, what it adds) of every dispatch.
     dispatches: Vec<(u64, usize, Load)>,
-    /// After everything of an instant: the load of each replica.
-    history: Vec<(u64, Vec<Load>)>,
     /// (session, replica) of every session seen.
     homes: Vec<(u32, usize)>,
     /// Prefix ids sent to each replica, the latest last.
@@ -41,11 +44,13 @@ pub struct Router {
     trees: Vec<Vec<Entry>>,
 }
 
-/// Blocks that a waiting request asks replica `k` for.
-fn demand(sim: &Sim<'_>, k: usize, r: usize) -> u64 {
+/// Blocks that a waiting or offered (§12) request asks replica `k` for.
+pub fn demand(sim: &Sim<'_>, k: usize, r: usize) -> u64 {
     let request = &sim.requests[r];
+    let handed = matches!(request.way, Way::Completed | Way::Offered);
+    let tokens = if handed { request.computed + 1 } else { request.tokens() };
     let reserved = reserved_tokens(sim.config(k).kv.allocation, request, sim.limit);
-    u64::from(sim.replicas[k].kv.blocks_for(reserved.unwrap_or(request.tokens())))
+    u64::from(sim.replicas[k].kv.blocks_for(reserved.unwrap_or(tokens)))
 }
 
 /// The load of every replica, now.
@@ -57,6 +62,7 @@ fn load(sim: &Sim<'_>) -> Vec<Load> {
     }
     for (k, replica) in sim.replicas.iter().enumerate() {
         load[k].blocks = replica.kv.blocks.iter().filter(|b| b.holders > 0).count() as u64;
+        load[k].blocks += replica.offers.iter().map(|&r| demand(sim, k, r)).sum::<u64>();
         if !sim.mutated(Mutation::QueueAsksForNothing) {
             load[k].blocks +=
                 replica.waiting.iter().chain(&replica.swapped).map(|&r| demand(sim, k, r)).sum::<u64>();
@@ -79,61 +85,71 @@ fn report(config: &RouterConfig) -> Option<Report> {
     }
 }
 
-impl Router {
-    pub fn choose(sim: &mut Sim<'_>, r: usize) -> usize {
-        let count = sim.replicas.len();
+impl<'a> Router<'a> {
+    pub fn new(config: &'a RouterConfig, component: &'static str, pool: Vec<usize>) -> Router<'a> {
+        let (dispatches, homes, sent) = (Vec::new(), Vec::new(), Vec::new());
+        Router { config, component, pool, routed: 0, dispatches, homes, sent, trees: Vec::new() }
+    }
+}
+
+impl Router<'_> {
+    /// Router `w` of the deployment decides about request `r`.
+    pub fn choose(sim: &mut Sim<'_>, w: usize, r: usize) -> usize {
+        let pool = sim.routers[w].pool.clone();
+        let (count, component) = (pool.len(), sim.routers[w].component);
         let draw = |sim: &Sim<'_>, index: u64, below: usize| {
-            stream(sim.deployment.seed, "router", r as u64, index).below(below as u64) as usize
+            stream(sim.deployment.seed, component, r as u64, index).below(below as u64) as usize
         };
-        let k = match sim.deployment.router {
-            RouterConfig::RoundRobin(_) => sim.router.routed % count,
+        let at = match sim.routers[w].config {
+            RouterConfig::RoundRobin(_) => sim.routers[w].routed % count,
             RouterConfig::Random(_) => draw(sim, 0, count),
-            RouterConfig::LeastRequests(p) => Router::least(sim, p.per_capacity, |l| l.requests),
-            RouterConfig::LeastTokens(p) => Router::least(sim, p.per_capacity, |l| l.tokens),
-            RouterConfig::MemoryLoad(_) => Router::least(sim, true, |l| l.blocks),
+            RouterConfig::LeastRequests(p) => Router::least(sim, w, p.per_capacity, |l| l.requests),
+            RouterConfig::LeastTokens(p) => Router::least(sim, w, p.per_capacity, |l| l.tokens),
+            RouterConfig::MemoryLoad(_) => Router::least(sim, w, true, |l| l.blocks),
             RouterConfig::PowerOfTwo(_) if count == 1 => 0,
             RouterConfig::PowerOfTwo(p) => {
                 let a = draw(sim, 0, count);
                 let b = draw(sim, 1, count - 1);
                 let b = if b >= a { b + 1 } else { b };
-                let read = Router::reported(sim);
-                let of = |k: usize| if p.per_capacity { u64::from(sim.config(k).kv.blocks) } else { 1 };
+                let read = Router::reported(sim, w);
+                let of = |i: usize| if p.per_capacity { u64::from(sim.config(pool[i]).kv.blocks) } else { 1 };
                 let (left, right) = (read[b].requests * of(a), read[a].requests * of(b));
                 let tie = sim.mutated(Mutation::SecondDrawWinsTies) && left == right;
                 if left < right || tie { b } else { a }
             }
-            RouterConfig::Freeness(_) => Router::freest(sim),
-            RouterConfig::Session(p) => Router::session(sim, r, p.per_capacity),
-            RouterConfig::PrefixAffinity(p) => Router::affinity(sim, r, p),
-            RouterConfig::CacheAware(p) => Router::cache_aware(sim, r, p),
+            RouterConfig::Freeness(_) => Router::freest(sim, &pool),
+            RouterConfig::Session(p) => Router::session(sim, w, r, p.per_capacity),
+            RouterConfig::PrefixAffinity(p) => Router::affinity(sim, w, r, p),
+            RouterConfig::CacheAware(p) => Router::cache_aware(sim, w, r, p),
         };
-        sim.router.routed += 1;
+        let k = pool[at];
+        sim.routers[w].routed += 1;
         let (tokens, blocks) = (u64::from(sim.requests[r].prompt), demand(sim, k, r));
-        sim.router.dispatches.push((sim.now, k, Load { requests: 1, tokens, blocks }));
+        sim.routers[w].dispatches.push((sim.now, at, Load { requests: 1, tokens, blocks }));
         k
     }
 
     /// §14: (blocks free − demand of who is first in line) / (requests running and that one), the lowest id on ties.
-    fn freest(sim: &Sim<'_>) -> usize {
+    fn freest(sim: &Sim<'_>, pool: &[usize]) -> usize {
         let mut best = 0;
         let mut most: Option<(i128, i128)> = None;
-        for (k, replica) in sim.replicas.iter().enumerate() {
+        for (at, &k) in pool.iter().enumerate() {
+            let replica = &sim.replicas[k];
             let first = replica.swapped.first().or(replica.waiting.first());
             let held = replica.kv.blocks.iter().filter(|b| b.holders > 0).count() as i128;
             let asked = first.map_or(0, |&r| i128::from(demand(sim, k, r)));
             let requests = (replica.running.len() + usize::from(first.is_some())).max(1) as i128;
             let free = i128::from(sim.config(k).kv.blocks) - held - asked;
             if most.is_none_or(|(blocks, of)| free * of > blocks * requests) {
-                (best, most) = (k, Some((free, requests)));
+                (best, most) = (at, Some((free, requests)));
             }
         }
         best
     }
 
-    fn session(sim: &mut Sim<'_>, r: usize, per_capacity: bool) -> usize {
+    fn session(sim: &mut Sim<'_>, w: usize, r: usize, per_capacity: bool) -> usize {
         let session = sim.trace.session(RequestId(r as u32));
-        let known = sim
-            .router
+        let known = sim.routers[w]
             .homes
             .iter()
             .find(|h| Some(h.0) == session && !sim.mutated(Mutation::SessionForgotten));
@@ -141,17 +157,18 @@ impl Router {
             sim.coverage.sticky += 1;
             return home;
         }
-        let k = Router::least(sim, per_capacity, |l| l.requests);
-        sim.router.homes.extend(session.map(|s| (s, k)));
+        let k = Router::least(sim, w, per_capacity, |l| l.requests);
+        sim.routers[w].homes.extend(session.map(|s| (s, k)));
         k
     }
 
-    fn affinity(sim: &mut Sim<'_>, r: usize, p: &PrefixAffinity) -> usize {
+    fn affinity(sim: &mut Sim<'_>, w: usize, r: usize, p: &PrefixAffinity) -> usize {
         let sized = sim.trace.prefixes.as_ref().filter(|c| c.tokens_per_id > 0);
         let ids: Vec<u64> = sized.map_or_else(Vec::new, |c| c.of(RequestId(r as u32)).to_vec());
         let per_id = sized.map_or(1, |c| c.tokens_per_id);
-        sim.router.sent.resize(sim.replicas.len(), Vec::new());
-        let requests: Vec<u64> = Router::reported(sim).iter().map(|l| l.requests).collect();
+        let pool = sim.routers[w].pool.clone();
+        sim.routers[w].sent.resize(pool.len(), Vec::new());
+        let requests: Vec<u64> = Router::reported(sim, w).iter().map(|l| l.requests).collect();
         let (most, fewest) = (*requests.iter().max().unwrap_or(&0), *requests.iter().min().unwrap_or(&0));
         let unbalanced = most > fewest + u64::from(p.imbalance_requests)
             && most as f64 > p.imbalance_ratio * fewest as f64
@@ -160,17 +177,18 @@ impl Router {
         let mut best = None;
         if !ids.is_empty() && !unbalanced {
             let known: Vec<u32> =
-                (0..sim.replicas.len()).map(|k| known(sim, k, r, p.knowledge, &ids, per_id)).collect();
+                (0..pool.len()).map(|i| known(sim, (w, i), r, p.knowledge, &ids, per_id)).collect();
             let top = known.iter().copied().max().unwrap_or(0);
             let enough = top > 0 && f64::from(top) >= p.least_match * f64::from(sim.requests[r].prompt);
             let candidates = (0..known.len()).filter(|&k| known[k] == top && enough);
             best = candidates.min_by_key(|&k| requests[k]);
             sim.coverage.affine += u64::from(best.is_some());
         }
-        let k = best.unwrap_or_else(|| Router::least(sim, false, |l| l.requests));
+        let k = best.unwrap_or_else(|| Router::least(sim, w, false, |l| l.requests));
         if p.knowledge == Knowledge::Dispatched {
-            let room = (sim.config(k).kv.blocks * sim.config(k).kv.block / per_id).max(1) as usize;
-            let list = &mut sim.router.sent[k];
+            let room =
+                (sim.config(pool[k]).kv.blocks * sim.config(pool[k]).kv.block / per_id).max(1) as usize;
+            let list = &mut sim.routers[w].sent[k];
             for id in ids.iter().rev() {
                 list.retain(|x| x != id);
                 list.push(*id);
@@ -182,7 +200,7 @@ impl Router {
         k
     }
 
-    fn cache_aware(sim: &mut Sim<'_>, r: usize, p: &CacheAware) -> usize {
+    fn cache_aware(sim: &mut Sim<'_>, w: usize, r: usize, p: &CacheAware) -> usize {
         let sized = sim.trace.prefixes.as_ref().filter(|c| c.tokens_per_id > 0);
         let ids: Vec<u64> = sized.map_or_else(Vec::new, |c| c.of(RequestId(r as u32)).to_vec());
         let per_id = u64::from(sized.map_or(1, |c| c.tokens_per_id));
@@ -191,19 +209,19 @@ impl Router {
         if ids.len() as u64 * per_id < prompt {
             path.push((r as u64, true));
         }
-        let count = sim.replicas.len();
-        sim.router.trees.resize_with(count, Vec::new);
-        let requests: Vec<u64> = Router::reported(sim).iter().map(|l| l.requests).collect();
+        let count = sim.routers[w].pool.len();
+        sim.routers[w].trees.resize_with(count, Vec::new);
+        let requests: Vec<u64> = Router::reported(sim, w).iter().map(|l| l.requests).collect();
         let (most, fewest) = (*requests.iter().max().unwrap_or(&0), *requests.iter().min().unwrap_or(&0));
         let unbalanced = most > fewest + u64::from(p.balance_abs_threshold)
             && most as f64 > p.balance_rel_threshold * fewest as f64
             && !sim.mutated(Mutation::ImbalanceIgnored);
-        let now = sim.router.routed;
+        let now = sim.routers[w].routed;
         let k = if unbalanced {
             sim.coverage.queue_over_trees += 1;
-            Router::least(sim, false, |l| l.requests)
+            Router::least(sim, w, false, |l| l.requests)
         } else {
-            let trees = &mut sim.router.trees;
+            let trees = &mut sim.routers[w].trees;
             let holds = |tree: &[Entry], n: usize| tree.iter().any(|e| e.path[..] == path[..n]);
             let depth = |tree: &[Entry]| (1..=path.len()).take_while(|&n| holds(tree, n)).count();
             let best = (0..count).rev().max_by_key(|&k| depth(&trees[k])).unwrap_or(0);
@@ -220,7 +238,7 @@ impl Router {
                 (0..count).min_by_key(size).unwrap_or(0)
             }
         };
-        let tree = &mut sim.router.trees[k];
+        let tree = &mut sim.routers[w].trees[k];
         for n in 1..=path.len() {
             let before = ((n as u64 - 1) * per_id).min(prompt);
             let tokens = if path[n - 1].1 { prompt - before } else { per_id.min(prompt - before) };
@@ -239,9 +257,10 @@ impl Router {
         k
     }
 
-    fn least(sim: &mut Sim<'_>, per_capacity: bool, measure: fn(&Load) -> u64) -> usize {
-        let values: Vec<u64> = Router::reported(sim).iter().map(measure).collect();
-        let of = |k: usize| if per_capacity { u64::from(sim.config(k).kv.blocks) } else { 1 };
+    fn least(sim: &mut Sim<'_>, w: usize, per_capacity: bool, measure: fn(&Load) -> u64) -> usize {
+        let values: Vec<u64> = Router::reported(sim, w).iter().map(measure).collect();
+        let pool = &sim.routers[w].pool;
+        let of = |i: usize| if per_capacity { u64::from(sim.config(pool[i]).kv.blocks) } else { 1 };
         let mut best = 0;
         for k in 1..values.len() {
             let (mine, other) = (values[k] * of(best), values[best] * of(k));
@@ -254,18 +273,20 @@ impl Router {
     }
 
     /// The load at τ = ⌊t/Δ⌋·Δ, and what this router has dispatched after τ.
-    fn reported(sim: &mut Sim<'_>) -> Vec<Load> {
-        let p = report(sim.deployment.router).expect("this router reads load");
+    fn reported(sim: &mut Sim<'_>, w: usize) -> Vec<Load> {
+        let pool = sim.routers[w].pool.clone();
+        let own = |all: &[Load]| pool.iter().map(|&k| all[k]).collect::<Vec<_>>();
+        let p = report(sim.routers[w].config).expect("this router reads load");
         let period = p.staleness.as_ps();
         if period == 0 || sim.now.is_multiple_of(period) || sim.mutated(Mutation::StalenessIgnored) {
-            return load(sim);
+            return own(&load(sim));
         }
         sim.coverage.stale_reads += 1;
         let tau = sim.now / period * period;
-        let last = sim.router.history.iter().rev().find(|h| h.0 <= tau);
-        let mut load = last.map_or_else(|| vec![Load::default(); sim.replicas.len()], |h| h.1.clone());
+        let last = sim.history.iter().rev().find(|h| h.0 <= tau);
+        let mut load = last.map_or_else(|| vec![Load::default(); pool.len()], |h| own(&h.1));
         if p.own_dispatches {
-            for &(_, k, added) in sim.router.dispatches.iter().filter(|d| d.0 > tau) {
+            for &(_, k, added) in sim.routers[w].dispatches.iter().filter(|d| d.0 > tau) {
                 load[k].requests += added.requests;
                 load[k].tokens += added.tokens;
                 load[k].blocks += added.blocks;
@@ -276,21 +297,30 @@ impl Router {
 
     /// Keeps the state after everything of this instant.
     pub fn remember(sim: &mut Sim<'_>) {
-        if report(sim.deployment.router).is_some_and(|p| p.staleness.as_ps() > 0) {
+        let stale = |w: &Router<'_>| report(w.config).is_some_and(|p| p.staleness.as_ps() > 0);
+        if sim.routers.iter().any(stale) {
             let load = load(sim);
-            sim.router.history.push((sim.now, load));
+            sim.history.push((sim.now, load));
         }
     }
 }
 
 /// Prompt tokens that replica `k` is known to have.
-fn known(sim: &Sim<'_>, k: usize, r: usize, knowledge: Knowledge, ids: &[u64], per_id: u32) -> u32 {
+fn known(
+    sim: &Sim<'_>,
+    (w, i): (usize, usize),
+    r: usize,
+    knowledge: Knowledge,
+    ids: &[u64],
+    per_id: u32,
+) -> u32 {
     let prompt = sim.requests[r].prompt;
     if knowledge == Knowledge::Dispatched {
-        let list = &sim.router.sent[k];
+        let list = &sim.routers[w].sent[i];
         let leading = ids.iter().take_while(|id| list.contains(id)).count() as u32;
         return (leading * per_id).min(prompt);
     }
+    let k = sim.routers[w].pool[i];
     let kv = sim.config(k).kv;
     if !kv.prefix_cache || matches!(kv.allocation, Allocation::Reserve(_)) {
         return 0;

@@ -3,9 +3,10 @@
 use std::fmt;
 use std::sync::Arc;
 
-use windtunnel::cluster::{Deployment, Group};
+use windtunnel::cluster::{Deployment, Group, Joint};
 use windtunnel::engine::config::{
-    Admission, Allocation, ClusterConfig, FrontEnd, KvConfig, Preemption, ReplicaConfig, ReserveRule, Role,
+    Admission, Allocation, ClusterConfig, FrontEnd, HandOver, KvConfig, Network, Preemption, ReplicaConfig,
+    ReserveRule, Role,
 };
 use windtunnel::ids::{ClassId, RequestId};
 use windtunnel::policy::order::Order;
@@ -41,6 +42,8 @@ pub struct Scenario {
     pub cost: TestCost,
     /// Replicas that are not like those of `config`.
     pub more: Vec<Others>,
+    /// Prefill (the replicas of `config`) and decode (the others) apart.
+    pub apart: Option<(HandOver, Network)>,
     pub seed: u64,
     pub trace: Trace,
 }
@@ -63,6 +66,12 @@ impl Scenario {
             cost: &o.cost,
             role: Role::Whole,
         }));
+        if let Some((hand_over, network)) = &self.apart {
+            for (g, group) in deployment.groups.iter_mut().enumerate() {
+                group.role = if g == 0 { Role::Prefill } else { Role::Decode };
+            }
+            deployment.joint = Some(Joint { network, hand_over: Some(hand_over), migration: None });
+        }
         deployment
     }
 
@@ -89,6 +98,7 @@ impl fmt::Display for Scenario {
         writeln!(f, "config: {:?}", self.config)?;
         writeln!(f, "cost: {:?}", self.cost)?;
         writeln!(f, "more: {:?}, seed: {}", self.more, self.seed)?;
+        writeln!(f, "apart: {:?}", self.apart)?;
         writeln!(f, "sessions: {:?}, priorities: {:?}", self.trace.sessions, self.trace.priorities)?;
         writeln!(f, "closed: {:?}, prefixes: {:?}", self.trace.closed, self.trace.prefixes)?;
         write!(f, "requests (arrival, prompt, output, max_tokens):")?;
@@ -125,8 +135,17 @@ fn draw(kind: usize, index: u64, redrawn: u64) -> Scenario {
         front_end: front_end(&mut rng),
     };
     let trace = trace(&mut rng, config.replica.kv.block);
-    let mut s =
-        Scenario { kind, index, redrawn, config, cost, more: Vec::new(), seed: rng.range(0, 9), trace };
+    let mut s = Scenario {
+        kind,
+        index,
+        redrawn,
+        config,
+        cost,
+        more: Vec::new(),
+        apart: None,
+        seed: rng.range(0, 9),
+        trace,
+    };
     if rng.chance(25) {
         let more = others(&mut rng, &s);
         s.more.push(more);
@@ -163,7 +182,7 @@ fn others(rng: &mut Rng, s: &Scenario) -> Others {
     Others { replica, replicas: rng.small(1, 2) as u16, cost: TestCost::random(rng, stages) }
 }
 
-fn admission(rng: &mut Rng, admission: &mut Admission) {
+pub fn admission(rng: &mut Rng, admission: &mut Admission) {
     admission.max_queue = rng.chance(12).then(|| rng.small(1, 6));
     admission.max_outstanding = rng.chance(12).then(|| rng.small(1, 12));
     admission.timeout =
@@ -171,7 +190,7 @@ fn admission(rng: &mut Rng, admission: &mut Admission) {
 }
 
 /// An order for the queues, and levels and deadlines for the classes.
-fn urgency(rng: &mut Rng, s: &mut Scenario) {
+pub fn urgency(rng: &mut Rng, s: &mut Scenario) {
     let level = |rng: &mut Rng| Priority {
         level: rng.small(0, 2),
         deadline: rng.chance(70).then(|| SimDuration::from_ps(rng.pick(&[100, 1000, 1000, 5000]))),
@@ -186,7 +205,7 @@ fn urgency(rng: &mut Rng, s: &mut Scenario) {
     }
 }
 
-fn scheduler(rng: &mut Rng, kind: usize, stages: usize) -> SchedulerConfig {
+pub fn scheduler(rng: &mut Rng, kind: usize, stages: usize) -> SchedulerConfig {
     let token_budget = rng.small(4, 64);
     let max_sequences = rng.small(1, 12);
     match KINDS[kind] {
@@ -212,7 +231,7 @@ fn scheduler(rng: &mut Rng, kind: usize, stages: usize) -> SchedulerConfig {
     }
 }
 
-fn replica(rng: &mut Rng, kind: usize, scheduler: SchedulerConfig, stages: usize) -> ReplicaConfig {
+pub fn replica(rng: &mut Rng, kind: usize, scheduler: SchedulerConfig, stages: usize) -> ReplicaConfig {
     let block = rng.pick(&[1, 2, 3, 4, 7, 8, 16]);
     let mut blocks = rng.small(30, 260).div_ceil(block).max(6);
     let usual_reserve = matches!(KINDS[kind], "iteration" | "static");
@@ -256,7 +275,7 @@ fn replica(rng: &mut Rng, kind: usize, scheduler: SchedulerConfig, stages: usize
     }
 }
 
-fn router(rng: &mut Rng) -> RouterConfig {
+pub fn router(rng: &mut Rng) -> RouterConfig {
     let staleness = if rng.chance(40) { 0 } else { rng.pick(&[50, 100, 300, 1000, 2500]) };
     let staleness = SimDuration::from_ps(staleness);
     let (own_dispatches, per_capacity) = (rng.chance(60), rng.chance(30));
@@ -286,7 +305,7 @@ fn router(rng: &mut Rng) -> RouterConfig {
     }
 }
 
-fn front_end(rng: &mut Rng) -> FrontEnd {
+pub fn front_end(rng: &mut Rng) -> FrontEnd {
     if rng.chance(60) {
         return FrontEnd::NONE;
     }
@@ -299,7 +318,7 @@ fn front_end(rng: &mut Rng) -> FrontEnd {
     }
 }
 
-fn trace(rng: &mut Rng, block: u32) -> Trace {
+pub fn trace(rng: &mut Rng, block: u32) -> Trace {
     let count = rng.range(1, 40);
     let grain = rng.pick(&[1, 50, 100, 100, 1000]);
     let span = rng.pick(&[1, 500, 3000, 10_000, 40_000]);
@@ -346,7 +365,7 @@ fn prefixes(rng: &mut Rng, requests: &[Request], block: u32) -> PrefixChains {
 }
 
 /// Runs the first rows, then lets the other rows arrive exactly at ends of steps of that run.
-fn arrive_on_boundaries(rng: &mut Rng, s: &mut Scenario) {
+pub fn arrive_on_boundaries(rng: &mut Rng, s: &mut Scenario) {
     let kept = rng.range(1, s.trace.len() as u64) as usize;
     let mut first = s.trace.clone();
     first.requests.truncate(kept);

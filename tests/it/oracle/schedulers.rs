@@ -3,6 +3,7 @@
 use windtunnel::metrics::work::Binding;
 use windtunnel::policy::scheduler::{Chunked, PrefillFirst, Unified};
 
+use super::hand_over;
 use super::outcome::Mutation;
 use super::plan::Planner;
 
@@ -14,6 +15,7 @@ fn threshold(limit: u32) -> u32 {
 /// vLLM V1.
 pub fn unified(s: &mut Planner<'_, '_>, p: &Unified) {
     let mut budget = p.token_budget;
+    hand_over::resume_early(s, p.max_sequences);
     'running: for r in s.ready() {
         if budget == 0 {
             break;
@@ -38,6 +40,7 @@ pub fn unified(s: &mut Planner<'_, '_>, p: &Unified) {
             budget -= q;
         }
     }
+    budget -= hand_over::resume(s, p.max_sequences, budget);
     let stop = s.plan.preempted && !s.sim.mutated(Mutation::AdmitsWhilePreempting);
     if stop || !s.nothing_swapped() {
         s.plan.limit = Some(Binding::Memory);
@@ -138,10 +141,12 @@ pub fn chunked(s: &mut Planner<'_, '_>, p: &Chunked) {
     if !p.hybrid {
         return chunks_apart(s, p);
     }
+    hand_over::resume_early(s, p.max_sequences);
     decodes(s);
     if !s.plan.preempted {
         swap_in(s, p.max_sequences);
     }
+    hand_over::resume(s, p.max_sequences, u32::MAX);
     let mut decoding = s.plan.decode.len() as u32;
     if s.sim.mutated(Mutation::ReadSwapInsOutsideBudget) {
         decoding -= s.plan.swap_in.len() as u32;
@@ -177,10 +182,12 @@ fn chunks_apart(s: &mut Planner<'_, '_>, p: &Chunked) {
         own_chunks(s, p);
     }
     if s.plan.prefill.is_empty() && s.plan.admit.is_empty() {
+        hand_over::resume_early(s, p.max_sequences);
         decodes(s);
         if !s.plan.preempted {
             swap_in(s, p.max_sequences);
         }
+        hand_over::resume(s, p.max_sequences, u32::MAX);
     }
     let idle = s.plan.decode.is_empty() && s.plan.prefill.is_empty() && s.plan.admit.is_empty();
     if !chunk_turn && idle && !s.plan.preempted {
@@ -217,6 +224,7 @@ fn own_chunks(s: &mut Planner<'_, '_>, p: &Chunked) {
         s.admit(r, tokens, hit, c);
         n += c;
     }
+    s.plan.limit = s.plan.limit.or(Some(Binding::Memory));
     used_up(s, n >= p.token_budget, p.max_sequences);
 }
 
@@ -237,6 +245,7 @@ pub fn prefill_first(s: &mut Planner<'_, '_>, p: &PrefillFirst) {
             s.admit(r, tokens, hit, c);
             batch += c;
         }
+        s.plan.limit = s.plan.limit.or(Some(Binding::Budget));
         used_up(s, false, p.max_sequences);
     } else {
         s.plan.limit = Some(Binding::Memory);
@@ -244,10 +253,14 @@ pub fn prefill_first(s: &mut Planner<'_, '_>, p: &PrefillFirst) {
     if !s.plan.admit.is_empty() {
         return;
     }
+    hand_over::resume_early(s, p.max_sequences);
     decodes(s);
     if s.plan.preempted {
         s.plan.limit = Some(Binding::Memory);
     } else {
         swap_in(s, p.max_sequences);
+        hand_over::resume(s, p.max_sequences, u32::MAX);
+        let sequences = s.nothing_swapped() && s.running_count() >= p.max_sequences;
+        s.plan.limit = if sequences { Some(Binding::Sequences) } else { s.plan.limit };
     }
 }

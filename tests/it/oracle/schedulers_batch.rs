@@ -3,12 +3,14 @@
 use windtunnel::metrics::work::Binding;
 use windtunnel::policy::scheduler::{Clairvoyant, Iteration, RaggedPrompts, Static};
 
+use super::hand_over;
 use super::outcome::Mutation;
 use super::plan::Planner;
 use super::schedulers::{decode_or_preempt, partial_prefills, used_up};
 
 /// Orca. Decodes come first; a step that preempts admits nobody; victims are always recomputed.
 pub fn iteration(s: &mut Planner<'_, '_>, p: &Iteration) {
+    hand_over::resume_early(s, p.max_batch);
     for r in s.ready() {
         if s.plan.decode.len() as u32 >= p.max_batch {
             break;
@@ -21,6 +23,8 @@ pub fn iteration(s: &mut Planner<'_, '_>, p: &Iteration) {
         s.plan.limit = Some(Binding::Memory);
         return;
     }
+    hand_over::resume(s, p.max_batch, u32::MAX);
+    s.plan.limit = Some(Binding::Memory);
     for r in s.waiting() {
         if (s.plan.decode.len() + s.plan.admit.len()) as u32 >= p.max_batch {
             break;
@@ -34,7 +38,8 @@ pub fn iteration(s: &mut Planner<'_, '_>, p: &Iteration) {
         let chunk = (tokens - s.hit_tokens(&hit)).max(1);
         s.admit(r, tokens, hit, chunk);
     }
-    if (s.plan.decode.len() + s.plan.admit.len()) as u32 >= p.max_batch {
+    let only_loaded = s.waiting().is_empty() && !s.replica().loaded.is_empty();
+    if only_loaded || (s.plan.decode.len() + s.plan.admit.len()) as u32 >= p.max_batch {
         s.plan.limit = Some(Binding::Sequences);
     }
 }

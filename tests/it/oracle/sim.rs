@@ -2,7 +2,7 @@
 
 use windtunnel::cluster::Deployment;
 use windtunnel::cost::StepCost;
-use windtunnel::engine::config::{Allocation, ClusterConfig, ReplicaConfig};
+use windtunnel::engine::config::{Allocation, ClusterConfig, ReplicaConfig, Role};
 use windtunnel::metrics::record::{Cause, Rejection, RunCounters};
 use windtunnel::metrics::work::Binding;
 use windtunnel::policy::order::Order;
@@ -11,6 +11,7 @@ use windtunnel::units::SimDuration;
 use windtunnel::workload::Trace;
 
 use super::door::Door;
+use super::hand_over::{self, Links};
 use super::ideal;
 use super::kv::Kv;
 use super::outcome::{Coverage, Mutation, Options, OracleOutcome};
@@ -18,7 +19,7 @@ use super::patience;
 use super::pipeline::{self, Batch};
 use super::plan;
 use super::request::Req;
-use super::router::Router;
+use super::router::{Load, Router};
 use super::work::set_bound;
 
 /// One replica: three lists in queue order, its blocks, its batches.
@@ -29,6 +30,9 @@ pub struct Replica {
     pub waiting: Vec<usize>,
     pub running: Vec<usize>,
     pub swapped: Vec<usize>,
+    /// Requests offered, in order of their offers, and loaded ones in queue order (§12).
+    pub offers: Vec<usize>,
+    pub loaded: Vec<usize>,
     pub kv: Kv,
     pub next_number: u64,
     /// In order of their start; the first one returns first.
@@ -59,7 +63,13 @@ pub struct Sim<'a> {
     pub requests: Vec<Req>,
     pub replicas: Vec<Replica>,
     pub door: Door,
-    pub router: Router,
+    /// That of arrivals; then those of hand-overs (§12): the one of all, and with `same_server` one for each server.
+    pub routers: Vec<Router<'a>>,
+    /// Of each later one: its server.
+    pub servers: Vec<u32>,
+    /// After everything of an instant: the load of each replica.
+    pub history: Vec<(u64, Vec<Load>)>,
+    pub links: Links,
     pub counters: RunCounters,
     pub coverage: Coverage,
     pub boundaries: Vec<u64>,
@@ -98,6 +108,8 @@ impl<'a> Sim<'a> {
                 group,
                 giving_up: Vec::new(),
                 waiting: Vec::new(),
+                offers: Vec::new(),
+                loaded: Vec::new(),
                 running: Vec::new(),
                 swapped: Vec::new(),
                 kv: Kv::new(
@@ -115,6 +127,7 @@ impl<'a> Sim<'a> {
                 last_decode_step: (0, 0),
             })
             .collect();
+        let (routers, servers) = hand_over::routers(deployment);
         let requests = (trace.requests.iter().enumerate())
             .map(|(i, r)| Req {
                 streaming: deployment.front_end.per_streamed_token.as_ps(),
@@ -130,7 +143,10 @@ impl<'a> Sim<'a> {
             requests,
             replicas,
             door: Door::new(&deployment.front_end, trace),
-            router: Router::default(),
+            routers,
+            servers,
+            history: Vec::new(),
+            links: Links::default(),
             counters: RunCounters::default(),
             coverage: Coverage::default(),
             boundaries: Vec::new(),
@@ -148,6 +164,10 @@ impl<'a> Sim<'a> {
         self.deployment.groups[self.replicas[k].group].cost
     }
 
+    pub fn role(&self, k: usize) -> Role {
+        self.deployment.groups[self.replicas[k].group].role
+    }
+
     pub fn stages(&self, k: usize) -> usize {
         usize::from(self.cost(k).stages())
     }
@@ -163,14 +183,20 @@ impl<'a> Sim<'a> {
     /// §6: one stage only, and not for batches that hold their slots.
     pub fn late_stop(&self, k: usize) -> bool {
         self.config(k).late_stop
+            && self.role(k) != Role::Prefill
             && !self.pipelined(k)
             && !matches!(self.config(k).scheduler, SchedulerConfig::Static(_) | SchedulerConfig::Ideal(_))
             && !self.mutated(Mutation::LateStopMissing)
     }
 
     fn next_instant(&self) -> Option<u64> {
-        let mut next =
-            self.door.next_instant(self.trace).into_iter().chain(patience::next_instant(self)).min();
+        let mut next = self
+            .door
+            .next_instant(self.trace)
+            .into_iter()
+            .chain(patience::next_instant(self))
+            .chain(self.links.next_instant())
+            .min();
         for replica in &self.replicas {
             let own = replica.in_flight.iter().map(|b| b.end).chain(replica.timer).min();
             next = match (next, own) {
@@ -193,10 +219,12 @@ impl<'a> Sim<'a> {
             self.timers();
             self.plans();
         }
+        hand_over::transfers(self);
         let routed = self.arrivals();
         self.timers();
         patience::cancellations(self);
         self.plans();
+        hand_over::count_unblocked(self);
         self.coverage.ties += u64::from(completions + routed > 1);
         Router::remember(self);
     }
@@ -240,7 +268,7 @@ impl<'a> Sim<'a> {
                 Door::release(self, self.now);
                 continue;
             }
-            let k = Router::choose(self, r);
+            let k = Router::choose(self, 0, r);
             self.join(r, k);
         }
         // Clients of a closed loop who were turned away and do not think ask again at once.
@@ -251,7 +279,7 @@ impl<'a> Sim<'a> {
     /// §2: an admission limit is reached.
     fn is_full(&self) -> bool {
         let limits = self.deployment.front_end.admission;
-        let waiting: usize = self.replicas.iter().map(|r| r.waiting.len()).sum();
+        let waiting: usize = self.replicas.iter().map(|replica| replica.waiting.len()).sum();
         let mut inside = self.requests.iter().filter(|r| r.outstanding).count();
         if self.mutated(Mutation::OutstandingCountsTheQueue) {
             inside = waiting;
@@ -261,7 +289,7 @@ impl<'a> Sim<'a> {
     }
 
     /// §4.
-    fn rank(&self, r: usize) -> u64 {
+    pub fn rank(&self, r: usize) -> u64 {
         let request = &self.requests[r];
         let level = self.trace.priorities.get(request.class.index()).copied().unwrap_or_default();
         let order = if self.mutated(Mutation::OrderIgnored) { Order::Fcfs } else { self.config(0).order };
@@ -312,6 +340,7 @@ impl<'a> Sim<'a> {
             coverage: self.coverage,
             boundaries: self.boundaries,
             log: self.log,
+            stalled: !gave_up && unfinished,
             stuck: gave_up || unfinished || lingering,
             all_free: self
                 .replicas

@@ -1,0 +1,327 @@
+//! Prefill and decode apart (§12).
+
+use windtunnel::cluster::Deployment;
+use windtunnel::engine::config::{FirstToken, HandOver, Network, Role};
+
+use super::outcome::Mutation;
+use super::patience;
+use super::plan::Planner;
+use super::ports::{Flow, share};
+use super::request::Way;
+use super::router::{Router, demand};
+use super::sim::{Sim, insert};
+
+/// KV between replicas.
+#[derive(Default)]
+pub struct Links {
+    flows: Vec<Flow>,
+    /// What remains of the flows is as of this instant.
+    upto: u64,
+    /// (instant, request) of flows that have not started, and of acknowledgements on their way.
+    starts: Vec<(u64, usize)>,
+    acknowledgements: Vec<(u64, usize)>,
+    /// Requests whose prompt is complete at this instant.
+    completed: Vec<usize>,
+    /// Idle prefill replicas with a queue that got an acknowledgement at this instant (coverage).
+    freed: Vec<usize>,
+}
+
+impl Links {
+    pub fn next_instant(&self) -> Option<u64> {
+        let ends = self.flows.iter().filter_map(|f| f.time_left()).map(|left| self.upto + left);
+        let others = self.starts.iter().chain(&self.acknowledgements).map(|e| e.0);
+        ends.chain(others).min()
+    }
+}
+
+fn parts<'a>(deployment: &Deployment<'a>) -> Option<(&'a HandOver, &'a Network)> {
+    let joint = deployment.joint.as_ref()?;
+    Some((joint.hand_over?, joint.network))
+}
+
+/// The router of arrivals and those of hand-overs: the one of all, then with `same_server` one for each server with
+/// decode replicas, and which server that is.
+pub fn routers<'a>(deployment: &Deployment<'a>) -> (Vec<Router<'a>>, Vec<u32>) {
+    let roles = || deployment.groups.iter().flat_map(|g| vec![g.role; usize::from(g.replicas)]).enumerate();
+    let pool = |decodes: bool| roles().filter(|x| (x.1 == Role::Decode) == decodes).map(|x| x.0).collect();
+    let mut routers = vec![Router::new(deployment.router, "router", pool(false))];
+    let mut servers = Vec::new();
+    if let Some((hand_over, network)) = parts(deployment) {
+        let all: Vec<usize> = pool(true);
+        let of = |k: usize| network.attached[k].server;
+        if hand_over.same_server {
+            servers = all.iter().map(|&k| of(k)).collect();
+            servers.sort_unstable();
+            servers.dedup();
+        }
+        let own = |server: &u32| all.iter().copied().filter(|&k| of(k) == *server).collect();
+        let by_server: Vec<Vec<usize>> = servers.iter().map(own).collect();
+        for pool in std::iter::once(all.clone()).chain(by_server) {
+            routers.push(Router::new(&hand_over.router, "decode-router", pool));
+        }
+    }
+    (routers, servers)
+}
+
+/// Who samples the first token.
+pub fn first_token(sim: &Sim<'_>) -> FirstToken {
+    if sim.mutated(Mutation::FirstTokenEarly) {
+        return FirstToken::Prefill;
+    }
+    parts(sim.deployment).map_or(FirstToken::Prefill, |p| p.0.first_token)
+}
+
+/// The prompt of `r` is complete: it leaves the running set and the books, its blocks become a lease.
+pub fn complete(sim: &mut Sim<'_>, k: usize, r: usize) {
+    sim.replicas[k].running.retain(|&x| x != r);
+    let request = &mut sim.requests[r];
+    request.outstanding = false;
+    request.lease = Some((k, std::mem::take(&mut request.blocks)));
+    request.way = Way::Completed;
+    sim.links.completed.push(r);
+}
+
+/// Its blocks on the prefill replica are let go.
+fn end_lease(sim: &mut Sim<'_>, r: usize) {
+    let last_first = !sim.mutated(Mutation::FreesFirstBlockFirst);
+    if let Some((k, blocks)) = sim.requests[r].lease.take() {
+        let replica = &mut sim.replicas[k];
+        replica.kv.release(blocks, last_first);
+        replica.touched = true;
+        if replica.in_flight.is_empty() && !replica.waiting.is_empty() {
+            sim.links.freed.push(k);
+        }
+    }
+}
+
+/// Coverage: replicas that an acknowledgement let go on.
+pub fn count_unblocked(sim: &mut Sim<'_>) {
+    for k in std::mem::take(&mut sim.links.freed) {
+        sim.coverage.unblocked += u64::from(!sim.replicas[k].in_flight.is_empty());
+    }
+}
+
+/// Class 2: flows, acknowledgements, offers.
+pub fn transfers(sim: &mut Sim<'_>) {
+    let Some((_, network)) = parts(sim.deployment) else { return };
+    move_flows(sim, network);
+    let now = sim.now;
+    let mut due: Vec<usize> = Vec::new();
+    sim.links.acknowledgements.retain(|&(at, r)| {
+        if at == now {
+            due.push(r);
+        }
+        at != now
+    });
+    due.sort_unstable();
+    due.into_iter().for_each(|r| end_lease(sim, r));
+    let mut completed = std::mem::take(&mut sim.links.completed);
+    if !sim.mutated(Mutation::OffersInCompletionOrder) {
+        completed.sort_unstable();
+    }
+    for r in completed {
+        // A client that gave up during the step: the request is gone.
+        if !sim.requests[r].is_over() {
+            offer(sim, r);
+        }
+    }
+}
+
+/// Flows that start or end now, by request id.
+fn move_flows(sim: &mut Sim<'_>, network: &Network) {
+    let (now, passed) = (sim.now, u128::from(sim.now - sim.links.upto));
+    sim.links.upto = now;
+    for flow in &mut sim.links.flows {
+        flow.remaining = flow.remaining.saturating_sub(u128::from(flow.rate) * passed);
+    }
+    let starting: Vec<usize> = sim.links.starts.iter().filter(|s| s.0 == now).map(|s| s.1).collect();
+    sim.links.starts.retain(|s| s.0 != now);
+    for &r in &starting {
+        let (from, to) = path(sim, r);
+        let blocks = sim.requests[r].computed.div_ceil(sim.config(to).kv.block);
+        let ports = network.path(replica_id(from), replica_id(to)).ports;
+        let remaining = u128::from(network.block_bytes) * u128::from(blocks) * 1_000_000_000_000;
+        sim.coverage.shared_ports +=
+            u64::from(sim.links.flows.iter().any(|f| f.ports.iter().any(|p| ports.contains(p))));
+        sim.links.flows.push(Flow { request: r, ports, start: now, remaining, rate: 0 });
+    }
+    let mut ended: Vec<usize> =
+        sim.links.flows.iter().filter(|f| f.remaining == 0).map(|f| f.request).collect();
+    ended.sort_unstable();
+    sim.links.flows.retain(|f| f.remaining > 0);
+    let again = !sim.mutated(Mutation::RatesNotSharedAgain);
+    if !starting.is_empty() || (!ended.is_empty() && again) {
+        share(&mut sim.links.flows, network, sim.options.mutation);
+        let waits = sim.links.flows.iter().filter(|f| f.rate == 0).count();
+        sim.coverage.fifo_waits += waits as u64;
+    }
+    ended.into_iter().for_each(|r| last_byte(sim, network, r));
+}
+
+fn replica_id(k: usize) -> windtunnel::ids::ReplicaId {
+    windtunnel::ids::ReplicaId(k as u16)
+}
+
+/// From its lease to where it was offered.
+fn path(sim: &Sim<'_>, r: usize) -> (usize, usize) {
+    let request = &sim.requests[r];
+    (request.lease.as_ref().map_or(request.prefilled_at, |l| l.0), request.replica)
+}
+
+/// All KV has come.
+fn last_byte(sim: &mut Sim<'_>, network: &Network, r: usize) {
+    let (from, to) = path(sim, r);
+    if sim.options.log {
+        let way = network.path(replica_id(from), replica_id(to));
+        sim.log.push(format!("t={} KV of {r} has come from k{from} to k{to} through {way:?}", sim.now));
+    }
+    let latency = network.path(replica_id(from), replica_id(to)).latency.as_ps();
+    if sim.mutated(Mutation::LeaseFreedAtLastByte) || latency == 0 {
+        sim.links.acknowledgements.push((sim.now, r));
+    } else {
+        sim.links.acknowledgements.push((sim.now + latency, r));
+    }
+    let replica = &mut sim.replicas[to];
+    replica.touched = true;
+    let inside = replica.in_flight.last().is_some_and(|b| b.prefill.is_empty() && b.start < sim.now);
+    sim.coverage.kv_cuts += u64::from(inside);
+    if sim.requests[r].gave_up {
+        sim.coverage.gave_up_coming += 1;
+        return patience::leave(sim, r);
+    }
+    sim.requests[r].way = Way::Loaded;
+    insert(&mut sim.replicas[to].loaded, &sim.requests, r);
+}
+
+/// The decode router chooses a replica for it.
+fn offer(sim: &mut Sim<'_>, r: usize) {
+    let Some((_, network)) = parts(sim.deployment) else { return };
+    let from = sim.requests[r].replica;
+    let server = network.attached[from].server;
+    let own = sim.servers.iter().position(|&s| s == server);
+    let k = Router::choose(sim, own.map_or(1, |at| 2 + at), r);
+    let rank = sim.rank(r);
+    let replica = &mut sim.replicas[k];
+    let request = &mut sim.requests[r];
+    (request.prefilled_at, request.replica, request.outstanding) = (from, k, true);
+    (request.rank, request.number) = (rank, replica.next_number);
+    request.way = Way::Offered;
+    replica.next_number += 1;
+    replica.offers.push(r);
+    replica.touched = true;
+    sim.coverage.handed_over += 1;
+    if sim.mutated(Mutation::LeaseFreedAtOffer) {
+        end_lease(sim, r);
+    }
+}
+
+/// Before a decode replica plans.
+pub fn take_offers(sim: &mut Sim<'_>, k: usize) {
+    let Some((hand_over, network)) = parts(sim.deployment) else { return };
+    while let Some(&r) = sim.replicas[k].offers.first() {
+        let replica = &sim.replicas[k];
+        let busy = !replica.waiting.is_empty() || !replica.swapped.is_empty();
+        if busy && !sim.mutated(Mutation::TakingIgnoresWaiting) {
+            sim.coverage.offers_for_victims += 1;
+            return;
+        }
+        let wanted = demand(sim, k, r);
+        if wanted > replica.kv.free.len() as u64 {
+            sim.coverage.offers_for_memory += 1;
+            return;
+        }
+        let idle = |x: &&super::request::Req| {
+            x.outstanding && x.replica == k && matches!(x.way, Way::Coming | Way::Loaded)
+        };
+        let held: u64 = sim.requests.iter().filter(idle).map(|x| x.blocks.len() as u64).sum();
+        let slack = if sim.mutated(Mutation::ShareOffByOne) { 1000 } else { 0 };
+        let share = u64::from(hand_over.queue_share) * u64::from(sim.config(k).kv.blocks);
+        if 1000 * held >= share + slack {
+            sim.coverage.offers_for_share += 1;
+            return;
+        }
+        sim.replicas[k].offers.remove(0);
+        for _ in 0..wanted {
+            let block = sim.replicas[k].kv.take();
+            sim.requests[r].blocks.push(block);
+        }
+        sim.requests[r].way = Way::Coming;
+        if sim.options.log {
+            sim.log.push(format!("t={} k{k} takes {r} in {wanted} blocks", sim.now));
+        }
+        let blocks = sim.requests[r].computed.div_ceil(sim.config(k).kv.block);
+        let (from, to) = path(sim, r);
+        let latency = network.path(replica_id(from), replica_id(to)).latency.as_ps();
+        sim.links.starts.push((sim.now + latency * network.messages.of(blocks), r));
+    }
+}
+
+/// Loaded requests decode in this step while fewer than `limit` run and `tokens` are left; how many do.
+pub fn resume(s: &mut Planner<'_, '_>, limit: u32, tokens: u32) -> u32 {
+    let mut resumed = 0;
+    for r in s.replica().loaded.clone() {
+        let full = s.running_count() >= limit;
+        s.sim.coverage.resumes_held_back += u64::from(full);
+        if s.plan.preempted || resumed >= tokens || (full && !s.sim.mutated(Mutation::ResumeIgnoresLimit)) {
+            break;
+        }
+        start(s, r);
+        s.schedule(r, 1);
+        resumed += 1;
+    }
+    resumed
+}
+
+/// Mutation: they are running requests before the loop over these.
+pub fn resume_early(s: &mut Planner<'_, '_>, limit: u32) {
+    if !s.sim.mutated(Mutation::ResumeFirst) {
+        return;
+    }
+    for r in s.replica().loaded.clone() {
+        if s.running_count() < limit {
+            start(s, r);
+        }
+    }
+}
+
+/// It is decode-ready, without keys, and holds the blocks of its KV only (or its reservation).
+fn start(s: &mut Planner<'_, '_>, r: usize) {
+    let reserving = s.reserving();
+    let replica = &mut s.sim.replicas[s.k];
+    let request = &mut s.sim.requests[r];
+    replica.loaded.retain(|&x| x != r);
+    (request.prefilled, request.unfindable) = (true, true);
+    if !reserving {
+        let own = replica.kv.blocks_for(request.computed) as usize;
+        let beyond = request.blocks.split_off(own);
+        replica.kv.release(beyond, true);
+    }
+    insert(&mut replica.running, &s.sim.requests, r);
+}
+
+/// Its client gives up on the way.
+pub fn give_up(sim: &mut Sim<'_>, r: usize) {
+    let k = sim.requests[r].replica;
+    match sim.requests[r].way {
+        Way::Offered => {
+            sim.replicas[k].offers.retain(|&x| x != r);
+            sim.coverage.gave_up_offered += 1;
+            end_lease(sim, r);
+            patience::leave(sim, r);
+        }
+        Way::Loaded => {
+            sim.replicas[k].loaded.retain(|&x| x != r);
+            sim.coverage.gave_up_loaded += 1;
+            patience::leave(sim, r);
+        }
+        // It leaves with the last byte.
+        Way::Coming => {}
+        Way::None | Way::Completed => unreachable!("not on its way"),
+    }
+}
+
+/// A client gave up during the step that completed the prompt (§6 comes before the offer).
+pub fn leave_completed(sim: &mut Sim<'_>, r: usize) {
+    end_lease(sim, r);
+    patience::leave(sim, r);
+}
