@@ -16,6 +16,7 @@ pub mod kv;
 pub mod metrics;
 pub mod model;
 pub mod papers;
+pub mod planner;
 pub mod policy;
 pub mod report;
 pub mod results;

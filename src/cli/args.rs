@@ -39,6 +39,10 @@ pub enum ColorChoice {
 pub enum Command {
     /// Run a study and write its results (no argument: the embedded quickstart)
     Run(RunArgs),
+    /// Search the highest rate within the limits for every system of a scenario
+    Capacity(CapacityArgs),
+    /// Search the deployment of a model that serves most within the limits
+    Plan(PlanArgs),
     /// Draw the page, plots and table of a result folder again, without simulating
     Report(ReportArgs),
     /// List what is there
@@ -95,6 +99,53 @@ pub struct RunArgs {
     /// Numbers only: no plots and no page, which `report DIR` can draw later (but for the timeline of one request)
     #[arg(long)]
     pub no_page: bool,
+}
+
+/// `capacity`
+#[derive(Debug, Args)]
+pub struct CapacityArgs {
+    /// A scenario file, or the name of an embedded one
+    pub scenario: String,
+    /// What to change in it; without a word on seeds, at least five are used
+    #[command(flatten)]
+    pub changes: ScenarioArgs,
+    /// Folder that gets `SCENARIO/capacity/` [default: results]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Threads [default: all cores]; never changes a result
+    #[arg(long, short, visible_alias = "threads", value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub jobs: Option<u16>,
+    /// What is printed on stdout
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub format: Format,
+    /// Check the invariants at every event (slow)
+    #[arg(long)]
+    pub audit: bool,
+}
+
+/// `plan`
+#[derive(Debug, Args)]
+pub struct PlanArgs {
+    /// A scenario file with a `[plan]`, or the name of an embedded one
+    pub scenario: String,
+    /// What to change in it; without a word on seeds, at least five are used
+    #[command(flatten)]
+    pub changes: ScenarioArgs,
+    /// Folder that gets `SCENARIO/plan/`, where an interrupted search goes on [default: results]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Threads [default: all cores]; never changes a result
+    #[arg(long, short, visible_alias = "threads", value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub jobs: Option<u16>,
+    /// What is printed on stdout
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub format: Format,
+    /// Forget what an earlier search of the same folder found
+    #[arg(long)]
+    pub fresh: bool,
+    /// Check the invariants at every event (slow)
+    #[arg(long)]
+    pub audit: bool,
 }
 
 /// `report`

@@ -1,6 +1,7 @@
 //! The command line: parse, call the library, print. Data on stdout, everything else on stderr.
 
 mod args;
+mod capacity;
 mod context;
 pub mod exit;
 mod explain;
@@ -13,6 +14,7 @@ mod generate;
 mod list;
 mod list_parts;
 mod output;
+mod plan;
 mod progress;
 mod report;
 mod reproduce;
@@ -38,6 +40,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     let context = Context::new(cli.color, cli.quiet);
     let result = match cli.command {
         Command::Run(args) => run::run(&args, &context),
+        Command::Capacity(args) => capacity::capacity(&args, &context),
+        Command::Plan(args) => plan::plan(&args, &context),
         Command::Report(args) => report::report(&args, &context),
         Command::List(args) => list::list(&args, &context),
         Command::Generate(args) => generate::generate(&args, &context),

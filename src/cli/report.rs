@@ -15,6 +15,11 @@ pub(super) fn report(args: &ReportArgs, context: &Context) -> Outcome {
         let help = "name a folder that `windtunnel run` wrote, such as `results/quickstart`";
         return Err(InputError::named(place, "holds no results of windtunnel", help).into());
     }
+    if !args.folder.join("summary.json").is_file() && args.folder.join("capacity.json").is_file() {
+        let place = args.folder.display().to_string();
+        let help = "its page is `index.html`; `windtunnel capacity` makes it again";
+        return Err(InputError::named(place, "holds capacities and no runs to draw", help).into());
+    }
     let study = results::read_study(&args.folder)?;
     let comparison = Comparison::of(&study);
     let files = pictures(args, &study, &comparison)?;

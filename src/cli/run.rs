@@ -1,6 +1,6 @@
 //! `run`: a scenario into tables, files and a page.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::diagnostic::InputError;
@@ -25,12 +25,9 @@ pub(super) fn run(args: &RunArgs, context: &Context) -> Outcome {
     for warning in &plan.warnings {
         context.say(&format!("warning: {warning}"));
     }
-    let folder = folder(args, &plan)?;
+    let folder = results_folder(args.out.as_deref(), &plan.name)?;
     let resolved = started.elapsed();
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(args.jobs.map_or(0, usize::from))
-        .build()
-        .map_err(|e| Error::Environment(format!("threads cannot be started: {e}")))?;
+    let pool = pool(args.jobs)?;
     let bars = Bars::new(context.shows_progress());
     let options = Options { stepwise: args.stepwise, audit: args.audit, keep_requests: args.requests };
     let executed = pool.install(|| execute(&plan, options, &bars));
@@ -62,7 +59,7 @@ pub(super) fn run(args: &RunArgs, context: &Context) -> Outcome {
 }
 
 /// `timing.json`: the only file with values of the clock.
-fn timing([resolve, simulate, report]: [Duration; 3], threads: usize) -> String {
+pub(super) fn timing([resolve, simulate, report]: [Duration; 3], threads: usize) -> String {
     format!(
         "{{\n  \"resolve_s\": {:.6},\n  \"simulate_s\": {:.6},\n  \"report_s\": {:.6},\n  \"threads\": {threads}\n}}\n",
         resolve.as_secs_f64(),
@@ -89,12 +86,20 @@ pub(super) fn print(
     }
 }
 
-/// The folder of this study's results.
-fn folder(args: &RunArgs, plan: &StudyPlan) -> Result<PathBuf, InputError> {
-    let parent = args.out.clone().unwrap_or_else(|| PathBuf::from("results"));
+/// The threads of a command; none said: one per core.
+pub(super) fn pool(jobs: Option<u16>) -> Result<rayon::ThreadPool, Error> {
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(jobs.map_or(0, usize::from))
+        .build()
+        .map_err(|e| Error::Environment(format!("threads cannot be started: {e}")))
+}
+
+/// The folder of the results of the scenario `name`, in `parent` (none said: `results`).
+pub(super) fn results_folder(parent: Option<&Path>, name: &str) -> Result<PathBuf, InputError> {
+    let parent = parent.unwrap_or(Path::new("results"));
     if parent.is_file() {
         let place = format!("--out {}", parent.display());
         return Err(InputError::named(place, "is a file", "name a folder; it is made if it is not there"));
     }
-    Ok(parent.join(&plan.name))
+    Ok(parent.join(name))
 }

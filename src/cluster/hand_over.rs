@@ -62,7 +62,7 @@ impl<'a> Run<'a> {
             return;
         }
         for arrived in self.wires().arrived(now) {
-            if !self.is_copy(arrived.id) {
+            if !self.copy_has_come(arrived.id) {
                 self.all_arrived(&arrived);
             }
         }

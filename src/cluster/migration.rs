@@ -127,6 +127,10 @@ impl<'a> Run<'a> {
             let Some(id) = self.replicas[source.index()].state.first_to_move(now, &self.world) else {
                 continue;
             };
+            if self.wires.as_ref().is_some_and(|w| w.is_between(id)) {
+                // The replica that it came from does not know yet that it has come.
+                continue;
+            }
             let begun = Move {
                 source,
                 destination,
@@ -259,8 +263,9 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Whether the KV that has come was a copy of a request that goes on decoding: then its source goes on.
-    pub(super) fn is_copy(&mut self, id: RequestId) -> bool {
+    /// KV has come. True if it was a copy of a request that goes on decoding: then its source goes on; else, if the request
+    /// moved, its move is over.
+    pub(super) fn copy_has_come(&mut self, id: RequestId) -> bool {
         let Some(migrations) = &mut self.migrations else { return false };
         if !migrations.is_copy(id) {
             if let Some(last) = migrations.moves.get(&id).copied() {

@@ -113,6 +113,11 @@ impl<'a> Wires<'a> {
         self.between.get_mut(&id).expect("it is on its way").given_up = true;
     }
 
+    /// Whether something of `id` is between two replicas, or not known to have come.
+    pub fn is_between(&self, id: RequestId) -> bool {
+        self.between.contains_key(&id)
+    }
+
     /// Whether it has.
     pub fn has_given_up(&self, id: RequestId) -> bool {
         self.between[&id].given_up

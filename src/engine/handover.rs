@@ -65,17 +65,22 @@ impl ReplicaState {
         let tokens = u64::from(request.tokens());
         request.phase = Phase::Offered;
         request.mark = now;
-        let lease = Lease {
-            request: id,
-            blocks: std::mem::take(&mut request.blocks),
-            tokens: request.computed,
-            keyed: std::mem::take(&mut request.keyed),
-        };
-        self.exchange.leases.push(lease);
+        self.lease(id, world);
         remove_ordered(&mut self.running, id, world);
         self.load.left(tokens, now);
         self.forget(id);
         self.exchange.complete.push(id);
+    }
+
+    /// The blocks of `id` stay held here although it leaves.
+    pub(super) fn lease(&mut self, id: RequestId, world: &mut World<'_>) {
+        let request = world.request_mut(id);
+        self.exchange.leases.push(Lease {
+            request: id,
+            blocks: std::mem::take(&mut request.blocks),
+            tokens: request.computed,
+            keyed: std::mem::take(&mut request.keyed),
+        });
     }
 
     /// The KV of `id` is safe elsewhere, or nobody needs it: its blocks are let go.

@@ -7,7 +7,6 @@ use crate::metrics::record::Cause;
 use crate::policy::freeness::Freeness;
 use crate::units::SimTime;
 
-use super::handover::Lease;
 use super::replica::ReplicaState;
 use super::request::{Phase, RequestState};
 use super::world::World;
@@ -86,14 +85,7 @@ impl ReplicaState {
     /// A decoding request stops here; its blocks become a lease.
     pub fn stop_to_move(&mut self, id: RequestId, now: SimTime, world: &mut World<'_>) {
         self.leave_batch(id, now, world);
-        let request = world.request_mut(id);
-        let lease = Lease {
-            request: id,
-            blocks: std::mem::take(&mut request.blocks),
-            tokens: request.computed,
-            keyed: std::mem::take(&mut request.keyed),
-        };
-        self.exchange.leases.push(lease);
+        self.lease(id, world);
     }
 
     /// A decoding request leaves this replica's batch and books.

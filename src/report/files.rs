@@ -1,7 +1,9 @@
 //! The whole result folder of a study.
 
+use std::collections::BTreeMap;
+
 use super::{html, plot};
-use crate::results::{self, Comparison, FileSet, RunFiles, Study};
+use crate::results::{self, CapacityDetail, Comparison, FileSet, Finding, PlanDetail, RunFiles, Study};
 
 /// Every file of the result folder: data, plots, page. Give it to [`results::commit`]; add `timing.json` before.
 pub fn folder<'a>(study: &'a Study, comparison: &Comparison, options: &RunFiles) -> FileSet<'a> {
@@ -23,4 +25,33 @@ fn add_pictures(files: &mut FileSet<'_>, study: &Study, comparison: &Comparison)
     for (_, figure) in figures {
         files.add(&format!("plots/{}", figure.file), figure.svg());
     }
+}
+
+/// Every file of `windtunnel capacity`: data, plots, page.
+pub fn capacity_folder(study: &Study, detail: &CapacityDetail) -> FileSet<'static> {
+    let mut files = results::capacity_files(study, detail);
+    let mut figures = plot::goodput::figures(study);
+    figures.extend(plot::attainment::figures(study, detail));
+    figures.extend(super::capacity::figure(study, &Comparison::of(study)));
+    files.add("index.html", html::capacity_page(study, detail, &figures));
+    for figure in figures {
+        files.add(&format!("plots/{}", figure.file), figure.svg());
+    }
+    files
+}
+
+/// Every file of `windtunnel plan`: data, plots, page, and what the passes found, to go on from.
+pub fn plan_folder(
+    study: &Study,
+    detail: &PlanDetail,
+    remembered: &BTreeMap<String, Finding>,
+) -> FileSet<'static> {
+    let mut files = results::plan_files(study, detail, remembered);
+    let mut figures: Vec<plot::Figure> = plot::plan_pareto::figure(detail).into_iter().collect();
+    figures.extend(plot::goodput::figures(study));
+    files.add("index.html", html::plan_page(study, detail, &figures));
+    for figure in figures {
+        files.add(&format!("plots/{}", figure.file), figure.svg());
+    }
+    files
 }

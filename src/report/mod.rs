@@ -5,11 +5,12 @@ mod files;
 pub mod format;
 pub mod headline;
 pub mod html;
+pub mod plan;
 pub mod plot;
 #[cfg(feature = "png")]
 pub mod png;
 pub mod roofline;
 pub mod table;
 
-pub use files::{folder, pictures};
+pub use files::{capacity_folder, folder, pictures, plan_folder};
 pub use table::TableOptions;

@@ -59,15 +59,20 @@ impl<'a> FileSet<'a> {
 }
 
 /// Top-level names that belong to us: replaced as a whole. Anything else in the folder is kept.
-const OWN: [&str; 15] = [
+const OWN: [&str; 21] = [
+    CANDIDATES,
     "capacity.csv",
+    "capacity.json",
     "claims.csv",
     "classes.csv",
+    "deployments.csv",
     "distributions.json",
     "index.html",
     "ledger.csv",
     "manifest.json",
     "page.md",
+    "plan.csv",
+    "plan.json",
     "plots",
     "requests",
     "summary.csv",
@@ -75,6 +80,7 @@ const OWN: [&str; 15] = [
     "timeline",
     "timing.json",
     "trace",
+    "trials.csv",
 ];
 
 /// Makes `folder` hold exactly `files` (and what others put there), replacing results of before. All or nothing.
@@ -127,17 +133,34 @@ fn sibling(folder: &Path, what: &str) -> PathBuf {
     folder.with_file_name(format!(".{name}.{what}-{}", std::process::id()))
 }
 
+/// Folders that other verbs put into the folder of a scenario; they stay when it is replaced.
+const OF_VERBS: [&str; 2] = ["capacity", "plan"];
+
+/// What `plan` writes while it searches, before there is a manifest.
+pub const CANDIDATES: &str = "candidates.jsonl";
+
 /// An existing folder is replaced only if it is empty or ours.
-fn refuse_foreign(folder: &Path) -> Result<(), ResultsError> {
-    let mut entries = match fs::read_dir(folder) {
+pub fn refuse_foreign(folder: &Path) -> Result<(), ResultsError> {
+    let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(e) => return Err(ResultsError::io("read", folder, e)),
     };
-    let ours = fs::read_to_string(folder.join("manifest.json"))
-        .is_ok_and(|text| text.contains("\"tool\": \"windtunnel\""));
-    if !ours && entries.next().is_some() {
-        return Err(ResultsError::ForeignFolder(folder.to_owned()));
+    let ours = |folder: &Path| {
+        fs::read_to_string(folder.join("manifest.json"))
+            .is_ok_and(|text| text.contains("\"tool\": \"windtunnel\""))
+    };
+    if ours(folder) {
+        return Ok(());
+    }
+    for entry in entries {
+        let entry = entry.map_err(|e| ResultsError::io("read", folder, e))?;
+        let name = entry.file_name();
+        let of_verb = OF_VERBS.iter().any(|verb| name == *verb)
+            && (ours(&entry.path()) || entry.path().join(CANDIDATES).is_file());
+        if !of_verb && name != CANDIDATES {
+            return Err(ResultsError::ForeignFolder(folder.to_owned()));
+        }
     }
     Ok(())
 }

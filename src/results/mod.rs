@@ -1,11 +1,13 @@
 //! Result folders: what a study is, the files it becomes, writing them all or not at all, reading them back.
 
 pub mod capacity;
+mod capacity_files;
 mod commit;
 pub mod comparison;
 mod error;
 pub mod extracts;
 mod manifest;
+pub mod plan;
 mod read;
 mod render;
 pub mod study;
@@ -14,10 +16,15 @@ mod timeline;
 mod token_timeline;
 mod warning;
 
-pub use capacity::{CapacityCell, CapacityTable};
-pub use commit::{Content, FileSet, commit, redraw};
+pub use capacity::{CapacityCell, CapacityTable, CapacityTrial, Tie};
+pub use capacity_files::{CapacityDetail, Curve, ScaledAttainment, capacity_files};
+pub use commit::{CANDIDATES, Content, FileSet, commit, redraw, refuse_foreign};
 pub use comparison::{Comparison, ComparisonRow, Exclusion, PointComparison};
 pub use error::ResultsError;
+pub use plan::{
+    Fate, Finding, Funnel, Launch, PlanDetail, PlanStage, Planned, PlannedPool, Ranked, Remembered,
+    plan_files,
+};
 pub use read::{SummaryFile, SummaryRun, read_study, read_summary};
 pub use render::{RunFiles, SCHEMA, files, summary_json};
 pub(crate) use render::{csv_bytes, json};

@@ -93,11 +93,9 @@ struct DistributionsOut<'a> {
     extract: &'a Extract,
 }
 
-/// All data files of `study`, by path relative to the result folder. The same study gives the same bytes.
-pub fn files<'a>(study: &'a Study, options: &RunFiles) -> FileSet<'a> {
-    let mut set = FileSet::default();
-    let runs = study.sorted_runs();
-    let manifest = Manifest {
+/// The content of `manifest.json`.
+pub(super) fn manifest_json(study: &Study) -> Vec<u8> {
+    json(&Manifest {
         schema: SCHEMA,
         tool: "windtunnel",
         tool_version: &study.provenance.tool_version,
@@ -112,14 +110,20 @@ pub fn files<'a>(study: &'a Study, options: &RunFiles) -> FileSet<'a> {
         sweep: study.sweep.as_ref(),
         points: &study.points,
         provenance: &study.provenance,
-        runs: runs.len(),
+        runs: study.runs.len(),
         failed: &study.failed,
         warnings: warnings(study),
         notes: &study.warnings,
         sensitivity: study.sensitivity.as_ref(),
         capacity: study.capacity.as_ref(),
-    };
-    set.add("manifest.json", json(&manifest));
+    })
+}
+
+/// All data files of `study`, by path relative to the result folder. The same study gives the same bytes.
+pub fn files<'a>(study: &'a Study, options: &RunFiles) -> FileSet<'a> {
+    let mut set = FileSet::default();
+    let runs = study.sorted_runs();
+    set.add("manifest.json", manifest_json(study));
     set.add("summary.csv", summary_csv(study, &runs));
     set.add("summary.json", summary_json(study));
     set.add("distributions.json", distributions_json(study));
@@ -169,7 +173,7 @@ pub fn summary_json(study: &Study) -> Vec<u8> {
         seed: run.seed,
         summary: &run.summary,
     });
-    with_runs(&head, rows)
+    with_rows(&head, "runs", rows)
 }
 
 /// The content of `distributions.json`: curves and extracts of each run and the tokens of one request, for plots.
@@ -182,13 +186,13 @@ fn distributions_json(study: &Study) -> Vec<u8> {
         extract: &run.extract,
     });
     let head = DistributionsHead { schema: SCHEMA, token_timeline: study.token_timeline.as_ref() };
-    with_runs(&json(&head), rows)
+    with_rows(&json(&head), "runs", rows)
 }
 
-/// A document with the array `runs` as its last member, one run per line.
-fn with_runs<T: Serialize>(head: &[u8], rows: impl Iterator<Item = T>) -> Vec<u8> {
+/// A document with the array `name` as its last member, one row per line.
+pub(super) fn with_rows<T: Serialize>(head: &[u8], name: &str, rows: impl Iterator<Item = T>) -> Vec<u8> {
     let mut bytes = head.trim_ascii_end().strip_suffix(b"\n}").map_or_else(Vec::new, <[u8]>::to_vec);
-    bytes.extend_from_slice(b",\n  \"runs\": [");
+    bytes.extend_from_slice(format!(",\n  \"{name}\": [").as_bytes());
     for (i, row) in rows.enumerate() {
         bytes.extend_from_slice(if i > 0 { b",\n    " } else { b"\n    " });
         serde_json::to_writer(&mut bytes, &row).expect("our own types serialise");

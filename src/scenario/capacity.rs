@@ -9,132 +9,23 @@
 //! It differs from the capacity behind `load` (all seeds at once, not overloaded), which only sets an axis.
 
 use rayon::prelude::*;
-use schemars::JsonSchema;
-use serde::Deserialize;
 
-use crate::cluster::{RunOptions, Violation};
-use crate::diagnostic::{InputError, InputErrors, from_tree};
-use crate::metrics::slo::{Limit, Slo};
+use crate::cluster::{Outcome, RunOptions, Violation};
+use crate::diagnostic::{InputError, InputErrors};
+use crate::metrics::slo::Slo;
 use crate::metrics::{Estimate, MeasureContext, Saturation, Summary, measure, verdict};
 use crate::policy::scheduler::SchedulerConfig;
-use crate::results::{CapacityCell, CapacityTable};
+use crate::results::{CapacityCell, CapacityTable, CapacityTrial};
 use crate::units::SimDuration;
 use crate::workload::{Prepared, RequestRate, Trace};
 
-use super::document::Document;
+pub use super::capacity_options::{CapacityPlan, TrialRule};
+
 use super::execute::{Failure, Progress};
-use super::load::{NoCapacity, search};
+use super::load::{NoCapacity, SearchGrid, search_on};
 use super::plan::{StudyPlan, SystemPlan};
 use super::requests::at_rate;
 use super::single::{measure_context, simulate_run};
-use super::slo::TokenLimit;
-
-/// How long a trial is.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
-pub struct TrialRule {
-    /// Least number of requests.
-    pub requests: u32,
-    /// Least length of the arrivals in P99 end-to-end latencies.
-    pub spans: f64,
-}
-
-impl Default for TrialRule {
-    fn default() -> Self {
-        TrialRule { requests: 2_000, spans: 20.0 }
-    }
-}
-
-/// `[capacity]` as typed.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
-pub(super) struct CapacityOptions {
-    /// Least number of requests of a trial; default 2000.
-    requests: Option<u32>,
-    /// Least length of a trial's arrivals in P99 end-to-end latencies; default 20.
-    spans: Option<f64>,
-    /// Rising limits on the time to first token: the capacity at each of them.
-    ttft: Option<Vec<SimDuration>>,
-    /// Rising limits on the mean interval between a request's tokens.
-    tpot: Option<Vec<TokenLimit>>,
-    /// Rising limits on a request's longest gap between tokens.
-    gap_max: Option<Vec<TokenLimit>>,
-    /// Rising limits on the 99th percentile of all gaps.
-    gap_p99: Option<Vec<TokenLimit>>,
-    /// Rising limits on the median end-to-end latency per output token.
-    normalised_p50: Option<Vec<SimDuration>>,
-    /// Rising limits on the mean end-to-end latency per output token.
-    normalised_mean: Option<Vec<SimDuration>>,
-}
-
-/// What `[capacity]` asks for, resolved.
-#[derive(Clone, Debug, PartialEq)]
-pub struct CapacityPlan {
-    /// How long a trial is.
-    pub rule: TrialRule,
-    /// The limit that is varied and its values; none: `[slo]` as it is.
-    pub limits: Option<(Limit, Vec<SimDuration>)>,
-}
-
-impl CapacityPlan {
-    /// Reads `[capacity]`; multiples are of steps of `reference`.
-    pub(super) fn read(doc: &Document, reference: &SystemPlan) -> Result<Option<CapacityPlan>, InputErrors> {
-        let Some(node) = doc.capacity.as_ref().filter(|n| n.entries().is_some()) else { return Ok(None) };
-        let o: CapacityOptions = from_tree(node, "capacity", &doc.sources)?;
-        let plain = |list: Option<Vec<SimDuration>>| list;
-        let token = |list: Option<Vec<TokenLimit>>| {
-            list.map(|list| list.into_iter().map(|l| l.resolve(reference)).collect::<Vec<SimDuration>>())
-        };
-        let lists = [
-            ("ttft", Limit::Ttft, plain(o.ttft)),
-            ("tpot", Limit::Tpot, token(o.tpot)),
-            ("gap-max", Limit::GapMax, token(o.gap_max)),
-            ("gap-p99", Limit::GapP99, token(o.gap_p99)),
-            ("normalised-p50", Limit::NormalisedP50, plain(o.normalised_p50)),
-            ("normalised-mean", Limit::NormalisedMean, plain(o.normalised_mean)),
-        ];
-        let mut errors = InputErrors::default();
-        if doc.workload.get("load-by").and_then(|by| by.as_str()) == Some("users") {
-            let message = "`[capacity]` sets rates by time, but `workload.load-by` says users".to_owned();
-            let help = "remove `[capacity]`, or set `load-by = \"time\"`";
-            errors.0.push(doc.sources.error(doc.workload.value_span("load-by"), message, help));
-        }
-        let mut refuse = |key: &str, message: String, help: &str| {
-            errors.0.push(doc.sources.error(node.value_span(key), message, help));
-        };
-        let mut given = lists.into_iter().filter_map(|(key, limit, list)| Some((key, limit, list?)));
-        let limits = given.next();
-        if let (Some((first, ..)), Some((second, ..))) = (&limits, given.next()) {
-            let message = format!("`capacity.{first}` and `capacity.{second}` both vary a limit");
-            refuse(second, message, "keep one list; the other limits belong to `[slo]`");
-        }
-        if let Some((key, _, list)) = &limits {
-            if list.is_empty() || list.contains(&SimDuration::ZERO) {
-                let message = format!("`capacity.{key}` needs limits above zero");
-                refuse(key, message, "write for example `[\"100 ms\", \"200 ms\"]`");
-            } else if !list.is_sorted_by(|a, b| a < b) {
-                let message = format!("`capacity.{key}`: limits do not rise");
-                refuse(key, message, "write them in rising order, each once");
-            }
-        }
-        let rule = TrialRule::default();
-        let rule =
-            TrialRule { requests: o.requests.unwrap_or(rule.requests), spans: o.spans.unwrap_or(rule.spans) };
-        if rule.requests == 0 {
-            refuse(
-                "requests",
-                "`capacity.requests`: a trial has requests".to_owned(),
-                "write 2000, the rule",
-            );
-        }
-        if !(rule.spans >= 0.0 && rule.spans.is_finite()) {
-            let message = format!("`capacity.spans`: {} is no length", rule.spans);
-            refuse("spans", message, "write 20, the rule, or another number from 0 up");
-        }
-        let limits = limits.map(|(_, limit, list)| (limit, list));
-        errors.or(Some(CapacityPlan { rule, limits }))
-    }
-}
 
 /// One rate that was tried.
 #[derive(Clone, Debug, PartialEq)]
@@ -145,6 +36,8 @@ pub struct Trial {
     pub requests: usize,
     /// Whether it passed.
     pub passed: bool,
+    /// Whether it should have been longer than the workload is.
+    pub short: bool,
     /// What was measured.
     pub summary: Summary,
 }
@@ -178,6 +71,17 @@ pub enum NoSeedCapacity {
     Input(InputErrors),
 }
 
+impl From<NoCapacity> for NoSeedCapacity {
+    /// `NeverMet` is no failure of a seed but a capacity of 0; as one it could only be a rate that is none.
+    fn from(error: NoCapacity) -> Self {
+        match error {
+            NoCapacity::AlwaysMet | NoCapacity::NeverMet => NoSeedCapacity::AlwaysMet,
+            NoCapacity::Violation(violation) => NoSeedCapacity::Violation(violation),
+            NoCapacity::Input(errors) => NoSeedCapacity::Input(errors),
+        }
+    }
+}
+
 /// The requests of one seed; what a router draws has the same seed.
 #[derive(Clone, Copy, Debug)]
 pub struct Seeded<'a> {
@@ -195,50 +99,87 @@ pub fn of_seed(
     slo: &Slo,
     rule: TrialRule,
 ) -> Result<SeedCapacity, NoSeedCapacity> {
-    let mut trials: Vec<Trial> = Vec::new();
-    let mut short = Vec::new();
-    let found = search(|rate| {
-        let (trial, too_short) = trial(plan, system, trace, slo, rule, rate)?;
-        let passed = trial.passed;
-        trials.push(trial);
-        short.push(too_short);
-        Ok(passed)
-    });
-    let rate = match found {
-        Ok(_) => trials.iter().filter(|t| t.passed).map(|t| t.rate).fold(0.0, f64::max),
-        Err(NoCapacity::NeverMet) => 0.0,
-        Err(NoCapacity::AlwaysMet) => return Err(NoSeedCapacity::AlwaysMet),
-        Err(NoCapacity::Violation(violation)) => return Err(NoSeedCapacity::Violation(violation)),
-        Err(NoCapacity::Input(errors)) => return Err(NoSeedCapacity::Input(errors)),
-    };
-    let short = trials.iter().zip(&short).any(|(t, short)| *short && t.passed && t.rate == rate);
-    Ok(SeedCapacity { rate, trials, short })
+    let search = Search { plan, slo, rule, grid: SearchGrid::default(), options: RunOptions::default() };
+    search.of_seed(system, trace)
 }
 
-/// One rate: longer and longer until the run is long enough or fails. Also says whether it stayed too short.
-fn trial(
-    plan: &StudyPlan,
-    system: &SystemPlan,
-    trace: Seeded<'_>,
-    slo: &Slo,
-    rule: TrialRule,
-    rate: f64,
-) -> Result<(Trial, bool), NoCapacity> {
-    let Some(per_second) = RequestRate::per_second(rate) else { return Err(NoCapacity::NeverMet) };
-    let mut requests = trace.trace.len().min(rule.requests as usize);
-    loop {
-        let summary = run_at(plan, system, trace, slo, requests, per_second)?;
-        let met = verdict(&[&summary], slo, plan.attainment).met;
-        let passed = met && summary.saturation == Saturation::Stable;
-        let needed = rule.spans * summary.requests.e2e_p99_s.unwrap_or(0.0) * rate;
-        let trial = Trial { rate, requests, passed, summary };
-        if !passed || needed <= requests as f64 {
-            return Ok((trial, false));
+/// How capacities are searched.
+#[derive(Clone, Copy)]
+pub struct Search<'a> {
+    /// The study the systems belong to.
+    pub plan: &'a StudyPlan,
+    /// The limits.
+    pub slo: &'a Slo,
+    /// How long a trial is.
+    pub rule: TrialRule,
+    /// Which rates are tried.
+    pub grid: SearchGrid,
+    /// How a run is simulated.
+    pub options: RunOptions,
+}
+
+impl Search<'_> {
+    /// The capacity of `system` with the requests of one seed.
+    pub fn of_seed(&self, system: &SystemPlan, trace: Seeded<'_>) -> Result<SeedCapacity, NoSeedCapacity> {
+        let mut trials: Vec<Trial> = Vec::new();
+        let found = search_on(self.grid, |rate| {
+            let trial = self.trial(system, trace, rate)?;
+            let passed = trial.passed;
+            trials.push(trial);
+            Ok(passed)
+        });
+        let rate = match found {
+            Ok(_) => trials.iter().filter(|t| t.passed).map(|t| t.rate).fold(0.0, f64::max),
+            Err(NoCapacity::NeverMet) => 0.0,
+            Err(other) => return Err(other.into()),
+        };
+        let short = trials.iter().any(|t| t.short && t.passed && t.rate == rate);
+        Ok(SeedCapacity { rate, trials, short })
+    }
+
+    /// One rate: longer and longer until the run is long enough or fails.
+    fn trial(&self, system: &SystemPlan, trace: Seeded<'_>, rate: f64) -> Result<Trial, NoCapacity> {
+        let Some(per_second) = RequestRate::per_second(rate) else { return Err(NoCapacity::NeverMet) };
+        let mut requests = trace.trace.len().min(self.rule.requests as usize);
+        loop {
+            let (part, outcome) = self.simulate(system, trace, requests, per_second)?;
+            let base = measure_context(self.plan, system, Some(per_second));
+            let summary = measure(&outcome, &part, &MeasureContext { slo: *self.slo, ..base });
+            let met = verdict(&[&summary], self.slo, self.plan.attainment).met;
+            let passed = met && summary.saturation == Saturation::Stable;
+            let needed = self.rule.spans * summary.requests.e2e_p99_s.unwrap_or(0.0) * rate;
+            let enough = !passed || needed <= requests as f64;
+            if enough || requests == trace.trace.len() {
+                return Ok(Trial { rate, requests, passed, short: !enough, summary });
+            }
+            requests = longer(requests, needed).min(trace.trace.len());
         }
-        if requests == trace.trace.len() {
-            return Ok((trial, true));
-        }
-        requests = longer(requests, needed).min(trace.trace.len());
+    }
+
+    /// Simulates the first `requests` requests of `trace` at a rate; also gives them back.
+    pub(super) fn simulate(
+        &self,
+        system: &SystemPlan,
+        trace: Seeded<'_>,
+        requests: usize,
+        rate: RequestRate,
+    ) -> Result<(Trace, Outcome), NoCapacity> {
+        let part = at_rate(&first(trace.trace, requests), rate).map_err(NoCapacity::Input)?;
+        let outcome =
+            simulate_run(system, &part, &self.options, trace.seed).map_err(NoCapacity::Violation)?;
+        Ok((part, outcome))
+    }
+}
+
+/// The first `requests` requests of a trace.
+fn first(trace: &Trace, requests: usize) -> Trace {
+    Trace {
+        requests: trace.requests.iter().take(requests).copied().collect(),
+        classes: trace.classes.clone(),
+        closed: trace.closed,
+        prefixes: trace.prefixes.clone(),
+        sessions: trace.sessions.clone(),
+        priorities: trace.priorities.clone(),
     }
 }
 
@@ -261,36 +202,58 @@ pub fn run_at(
     requests: usize,
     rate: RequestRate,
 ) -> Result<Summary, NoCapacity> {
-    let mut part = trace.trace.clone();
-    part.requests.truncate(requests);
-    let part = at_rate(&part, rate).map_err(NoCapacity::Input)?;
-    let outcome =
-        simulate_run(system, &part, &RunOptions::default(), trace.seed).map_err(NoCapacity::Violation)?;
+    let (grid, options) = (SearchGrid::default(), RunOptions::default());
+    let search = Search { plan, slo, rule: TrialRule::default(), grid, options };
+    let (part, outcome) = search.simulate(system, trace, requests, rate)?;
     let context = MeasureContext { slo: *slo, ..measure_context(plan, system, Some(rate)) };
     Ok(measure(&outcome, &part, &context))
 }
 
-/// Carries out `[capacity]`: every system (but `ideal`, which keeps up with everything) at every limit and seed.
+/// Carries out `[capacity]` of a study that is run; its trials are not kept.
 pub(super) fn of_study(
     plan: &StudyPlan,
     prepared: &[Prepared],
     progress: &dyn Progress,
 ) -> Result<Option<CapacityTable>, Failure> {
     let Some(wanted) = &plan.capacity else { return Ok(None) };
-    let slos: Vec<Slo> = match &wanted.limits {
+    let found = search_all(plan, wanted, prepared, RunOptions::default(), progress)?;
+    Ok(Some(found.0))
+}
+
+/// The limits that capacities are searched at.
+pub(super) fn slos(plan: &StudyPlan, wanted: &CapacityPlan) -> Vec<Slo> {
+    match &wanted.limits {
         Some((limit, values)) => values.iter().map(|v| plan.slo.with(*limit, Some(*v))).collect(),
         None => vec![plan.slo],
-    };
-    let real = |s: &usize| !matches!(plan.systems[*s].options.scheduler, SchedulerConfig::Ideal(_));
+    }
+}
+
+/// Whether a system has a capacity: `ideal` keeps up with everything.
+pub(super) fn has_capacity(system: &SystemPlan) -> bool {
+    !matches!(system.options.scheduler, SchedulerConfig::Ideal(_))
+}
+
+/// Every system that has a capacity, at every limit, with every seed: the table, and all trials in order of system,
+/// limit and seed.
+pub(super) fn search_all(
+    plan: &StudyPlan,
+    wanted: &CapacityPlan,
+    prepared: &[Prepared],
+    options: RunOptions,
+    progress: &dyn Progress,
+) -> Result<(CapacityTable, Vec<CapacityTrial>), Failure> {
+    let slos = slos(plan, wanted);
+    let real = |s: &usize| has_capacity(&plan.systems[*s]);
     let cells: Vec<(usize, usize)> =
         (0..plan.systems.len()).filter(real).flat_map(|s| (0..slos.len()).map(move |p| (s, p))).collect();
     progress.phase("capacities", cells.len() * prepared.len());
     let seeds: Vec<u64> = (1..=prepared.len() as u64).collect();
     let one = |&(system, point): &(usize, usize)| {
         let system_plan = &plan.systems[system];
+        let (grid, slo) = (SearchGrid::default(), &slos[point]);
+        let search = Search { plan, slo, rule: wanted.rule, grid, options };
         let of_seed = |(p, seed): (&Prepared, u64)| {
-            let trace = Seeded { trace: &p.trace, seed };
-            let found = of_seed(plan, system_plan, trace, &slos[point], wanted.rule);
+            let found = search.of_seed(system_plan, Seeded { trace: &p.trace, seed });
             progress.step();
             found.map_err(|e| failure(plan, system_plan, e))
         };
@@ -299,22 +262,40 @@ pub(super) fn of_study(
             .zip(seeds.clone())
             .map(of_seed)
             .collect::<Result<Vec<SeedCapacity>, Failure>>()?;
-        let by_seed: Vec<f64> = found.iter().map(|c| c.rate).collect();
-        let short = u32::try_from(found.iter().filter(|c| c.short).count()).unwrap_or(u32::MAX);
-        Ok(CapacityCell { system, point, value: Estimate::of(by_seed.iter().copied()), by_seed, short })
+        Ok((cell(system, point, &found), rows(system, point, &found)))
     };
-    let cells = cells.par_iter().map(one).collect::<Result<Vec<CapacityCell>, Failure>>()?;
+    type Found = (CapacityCell, Vec<CapacityTrial>);
+    let found = cells.par_iter().map(one).collect::<Result<Vec<Found>, Failure>>()?;
+    let (cells, trials): (Vec<CapacityCell>, Vec<Vec<CapacityTrial>>) = found.into_iter().unzip();
     let (limit, values) = wanted.limits.clone().map_or((None, Vec::new()), |(l, v)| (Some(l), v));
-    Ok(Some(CapacityTable {
+    let table = CapacityTable {
         limit,
         limits_s: values.into_iter().map(SimDuration::as_secs_f64).collect(),
         requests: wanted.rule.requests,
         spans: wanted.rule.spans,
         cells,
-    }))
+    };
+    Ok((table, trials.into_iter().flatten().collect()))
 }
 
-fn failure(plan: &StudyPlan, system: &SystemPlan, error: NoSeedCapacity) -> Failure {
+/// The capacities of one system at one limit.
+fn cell(system: usize, point: usize, found: &[SeedCapacity]) -> CapacityCell {
+    let by_seed: Vec<f64> = found.iter().map(|c| c.rate).collect();
+    let short = u32::try_from(found.iter().filter(|c| c.short).count()).unwrap_or(u32::MAX);
+    CapacityCell { system, point, value: Estimate::of(by_seed.iter().copied()), by_seed, short }
+}
+
+/// Their trials as the results hold them, by seed.
+fn rows(system: usize, point: usize, found: &[SeedCapacity]) -> Vec<CapacityTrial> {
+    let row = |seed: u64, trial: &Trial| {
+        let judged = (trial.passed, trial.short);
+        CapacityTrial::of((system, point, seed), trial.rate, trial.requests, judged, &trial.summary)
+    };
+    (1..).zip(found).flat_map(|(seed, c)| c.trials.iter().map(move |t| row(seed, t))).collect()
+}
+
+/// What a search that found nothing means for the study.
+pub(crate) fn failure(plan: &StudyPlan, system: &SystemPlan, error: NoSeedCapacity) -> Failure {
     match error {
         NoSeedCapacity::Violation(violation) => {
             let run = format!("scenario `{}`, capacity of `{}`", plan.name, system.name);

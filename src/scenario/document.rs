@@ -48,6 +48,8 @@ pub struct Document {
     pub sweep: Option<Sweep>,
     /// `[capacity]`, if it is there.
     pub capacity: Option<Node>,
+    /// `[plan]`, if it is there.
+    pub plan: Option<Node>,
 }
 
 impl Document {
@@ -95,6 +97,8 @@ impl Document {
         };
         let capacity = section(&root, "capacity", None, &sources, &mut errors);
         let has_capacity = root.get("capacity").is_some();
+        let plan = section(&root, "plan", None, &sources, &mut errors);
+        let has_plan = root.get("plan").is_some();
         let doc = Document {
             name,
             folder,
@@ -110,8 +114,16 @@ impl Document {
             systems_node,
             sweep,
             capacity: has_capacity.then_some(capacity),
+            plan: has_plan.then_some(plan).filter(|node| node.entries().is_some()),
         };
         Ok((doc, errors))
+    }
+
+    /// The same scenario without the combinations of its grid.
+    pub(super) fn without_sweep(&self) -> Document {
+        let mut doc = self.clone();
+        doc.sweep = None;
+        doc
     }
 
     /// Folder for look-ups by name.

@@ -104,8 +104,8 @@ impl Executed {
     }
 }
 
-/// Carries out all runs of a study on the threads of the current rayon pool.
-pub fn execute(plan: &StudyPlan, options: Options, progress: &dyn Progress) -> Result<Executed, Failure> {
+/// The requests of each seed, checked; one entry if all seeds have the same.
+pub(crate) fn prepare(plan: &StudyPlan, progress: &dyn Progress) -> Result<Vec<Prepared>, Failure> {
     let context = plan.longest_context();
     progress.phase("requests", plan.seeds as usize);
     let workload = plan.workload.open(&plan.sources)?;
@@ -125,6 +125,12 @@ pub fn execute(plan: &StudyPlan, options: Options, progress: &dyn Progress) -> R
     if !draws && prepared.iter().all(|p| p.trace == prepared[0].trace) {
         prepared.truncate(1);
     }
+    Ok(prepared)
+}
+
+/// Carries out all runs of a study on the threads of the current rayon pool.
+pub fn execute(plan: &StudyPlan, options: Options, progress: &dyn Progress) -> Result<Executed, Failure> {
+    let prepared = prepare(plan, progress)?;
     let (rates, capacity) = rates(plan, &prepared, progress)?;
     let run_options = RunOptions {
         stepwise: options.stepwise,

@@ -12,7 +12,8 @@ use serde_json::{Map, Value, json};
 
 use crate::workload::{RequestRate, WorkloadSpec};
 
-use super::capacity::CapacityOptions;
+use super::capacity_options::CapacityOptions;
+use super::deployments::PlanOptions;
 use super::groups::GroupOptions;
 use super::schema::{DeploymentOptions, Head, Section, SloOptions, SystemOptions, SystemsOptions};
 use super::sensitivity::SensitivityOptions;
@@ -102,6 +103,7 @@ impl Builder {
                 "One system with every combination of the values of some keys.",
             ),
             ("capacity", self.part::<CapacityOptions>(), "Also search the capacity of every system."),
+            ("plan", self.part::<PlanOptions>(), "The deployments that `windtunnel plan` chooses from."),
             (
                 "sensitivity",
                 self.part::<SensitivityOptions>(),

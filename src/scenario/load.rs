@@ -58,29 +58,36 @@ pub(super) fn capacity_near(
     traces: &[Prepared],
     start: f64,
 ) -> Result<RequestRate, NoCapacity> {
-    let grid = Grid { start, step: 1.05, precision: 0.002 };
+    let grid = SearchGrid { start, step: 1.05, precision: 0.002 };
     search_on(grid, |rate| passes(plan, system, traces, rate)).map(|found| found.rate)
 }
 
 /// Brackets from 1 req/s by doubling and halving, then bisects to 2 %.
-pub(super) fn search(passes: impl FnMut(f64) -> Result<bool, NoCapacity>) -> Result<Capacity, NoCapacity> {
-    search_on(Grid { start: 1.0, step: 2.0, precision: 0.02 }, passes)
+fn search(passes: impl FnMut(f64) -> Result<bool, NoCapacity>) -> Result<Capacity, NoCapacity> {
+    search_on(SearchGrid::default(), passes)
 }
 
 /// Which rates a search tries.
-#[derive(Clone, Copy, Debug)]
-struct Grid {
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SearchGrid {
     /// First rate, in requests per second.
-    start: f64,
+    pub start: f64,
     /// Factor between rates of the bracket.
-    step: f64,
+    pub step: f64,
     /// Relative width at which the bisection stops.
-    precision: f64,
+    pub precision: f64,
+}
+
+impl Default for SearchGrid {
+    /// From 1 req/s by doubling and halving, then to 2 %.
+    fn default() -> Self {
+        SearchGrid { start: 1.0, step: 2.0, precision: 0.02 }
+    }
 }
 
 /// Brackets from the start of the grid, then bisects geometrically.
-fn search_on(
-    grid: Grid,
+pub(super) fn search_on(
+    grid: SearchGrid,
     mut passes: impl FnMut(f64) -> Result<bool, NoCapacity>,
 ) -> Result<Capacity, NoCapacity> {
     let mut trials = Vec::new();

@@ -3,7 +3,10 @@
 
 mod axes;
 pub mod capacity;
+mod capacity_options;
+pub mod capacity_study;
 mod cost;
+pub mod deployments;
 mod disaggregated;
 mod document;
 pub mod execute;

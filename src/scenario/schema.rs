@@ -59,6 +59,8 @@ pub struct Head {
     _sweep: Section,
     #[serde(default, rename = "capacity")]
     _capacity: Section,
+    #[serde(default, rename = "plan")]
+    _plan: Section,
 }
 
 /// A section that another type reads.

@@ -38,9 +38,9 @@ pub struct Sweep {
 }
 
 /// One key of the grid.
-struct Axis<'a> {
-    path: String,
-    values: &'a [Node],
+pub(super) struct Axis<'a> {
+    pub(super) path: String,
+    pub(super) values: &'a [Node],
 }
 
 impl Sweep {
@@ -53,7 +53,7 @@ impl Sweep {
                 "add `[sweep.grid]` with lists, such as `scheduler.unified.token-budget = [512, 2048]`";
             return Err(sources.error(node.value_span("grid"), "`sweep` has no grid", help).into());
         };
-        let axes = axes(grid, sources)?;
+        let axes = axes(grid, "sweep.grid", sources)?;
         let cells: usize = axes.iter().map(|a| a.values.len()).fold(1, usize::saturating_mul);
         if cells > CELLS_MAX {
             let message = format!("`sweep.grid` has {cells} combinations");
@@ -87,6 +87,13 @@ impl Sweep {
         Ok(Sweep { info, span: base_span, variants })
     }
 
+    /// Variants that another table makes of `base`.
+    pub(super) fn of_variants(base: String, span: Range<usize>, variants: Vec<(String, Node)>) -> Sweep {
+        let systems = variants.iter().map(|(name, _)| name.clone()).collect();
+        let placed = variants.into_iter().map(|(name, node)| (name, (span.clone(), node))).collect();
+        Sweep { info: SweepInfo { base, axes: Vec::new(), systems }, span, variants: placed }
+    }
+
     /// The variant called `name`.
     pub fn variant(&self, name: &str) -> Option<&(Range<usize>, Node)> {
         self.variants.get(name)
@@ -94,23 +101,23 @@ impl Sweep {
 }
 
 /// The leaves of the grid, which must be lists of different values.
-fn axes<'a>(grid: &'a Node, sources: &Sources) -> Result<Vec<Axis<'a>>, InputErrors> {
+pub(super) fn axes<'a>(grid: &'a Node, table: &str, sources: &Sources) -> Result<Vec<Axis<'a>>, InputErrors> {
     let mut errors = InputErrors::default();
     let mut axes = Vec::new();
     for (path, leaf) in grid.leaves() {
         let Value::Array(values) = &leaf.value else {
-            let message = format!("`sweep.grid.{path}` is no list");
+            let message = format!("`{table}.{path}` is no list");
             let help = format!("write `{path} = [{leaf}, …]`, or set it in `[systems]`");
             errors.0.push(sources.error(leaf.span.clone(), message, help));
             continue;
         };
         if values.is_empty() {
             let help = "write at least one value";
-            errors.0.push(sources.error(leaf.span.clone(), format!("`sweep.grid.{path}` is empty"), help));
+            errors.0.push(sources.error(leaf.span.clone(), format!("`{table}.{path}` is empty"), help));
         }
         for (i, value) in values.iter().enumerate() {
             if values[..i].iter().any(|v| v.to_string() == value.to_string()) {
-                let message = format!("`sweep.grid.{path}`: {value} stands twice");
+                let message = format!("`{table}.{path}`: {value} stands twice");
                 errors.0.push(sources.error(value.span.clone(), message, "remove one of the two"));
             }
         }
@@ -120,7 +127,7 @@ fn axes<'a>(grid: &'a Node, sources: &Sources) -> Result<Vec<Axis<'a>>, InputErr
 }
 
 /// The values of combination number `cell`; the last key changes fastest.
-fn combination(axes: &[Axis<'_>], mut cell: usize) -> Vec<Node> {
+pub(super) fn combination(axes: &[Axis<'_>], mut cell: usize) -> Vec<Node> {
     let mut chosen: Vec<Node> = Vec::new();
     for axis in axes.iter().rev() {
         chosen.push(axis.values[cell % axis.values.len()].clone());
@@ -131,7 +138,7 @@ fn combination(axes: &[Axis<'_>], mut cell: usize) -> Vec<Node> {
 }
 
 /// The last word of each path; the whole path where two would be called the same.
-fn short_names(axes: &[Axis<'_>]) -> Vec<String> {
+pub(super) fn short_names(axes: &[Axis<'_>]) -> Vec<String> {
     let last = |axis: &Axis<'_>| axis.path.rsplit('.').next().unwrap_or(&axis.path).to_owned();
     let name = |axis: &Axis<'_>| {
         let short = last(axis);
@@ -142,7 +149,7 @@ fn short_names(axes: &[Axis<'_>]) -> Vec<String> {
 }
 
 /// A value as a name says it: text without quotes, a mechanism as `least-tokens(staleness=500 ms)`.
-fn plain(value: &Node) -> String {
+pub(super) fn plain(value: &Node) -> String {
     match &value.value {
         Value::String(text) => text.clone(),
         Value::Table(entries) => {
@@ -158,7 +165,7 @@ fn plain(value: &Node) -> String {
 }
 
 /// Writes `value` at a dotted path, making the tables on the way.
-fn write(node: &mut Node, path: &str, value: &Node) {
+pub(super) fn write(node: &mut Node, path: &str, value: &Node) {
     let span = value.span.clone();
     let (key, rest) = path.split_once('.').map_or((path, None), |(key, rest)| (key, Some(rest)));
     let Some(entries) = node.entries_mut() else { return };

@@ -8,7 +8,8 @@ use std::fmt::Write as _;
 use windtunnel::cluster::{Outcome, RunOptions, StepEvent, StepObserver, simulate};
 use windtunnel::cost::{DecodeShape, Segment, StepCost, StepShape, StepTime};
 use windtunnel::engine::config::{
-    Allocation, ClusterConfig, FrontEnd, KvConfig, Preemption, ReplicaConfig, ReserveRule,
+    Allocation, Attachment, ClusterConfig, FrontEnd, KvConfig, Messages, Network, Preemption, ReplicaConfig,
+    ReserveRule, Sharing,
 };
 use windtunnel::ids::{ClassId, RequestId};
 use windtunnel::metrics::record::RequestRecord;
@@ -57,6 +58,33 @@ impl StepCost for TestCost {
 
     fn swap(&self, blocks: u32) -> SimDuration {
         SimDuration::from_us(100 * u64::from(blocks))
+    }
+}
+
+/// A network in which every replica stands alone on a server with a port of `rate` bytes per second each way.
+pub fn islands(
+    replicas: u32,
+    rate: u64,
+    latency: SimDuration,
+    sharing: Sharing,
+    block_bytes: u64,
+) -> Network {
+    let attached = |r: u32| Attachment {
+        server: r,
+        network_out: 2 * r,
+        network_in: 2 * r + 1,
+        inside_out: 2 * r,
+        inside_in: 2 * r + 1,
+    };
+    Network {
+        ports: vec![rate; 2 * replicas as usize],
+        names: Vec::new(),
+        attached: (0..replicas).map(attached).collect(),
+        network_latency: latency,
+        inside_latency: latency,
+        sharing,
+        block_bytes,
+        messages: Messages { fixed: 1, per_block: 0 },
     }
 }
 

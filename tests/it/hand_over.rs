@@ -2,8 +2,7 @@
 
 use windtunnel::cluster::{Deployment, Group, Joint, Outcome, RunOptions, simulate_deployment};
 use windtunnel::engine::config::{
-    Allocation, Attachment, FirstToken, FrontEnd, HandOver, KvConfig, Messages, Network, Preemption,
-    ReplicaConfig, Role, Sharing,
+    Allocation, FirstToken, FrontEnd, HandOver, KvConfig, Preemption, ReplicaConfig, Role, Sharing,
 };
 use windtunnel::ids::ClassId;
 use windtunnel::metrics::record::{Cause, Fate, RequestRecord};
@@ -14,7 +13,7 @@ use windtunnel::rng::stream;
 use windtunnel::units::{SimDuration, SimTime};
 use windtunnel::workload::{Request, Trace};
 
-use crate::eut::{TestCost, at_us};
+use crate::eut::{TestCost, at_us, islands};
 
 const COST: TestCost = TestCost { stages: 1, per_context: SimDuration::from_ps(1000) };
 
@@ -57,25 +56,8 @@ fn setup(first_token: FirstToken) -> Setup {
 impl Setup {
     fn run(&self, trace: &Trace, stepwise: bool) -> Outcome {
         let replicas = u32::from(self.prefill.0 + self.decode.0);
-        let port = |r: u32, side: u32| 2 * r + side;
-        let network = Network {
-            ports: vec![1_000_000_000; 2 * replicas as usize],
-            names: Vec::new(),
-            attached: (0..replicas)
-                .map(|r| Attachment {
-                    server: r,
-                    network_out: port(r, 0),
-                    network_in: port(r, 1),
-                    inside_out: port(r, 0),
-                    inside_in: port(r, 1),
-                })
-                .collect(),
-            network_latency: SimDuration::from_us(2),
-            inside_latency: SimDuration::from_us(2),
-            sharing: self.sharing,
-            block_bytes: self.block_bytes,
-            messages: Messages { fixed: 1, per_block: 0 },
-        };
+        let latency = SimDuration::from_us(2);
+        let network = islands(replicas, 1_000_000_000, latency, self.sharing, self.block_bytes);
         let (p, d) = (&self.prefill, &self.decode);
         let deployment = Deployment {
             groups: vec![

@@ -2,8 +2,8 @@
 
 use windtunnel::cluster::{Deployment, Group, Joint, Outcome, RunOptions, simulate_deployment};
 use windtunnel::engine::config::{
-    Allocation, Attachment, FrontEnd, KvConfig, Messages, Migration, MigrationKind, Network, Preemption,
-    ReplicaConfig, Role, Sharing,
+    Admission, Allocation, FrontEnd, KvConfig, Migration, MigrationKind, Preemption, ReplicaConfig, Role,
+    Sharing,
 };
 use windtunnel::ids::ClassId;
 use windtunnel::metrics::record::{Cause, Fate};
@@ -14,7 +14,7 @@ use windtunnel::rng::stream;
 use windtunnel::units::SimDuration;
 use windtunnel::workload::{Request, Trace};
 
-use crate::eut::{TestCost, at_us};
+use crate::eut::{TestCost, at_us, islands};
 
 const COST: TestCost = TestCost { stages: 1, per_context: SimDuration::from_ps(1000) };
 
@@ -25,6 +25,8 @@ struct Setup {
     migration: Option<Migration>,
     /// Bytes per second of every port.
     rate: u64,
+    /// How long clients wait.
+    timeout: Option<SimDuration>,
 }
 
 fn replica(scheduler: SchedulerConfig, blocks: u32, preemption: Preemption) -> ReplicaConfig {
@@ -52,25 +54,8 @@ fn migration(kind: MigrationKind) -> Migration {
 
 impl Setup {
     fn run(&self, trace: &Trace, stepwise: bool) -> Outcome {
-        let replicas = u32::from(self.replicas);
-        let network = Network {
-            ports: vec![self.rate; 2 * replicas as usize],
-            names: Vec::new(),
-            attached: (0..replicas)
-                .map(|r| Attachment {
-                    server: r,
-                    network_out: 2 * r,
-                    network_in: 2 * r + 1,
-                    inside_out: 2 * r,
-                    inside_in: 2 * r + 1,
-                })
-                .collect(),
-            network_latency: SimDuration::from_us(10),
-            inside_latency: SimDuration::from_us(10),
-            sharing: Sharing::Fair,
-            block_bytes: 1_000_000,
-            messages: Messages { fixed: 1, per_block: 0 },
-        };
+        let latency = SimDuration::from_us(10);
+        let network = islands(u32::from(self.replicas), self.rate, latency, Sharing::Fair, 1_000_000);
         let group = Group { replica: &self.replica, replicas: self.replicas, cost: &COST, role: Role::Whole };
         let migration = self.migration.as_ref();
         let deployment = Deployment {
@@ -78,7 +63,10 @@ impl Setup {
             router: &self.router,
             joint: Some(Joint { network: &network, hand_over: None, migration }),
             headroom: &[],
-            front_end: FrontEnd::NONE,
+            front_end: FrontEnd {
+                admission: Admission { timeout: self.timeout, ..Admission::OPEN },
+                ..FrontEnd::NONE
+            },
             seed: 0,
         };
         let options = RunOptions { audit: true, stepwise, ..RunOptions::default() };
@@ -108,6 +96,7 @@ fn standing(kind: MigrationKind, length: u32) -> u64 {
         router: RouterConfig::RoundRobin(RoundRobin {}),
         migration: Some(Migration { out_below: 6, in_above: i64::from(blocks) - 1, ..migration(kind) }),
         rate: 10_000_000_000,
+        timeout: None,
     };
     // Round-robin: the second request goes to replica 1 and is over before the others are long.
     let rows = [(0, length, 700), (0, 1, 1), (0, length / 4 + 500, 600)];
@@ -145,7 +134,7 @@ fn leaps_are_steps_and_nobody_is_lost() {
         SchedulerConfig::PrefillFirst(PrefillFirst { token_budget: 256, max_sequences: 8 }),
     ];
     let kinds = [MigrationKind::Live, MigrationKind::Blocking, MigrationKind::Recompute];
-    let (mut moved, mut refused, mut aborted, mut preempted) = (0, 0, 0, 0);
+    let (mut moved, mut refused, mut aborted, mut preempted, mut gave_up) = (0, 0, 0, 0, 0);
     for (n, scheduler) in schedulers.into_iter().enumerate() {
         for seed in 0..30u64 {
             let draw = |index, below| stream(seed, "migration-test", n as u64, index).below(below);
@@ -178,12 +167,14 @@ fn leaps_are_steps_and_nobody_is_lost() {
                     ..migration(kind)
                 }),
                 rate: 1_000_000_000 * (1 + draw(1_001, 30)),
+                timeout: (seed % 5 == 0).then_some(SimDuration::from_ms(150)),
             };
             let (leaps, steps) = (setup.run(&trace(&rows), false), setup.run(&trace(&rows), true));
             assert_eq!(leaps.traffic, steps.traffic, "scheduler {n}, seed {seed}");
             for (leap, step) in leaps.records.iter().zip(steps.records.iter()) {
                 assert_eq!(leap, step, "scheduler {n}, seed {seed}");
-                assert_eq!(leap.fate, Fate::Finished);
+                assert!(leap.fate == Fate::Finished || setup.timeout.is_some());
+                gave_up += u64::from(leap.fate == Fate::TimedOut);
             }
             let moves = leaps.traffic.moves;
             moved += moves.moved;
@@ -192,8 +183,10 @@ fn leaps_are_steps_and_nobody_is_lost() {
             preempted += leaps.counters.preemptions;
         }
     }
-    let seen = format!("{moved} moved, {refused} refused, {aborted} aborted, {preempted} preempted");
-    assert!(moved > 500 && refused > 20 && aborted > 20 && preempted > 200, "{seen}");
+    let seen = format!(
+        "{moved} moved, {refused} refused, {aborted} aborted, {preempted} preempted, {gave_up} gave up"
+    );
+    assert!(moved > 500 && refused > 20 && aborted > 20 && preempted > 200 && gave_up > 50, "{seen}");
 }
 
 #[test]
@@ -205,6 +198,7 @@ fn with_one_replica_migration_changes_nothing() {
         router: RouterConfig::default(),
         migration,
         rate: 1_000_000_000,
+        timeout: None,
     };
     let rows: Vec<(u64, u32, u32)> = (0..40).map(|i| (500 * i, 40, 60)).collect();
     let with = alone(Some(migration(MigrationKind::Live))).run(&trace(&rows), false);

@@ -1,11 +1,15 @@
 //! `index.html`: one self-contained page, readable without scripts and without a network.
 
+mod capacity;
 mod notes;
 mod page;
+mod plan;
 mod shell;
 mod tables;
 
+pub use capacity::capacity_page;
 pub use page::page;
+pub use plan::plan_page;
 #[cfg(feature = "png")]
 pub(in crate::report) use shell::without_style;
 pub use shell::{document, inline};

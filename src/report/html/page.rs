@@ -29,9 +29,9 @@ pub fn page(study: &Study, comparison: &Comparison, figures: &[(Section, Figure)
 }
 
 /// One line that places the study: model, hardware, engine, workload, seeds.
-fn subtitle(study: &Study) -> String {
+pub(super) fn subtitle(study: &Study) -> String {
     let p = &study.provenance;
-    let seeds = match study.seed_count() {
+    let seeds = match study.seed_count().max(if study.runs.is_empty() { p.seeds.len() } else { 0 }) {
         1 => "1 seed".to_owned(),
         n => format!("{n} seeds"),
     };
@@ -71,7 +71,7 @@ fn answer(comparison: &Comparison) -> Markup {
     }
 }
 
-fn warning_box(study: &Study) -> Markup {
+pub(super) fn warning_box(study: &Study) -> Markup {
     let found = warnings(study);
     html! {
         @if !found.is_empty() {

@@ -1,5 +1,6 @@
 //! Plots: what a chart is, the charts of a study, and the one file that talks to plotters.
 
+pub(super) mod attainment;
 mod backend;
 mod bars;
 mod chart;
@@ -7,6 +8,7 @@ mod curves;
 mod factors;
 pub mod figures;
 mod frame;
+pub(super) mod goodput;
 mod heat;
 mod inside;
 mod layout;
@@ -14,6 +16,7 @@ mod ledger;
 mod lengths;
 mod panels;
 mod pareto;
+pub(super) mod plan_pareto;
 mod prefix;
 mod quadrants;
 mod style;
