@@ -75,6 +75,7 @@ pub(super) fn fill(stats: &mut RunStats, outcome: &Outcome, makespan_s: f64, con
     stats.recompute_gpu_s = Some(c.recompute_time as f64 / 1e12 * width);
     stats.swap_gpu_s = Some(c.swap_time as f64 / 1e12 * width);
     preemption(stats, outcome);
+    super::traffic::fill(stats, &outcome.traffic, makespan_s);
     let bound: u128 = c.bound_time.iter().sum();
     let share = |state: Binding| (bound > 0).then(|| c.bound_time[state as usize] as f64 / bound as f64);
     stats.bound_none_ratio = share(Binding::Open);

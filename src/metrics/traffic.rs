@@ -1,5 +1,29 @@
 //! What went between the replicas of a run: KV that was sent, requests that moved, ports.
 
+use super::summary::RunStats;
+
+/// Picoseconds of a second.
+const SECOND: f64 = 1e12;
+
+/// Fills the columns that this module is about.
+pub(super) fn fill(stats: &mut RunStats, traffic: &Traffic, makespan_s: f64) {
+    let Traffic { transfers, moves, ports } = traffic;
+    let mean = |sum: u128, of: u64| (of > 0).then(|| sum as f64 / SECOND / of as f64);
+    stats.transfers = transfers.transfers;
+    stats.transfer_mean_s = mean(transfers.time, transfers.transfers);
+    if transfers.time > 0 {
+        stats.transferred_gb = Some(transfers.bytes as f64 / 1e9);
+        let waited = transfers.time.saturating_sub(transfers.alone);
+        stats.transfer_wait_ratio = Some(waited as f64 / transfers.time as f64);
+    }
+    let busiest = ports.iter().map(|port| port.busy).max();
+    stats.port_busy_peak_ratio =
+        busiest.filter(|_| makespan_s > 0.0).map(|ps| ps as f64 / SECOND / makespan_s);
+    stats.moves = moves.moved;
+    stats.moves_given_up = moves.refused + moves.aborted;
+    stats.move_standing_mean_s = if moves.copies > 0 { mean(moves.standing, moves.moved) } else { None };
+}
+
 /// Sums over the KV transfers of a run: hand-overs, and copies of moving requests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TransferCounters {

@@ -1,6 +1,6 @@
 //! What a user should know about a study that no number shows: warnings of the scenario layer.
 
-use crate::engine::config::{Allocation, ReserveRule};
+use crate::engine::config::{Allocation, ReserveRule, Role};
 use crate::policy::scheduler::SchedulerConfig;
 use crate::results::Warning;
 use crate::workload::MaxTokens;
@@ -23,9 +23,8 @@ pub fn notes(plan: &StudyPlan, executed: &Executed) -> Vec<Warning> {
                     .to_owned(),
         });
     }
-    let mut caps: Vec<(u32, &str)> = written(plan)
-        .filter_map(|s| Some((sequence_cap(s)?.saturating_mul(s.replicas()), s.name.as_str())))
-        .collect();
+    let mut caps: Vec<(u32, &str)> =
+        written(plan).filter_map(|s| Some((running_cap(s)?, s.name.as_str()))).collect();
     caps.sort_unstable();
     if caps.first().map(|c| c.0) != caps.last().map(|c| c.0) {
         let each: Vec<String> = caps.iter().map(|(cap, name)| format!("{name} {cap}")).collect();
@@ -114,9 +113,20 @@ fn unequal_memory(plan: &StudyPlan) -> Option<Warning> {
     })
 }
 
-/// Most requests that a system runs at once by its own setting. Static batches are small by nature and left out.
-fn sequence_cap(system: &SystemPlan) -> Option<u32> {
-    match &system.cluster.replica.scheduler {
+/// Most requests that a system runs at once by its own setting, those in prefill apart from decode aside.
+fn running_cap(system: &SystemPlan) -> Option<u32> {
+    if system.groups.is_empty() {
+        return Some(sequence_cap(&system.cluster.replica.scheduler)?.saturating_mul(system.replicas()));
+    }
+    let counted = system.groups.iter().filter(|g| g.role != Role::Prefill);
+    counted
+        .map(|g| Some(sequence_cap(&g.replica.scheduler)?.saturating_mul(u32::from(g.replicas))))
+        .try_fold(0u32, |sum, cap| Some(sum.saturating_add(cap?)))
+}
+
+/// Most requests that a replica runs at once by its own setting. Static batches are small by nature and left out.
+fn sequence_cap(scheduler: &SchedulerConfig) -> Option<u32> {
+    match scheduler {
         SchedulerConfig::Unified(p) => Some(p.max_sequences),
         SchedulerConfig::Chunked(p) => Some(p.max_sequences),
         SchedulerConfig::PrefillFirst(p) => Some(p.max_sequences),

@@ -39,7 +39,11 @@ pub(super) fn best_of(
     };
     let shown =
         |row: &crate::results::ComparisonRow| format::or_dash(row.value(w.key), |v| value(w.key, v.mean));
-    let Some(best) = ranked.first() else { return format!("At {}: no data for {}", point.name(), w.name) };
+    let Some(best) = ranked.first() else {
+        let measured = point.rows.iter().any(|row| row.value(w.key).is_some());
+        let why = if measured { "no design is ranked by" } else { "no data for" };
+        return format!("At {}: {why} {}", point.name(), w.name);
+    };
     let head = format!("At {} {} has the {extreme} {}: {}", point.name(), best.name, w.name, shown(best));
     let other = if best.reference { ranked.get(1).copied() } else { point.reference() };
     // The reference has the ratio 1 to itself: the interval is that of the other one.
