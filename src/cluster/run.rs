@@ -214,10 +214,10 @@ impl<'a> Run<'a> {
             self.patience.pop_front();
         }
         let patience = self.patience.front().map(|&(at, _)| at);
-        let next = self.queue.next_time().into_iter().chain(patience).min();
-        // Nothing is in flight only at an instant that has been; a tick later than all else would find nobody.
-        let tick = self.migrations.as_ref().filter(|_| self.world.inside > 0);
-        tick.map(|m| m.next_tick(self.now)).into_iter().chain(next).min()
+        let next = self.queue.next_time().into_iter().chain(patience).min()?;
+        // Where nothing else would happen a tick changes nothing: the run is over.
+        let ticks = self.migrations.as_ref().filter(|_| self.world.inside > 0);
+        Some(ticks.map_or(next, |m| m.next_tick(self.now).min(next)))
     }
 
     /// Applies the queued events of this instant.
