@@ -93,8 +93,13 @@ impl ReplicaState {
         self.load_before_change(now);
         self.depart(id, world);
         self.forget_running(id, world);
+        let piped = self.stage_free.len() > 1;
         let request = world.request_mut(id);
         request.phase = Phase::Flying;
+        if piped {
+            // Its time since its last batch returned; with one stage the busy clock has told it.
+            request.charge(Cause::Bubble, now);
+        }
         request.mark = now;
         request.moves = true;
         let tokens = u64::from(request.tokens());

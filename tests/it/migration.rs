@@ -16,7 +16,9 @@ use windtunnel::workload::{Request, Trace};
 
 use crate::eut::{TestCost, at_us, islands};
 
-const COST: TestCost = TestCost { stages: 1, per_context: SimDuration::from_ps(1000) };
+fn cost(stages: u8) -> TestCost {
+    TestCost { stages, per_context: SimDuration::from_ps(1000) }
+}
 
 struct Setup {
     replicas: u16,
@@ -25,6 +27,8 @@ struct Setup {
     migration: Option<Migration>,
     /// Bytes per second of every port.
     rate: u64,
+    /// Pipeline stages of a replica.
+    stages: u8,
     /// How long clients wait.
     timeout: Option<SimDuration>,
 }
@@ -54,9 +58,10 @@ fn migration(kind: MigrationKind) -> Migration {
 
 impl Setup {
     fn run(&self, trace: &Trace, stepwise: bool) -> Outcome {
+        let cost = cost(self.stages);
         let latency = SimDuration::from_us(10);
         let network = islands(u32::from(self.replicas), self.rate, latency, Sharing::Fair, 1_000_000);
-        let group = Group { replica: &self.replica, replicas: self.replicas, cost: &COST, role: Role::Whole };
+        let group = Group { replica: &self.replica, replicas: self.replicas, cost: &cost, role: Role::Whole };
         let migration = self.migration.as_ref();
         let deployment = Deployment {
             groups: vec![group],
@@ -96,6 +101,7 @@ fn standing(kind: MigrationKind, length: u32) -> u64 {
         router: RouterConfig::RoundRobin(RoundRobin {}),
         migration: Some(Migration { out_below: 6, in_above: i64::from(blocks) - 1, ..migration(kind) }),
         rate: 10_000_000_000,
+        stages: 1,
         timeout: None,
     };
     // Round-robin: the second request goes to replica 1 and is over before the others are long.
@@ -167,6 +173,7 @@ fn leaps_are_steps_and_nobody_is_lost() {
                     ..migration(kind)
                 }),
                 rate: 1_000_000_000 * (1 + draw(1_001, 30)),
+                stages: if seed % 7 == 0 { 2 } else { 1 },
                 timeout: (seed % 5 == 0).then_some(SimDuration::from_ms(150)),
             };
             let (leaps, steps) = (setup.run(&trace(&rows), false), setup.run(&trace(&rows), true));
@@ -198,6 +205,7 @@ fn with_one_replica_migration_changes_nothing() {
         router: RouterConfig::default(),
         migration,
         rate: 1_000_000_000,
+        stages: 1,
         timeout: None,
     };
     let rows: Vec<(u64, u32, u32)> = (0..40).map(|i| (500 * i, 40, 60)).collect();
