@@ -75,8 +75,7 @@ impl<'a> Run<'a> {
         let replica = &mut self.replicas[to.index()];
         if given_up {
             replica.leave_exchange(id, now, &mut self.world);
-            let cut = replica.state.cut_leap(now, true);
-            self.cut(to, cut);
+            self.wake(to);
             self.free_clients();
         } else {
             let cut = replica.state.arrive(id, now, &mut self.world);
@@ -88,10 +87,8 @@ impl<'a> Run<'a> {
     /// The KV of a request is safe, or nobody needs it: the replica that sent it lets it go.
     pub(super) fn end_lease(&mut self, id: RequestId) {
         let from = self.wires().end(id);
-        let state = &mut self.replicas[from.index()].state;
-        state.end_lease(id, self.now);
-        let cut = state.cut_leap(self.now, true);
-        self.cut(from, cut);
+        self.replicas[from.index()].state.end_lease(id, self.now);
+        self.wake(from);
     }
 
     /// The client of a request gives up that is between two replicas.
@@ -101,10 +98,8 @@ impl<'a> Run<'a> {
         if phase == Phase::Coming {
             return self.wires().give_up(id);
         }
-        let replica = &mut self.replicas[to.index()];
-        replica.leave_exchange(id, self.now, &mut self.world);
-        let cut = replica.state.cut_leap(self.now, true);
-        self.cut(to, cut);
+        self.replicas[to.index()].leave_exchange(id, self.now, &mut self.world);
+        self.wake(to);
         if phase == Phase::Offered {
             self.end_lease(id);
         }

@@ -240,12 +240,6 @@ impl<'a> Run<'a> {
         self.pass(id, Move { asked, full, ..step }, Turn::Grant);
     }
 
-    /// A replica plans at this instant if it can, or at its next step boundary.
-    fn wake(&mut self, replica: ReplicaId) {
-        let cut = self.replicas[replica.index()].state.cut_leap(self.now, true);
-        self.cut(replica, cut);
-    }
-
     /// The destination grants what it was asked for, or ends the move.
     fn grant(&mut self, id: RequestId, step: Move) {
         let now = self.now;

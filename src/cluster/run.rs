@@ -283,6 +283,12 @@ impl<'a> Run<'a> {
         self.touched.push(replica);
     }
 
+    /// A replica plans at this instant if it can, or at its next step boundary.
+    pub fn wake(&mut self, replica: ReplicaId) {
+        let cut = self.replicas[replica.index()].state.cut_leap(self.now, true);
+        self.cut(replica, cut);
+    }
+
     fn arrive(&mut self, id: RequestId) {
         if self.trace.closed.is_none() {
             self.issue(self.now);

@@ -1,5 +1,5 @@
 //! A request whose prompt one replica computes and whose answer another one (docs/semantics.md §12): what each of the two
-//! does. When it happens, and how long KV takes on its way, is decided by `cluster::joint`.
+//! does. When it happens, and how long KV takes on its way, is decided in `cluster::hand_over`.
 //!
 //! The flow of one request: its prompt is complete (`hand_over`: its blocks become a lease) → offered → taken (blocks
 //! are held for it) → its KV has arrived (`loaded`) → a plan lets it run (`resume`) → member of the cohort. The lease ends

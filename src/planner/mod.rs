@@ -306,14 +306,7 @@ impl<'a> Planner<'a> {
         let short: u32 = cells.iter().map(|c| c.short).sum();
         let table =
             CapacityTable { requests: asked.requests, spans: asked.spans, cells, ..CapacityTable::default() };
-        let executed = Executed {
-            points: Vec::new(),
-            runs: Vec::new(),
-            prepared,
-            capacity: None,
-            sensitivity: None,
-            capacities: Some(table),
-        };
+        let executed = Executed::of_capacities(prepared, table);
         // What is worth saying of the winner alone: that knobs differ is the point of a search.
         let winner = StudyPlan { systems: plan.systems[..1].to_vec(), ..plan.clone() };
         let warnings = executed.clone().into_study(&winner).warnings;

@@ -44,15 +44,7 @@ pub fn search_capacities(
     let (table, trials) = search_all(plan, &wanted, &prepared, options, progress)?;
     let (scale_rate_per_s, scaled) = by_scale(plan, &wanted, &prepared, (&table, options), progress)?;
     let detail = CapacityDetail { trials, scale_rate_per_s, scaled };
-    let capacities = Some(table);
-    let executed = Executed {
-        points: Vec::new(),
-        runs: Vec::new(),
-        prepared,
-        capacity: None,
-        sensitivity: None,
-        capacities,
-    };
+    let executed = Executed::of_capacities(prepared, table);
     let seeds = executed.prepared.len();
     let mut study = executed.into_study(plan);
     study.warnings.extend(few_seeds(plan, seeds));

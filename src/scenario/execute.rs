@@ -80,6 +80,18 @@ pub struct Executed {
 }
 
 impl Executed {
+    /// Capacities that were searched without any run of the study itself.
+    pub fn of_capacities(prepared: Vec<Prepared>, table: CapacityTable) -> Executed {
+        Executed {
+            points: Vec::new(),
+            runs: Vec::new(),
+            prepared,
+            capacity: None,
+            sensitivity: None,
+            capacities: Some(table),
+        }
+    }
+
     /// What the loads mean in requests per second; none without loads.
     pub fn capacity_text(&self, plan: &StudyPlan) -> Option<String> {
         let capacity = self.capacity.as_ref()?;
