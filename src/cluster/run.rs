@@ -17,7 +17,7 @@ use super::dispatch::{DRAWS, Dispatcher};
 use super::front_end::Workers;
 use super::joint::DecodeRouters;
 use super::migration::Migrations;
-use super::sample::Sampler;
+use super::sample::{Sampler, stranded};
 use super::wires::Wires;
 
 /// What happens at an instant. The order of the variants is the order inside an instant (docs/semantics.md §1).
@@ -371,6 +371,7 @@ impl<'a> Run<'a> {
         for replica in &self.replicas {
             replica.state.sample(at, &self.world, &mut sample);
         }
+        sample.kv_stranded = stranded(&self.replicas, &self.world, &sample);
         sample
     }
 
