@@ -4,7 +4,7 @@ use crate::ids::ReplicaId;
 use crate::policy::order::Order;
 use crate::policy::router::RouterConfig;
 use crate::policy::scheduler::SchedulerConfig;
-use crate::units::SimDuration;
+use crate::units::{SimDuration, SimTime};
 
 /// How much KV memory an admitted request is given at once when allocation reserves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize, serde::Serialize, schemars::JsonSchema)]
@@ -139,6 +139,19 @@ pub struct Migration {
     pub last_stage_blocks: u32,
     /// A live move is given up after so many copies that left more than that.
     pub max_stages: u32,
+}
+
+/// A replica that fails (docs/semantics.md §15).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// Which one.
+    pub replica: ReplicaId,
+    /// From when on it does nothing.
+    pub at: SimTime,
+    /// How long after that the router knows, and sends its requests elsewhere.
+    pub detection: SimDuration,
+    /// How long it takes until it is up again.
+    pub repair: SimDuration,
 }
 
 /// How many messages a transfer takes.

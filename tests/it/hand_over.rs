@@ -66,6 +66,7 @@ impl Setup {
             ],
             router: &self.router,
             joint: Some(Joint { hand_over: Some(&self.hand_over), network: &network, migration: None }),
+            changes: None,
             headroom: &[],
             front_end: FrontEnd::NONE,
             seed: 0,

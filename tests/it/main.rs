@@ -25,6 +25,7 @@ mod determinism;
 mod equivalence_table;
 mod eut;
 mod explain;
+mod fleet;
 mod groups;
 mod hand_over;
 mod host_tier;
