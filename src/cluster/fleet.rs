@@ -179,8 +179,9 @@ impl<'a> Run<'a> {
             self.fleet().failures = later;
             self.fail(failure);
         }
-        let tick =
-            self.fleet().scaling.filter(|s| now.as_ps() % s.period.as_ps() == 0 && now > self.fleet().ticked);
+        let ticked = self.fleet().ticked;
+        let is_due = |s: &&Scaling| now > ticked && now.as_ps().is_multiple_of(s.period.as_ps());
+        let tick = self.fleet().scaling.filter(is_due);
         if let Some(scaling) = tick {
             self.fleet().ticked = now;
             self.scale(scaling);

@@ -2,7 +2,7 @@
 //! requests go, is decided by `cluster::fleet`.
 
 use crate::ids::RequestId;
-use crate::policy::scheduler::Preempt;
+use crate::policy::scheduler::{Preempt, ReplicaEvent};
 use crate::units::SimTime;
 
 use super::replica::{Replica, ReplicaState};
@@ -10,6 +10,18 @@ use super::request::Phase;
 use super::world::World;
 
 impl Replica {
+    /// A request that lost its replica waits here. Returns the new completion event of a leap that it cuts.
+    pub fn wait_after_loss(
+        &mut self,
+        id: RequestId,
+        now: SimTime,
+        world: &mut World<'_>,
+    ) -> Option<(u32, SimTime)> {
+        let cut = self.state.wait_after_loss(id, now, world);
+        self.scheduler.on_event(ReplicaEvent::Arrived(id));
+        cut
+    }
+
     /// The KV of all requests that are here is gone: they wait, with the tokens they have. Call it with nothing under way.
     pub fn lose_kv(&mut self, now: SimTime, world: &mut World<'_>) {
         self.state.lose_kv(now, world);

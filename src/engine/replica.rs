@@ -29,7 +29,7 @@ use super::world::World;
 /// A replica with the policy that plans it.
 pub(crate) struct Replica {
     pub state: ReplicaState,
-    scheduler: Box<dyn Scheduler>,
+    pub(super) scheduler: Box<dyn Scheduler>,
 }
 
 /// Everything of a replica that a scheduler's view may read.
@@ -167,30 +167,6 @@ impl Replica {
     /// A request joins the waiting queue. Returns the new completion event of a leap that its arrival cuts.
     pub fn enqueue(&mut self, id: RequestId, now: SimTime, world: &mut World<'_>) -> Option<(u32, SimTime)> {
         let cut = self.state.enqueue(id, now, world);
-        self.scheduler.on_event(ReplicaEvent::Arrived(id));
-        cut
-    }
-
-    /// A request that dropped its KV on another replica waits here. Returns the new completion event of a leap that it cuts.
-    pub fn wait_after_move(
-        &mut self,
-        id: RequestId,
-        now: SimTime,
-        world: &mut World<'_>,
-    ) -> Option<(u32, SimTime)> {
-        let cut = self.state.wait_after_move(id, now, world);
-        self.scheduler.on_event(ReplicaEvent::Arrived(id));
-        cut
-    }
-
-    /// A request that lost its replica waits here. Returns the new completion event of a leap that it cuts.
-    pub fn wait_after_loss(
-        &mut self,
-        id: RequestId,
-        now: SimTime,
-        world: &mut World<'_>,
-    ) -> Option<(u32, SimTime)> {
-        let cut = self.state.wait_after_loss(id, now, world);
         self.scheduler.on_event(ReplicaEvent::Arrived(id));
         cut
     }

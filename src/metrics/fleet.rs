@@ -33,10 +33,11 @@ pub(super) fn fill(
     makespan_s: f64,
     context: &MeasureContext,
 ) {
+    let all = f64::from(context.replicas);
+    let mean = fleet.map_or(Some(all), |f| f.mean_replicas(makespan_s));
+    stats.replicas_mean = mean;
+    stats.provided_gpu_s = mean.map(|mean| mean * f64::from(context.gpus) / all * makespan_s);
     let Some(fleet) = fleet else { return };
-    stats.replicas_mean = fleet.mean_replicas(makespan_s);
-    let per_replica = f64::from(context.gpus) / f64::from(context.replicas);
-    stats.provided_gpu_s = stats.replicas_mean.map(|mean| mean * per_replica * makespan_s);
     stats.scaled_out = fleet.scaled_out;
     stats.scaled_in = fleet.scaled_in;
     stats.failures = fleet.failures;

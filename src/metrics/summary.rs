@@ -129,8 +129,8 @@ columns! {
         moves: u64, "moves", "", Neither, "Requests that moved to another replica while they ran.";
         moves_given_up: u64, "moves given up", "", Neither, "Moves that ended without one: no room, or the request finished, lost its place or grew too fast.";
         move_standing_mean_s: Option<f64>, "standing still", "s", Lower, "Time from a moving request's stop to its last byte, mean; absent where KV is computed again.";
-        replicas_mean: Option<f64>, "replicas", "", Neither, "Replicas provided for (up, starting, draining or failing), mean over the run; absent where all are there all the time.";
-        provided_gpu_s: Option<f64>, "provided", "GPU·s", Lower, "GPU time of the replicas provided for; absent where all are there all the time.";
+        replicas_mean: Option<f64>, "replicas", "", Neither, "Replicas provided for (up, starting, draining or failing), mean over the run: all, where none comes or goes.";
+        provided_gpu_s: Option<f64>, "provided", "GPU·s", Lower, "GPU time of the replicas provided for: their GPUs × the run, where none comes or goes.";
         scaled_out: u64, "scaled out", "", Neither, "Decisions to add a replica.";
         scaled_in: u64, "scaled in", "", Neither, "Decisions to take a replica away.";
         failures: u64, "failures", "", Neither, "Failures of replicas that could be sent requests.";

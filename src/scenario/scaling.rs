@@ -179,7 +179,8 @@ fn check(doc: &Document, plan: &SystemPlan, node: &Node, key: &str) -> Result<()
         Err(doc.sources.error(node.span.clone(), format!("`{key}`: {message}"), help).into())
     };
     if matches!(plan.cluster.replica.scheduler, SchedulerConfig::Ideal(_)) {
-        return refuse("`ideal` has an accelerator for every request, and no replicas", "remove it here");
+        let help = "remove it, or write it in the systems that have replicas (`[systems.NAME]`) instead";
+        return refuse("`ideal` has an accelerator for every request, and no replicas", help);
     }
     if plan.has_pools() {
         let message = "replicas of pools do not come and go yet: a prompt would lose its KV on both sides";

@@ -277,7 +277,7 @@ fn random(seed: u64, n: usize, scheduler: SchedulerConfig) -> (Setup, Trace) {
         replica,
         router: all[draw(1_007, all.len() as u64) as usize].clone(),
         migration: (seed % 2 == 1).then_some(migration),
-        scaling: (seed % 5 > 0).then_some(scaling),
+        scaling: (!seed.is_multiple_of(5)).then_some(scaling),
         failures,
         stages: if seed.is_multiple_of(7) { 2 } else { 1 },
         timeout: seed.is_multiple_of(4).then_some(SimDuration::from_ms(150)),
@@ -291,7 +291,7 @@ fn leaps_are_steps_and_nobody_is_lost() {
         SchedulerConfig::Unified(Unified { max_sequences: 8, token_budget: 256, ..Unified::default() }),
         SchedulerConfig::Chunked(Chunked { token_budget: 64, max_sequences: 8, hybrid: true }),
         SchedulerConfig::PrefillFirst(PrefillFirst { token_budget: 256, max_sequences: 8 }),
-        SchedulerConfig::Iteration(Iteration { max_batch: 8, ..Iteration::default() }),
+        SchedulerConfig::Iteration(Iteration { max_batch: 8 }),
     ];
     let (mut outs, mut ins, mut failed, mut lost, mut moved, mut gave_up) = (0, 0, 0, 0, 0, 0);
     for (n, scheduler) in schedulers.into_iter().enumerate() {
