@@ -67,6 +67,27 @@ impl<'a> Dispatcher<'a> {
         }
     }
 
+    /// The router counts `load` on `replica`, which does not know of it yet.
+    pub fn expect(&mut self, replica: ReplicaId, load: Load) {
+        let own = self.own_of(replica);
+        own.requests += load.requests;
+        own.tokens += load.tokens;
+        own.blocks += load.blocks;
+    }
+
+    /// The replica knows of it now, or nothing comes of it.
+    pub fn settle(&mut self, replica: ReplicaId, load: Load) {
+        let own = self.own_of(replica);
+        own.requests -= load.requests;
+        own.tokens -= load.tokens;
+        own.blocks -= load.blocks;
+    }
+
+    fn own_of(&mut self, replica: ReplicaId) -> &mut Load {
+        let number = self.pool.iter().position(|&r| r == replica).expect("it was chosen from this pool");
+        &mut self.own[number]
+    }
+
     /// Reporting period; zero for a router that reads the present or nothing.
     pub fn period(&self) -> SimDuration {
         self.report.staleness

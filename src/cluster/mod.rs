@@ -5,6 +5,7 @@ mod api;
 mod audit;
 mod dispatch;
 mod doorway;
+mod early;
 mod fleet;
 mod front_end;
 mod hand_over;

@@ -13,6 +13,7 @@ use crate::workload::Trace;
 
 use super::api::{Deployment, RunOptions};
 use super::dispatch::{DRAWS, Dispatcher};
+use super::early::EarlyHandOvers;
 use super::fleet::Fleet;
 use super::front_end::Workers;
 use super::joint::DecodeRouters;
@@ -56,6 +57,8 @@ pub(super) struct Run<'a> {
     pub router: Dispatcher<'a>,
     /// Of the replicas that decode, where others compute prompts.
     pub decode: Option<DecodeRouters<'a>>,
+    /// Where KV is sent while its prompt is computed.
+    pub early: Option<EarlyHandOvers>,
     /// Where running requests move.
     pub migrations: Option<Migrations<'a>>,
     /// Where replicas come and go.
@@ -95,6 +98,9 @@ impl<'a> Run<'a> {
         });
         let migration = joint.and_then(|j| j.migration);
         let migrations = migration.map(|m| Migrations::new(m, owners.len()));
+        let early = hand_over.and_then(|(config, _)| {
+            Some(EarlyHandOvers::new(config.overlap?, config.first_token, owners.len()))
+        });
         let first_token = hand_over.map(|(config, _)| config.first_token).unwrap_or_default();
         let mut replicas: Vec<Replica> = (0u16..)
             .zip(owners)
@@ -121,6 +127,7 @@ impl<'a> Run<'a> {
             replicas,
             router,
             decode,
+            early,
             migrations,
             fleet,
             wires: joint.map(|j| Wires::new(j.network)),
@@ -254,6 +261,7 @@ impl<'a> Run<'a> {
         for request in replica.state.exchange.complete.drain(..) {
             self.queue.push(self.now, Event::Offer { request });
         }
+        self.void_early(id);
         self.touched.push(id);
         self.free_clients();
     }
@@ -282,6 +290,7 @@ impl<'a> Run<'a> {
                 return Ok(());
             }
             self.take_offers(id);
+            self.take_early(id);
             match self.replicas[id.index()].plan(self.now, &mut self.world)? {
                 Planned::Step(launched) => break launched,
                 Planned::Victims => {}
@@ -292,6 +301,7 @@ impl<'a> Run<'a> {
             }
         };
         self.queue.push(launched.end, Event::Completion { replica: id, event: launched.event });
+        self.offer_early(id, launched.end);
         if self.replicas[id.index()].state.stage_free.len() > 1 {
             self.queue.push(launched.first_stage_free, Event::StageFree { replica: id });
         }

@@ -111,6 +111,17 @@ pub struct HandOver {
     /// A decode replica takes no further request while those that it has taken and that do not run yet hold this share of
     /// its blocks, in thousandths.
     pub queue_share: u32,
+    /// KV is sent layer by layer while the last chunk of a prompt is computed.
+    pub overlap: Option<Overlap>,
+}
+
+/// Which KV is sent layer by layer, and how many layers that are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Overlap {
+    /// That of prompts of at least so many tokens.
+    pub from_tokens: u32,
+    /// Layers of the model, at least 1.
+    pub layers: u32,
 }
 
 /// How a running request gets to another replica.

@@ -30,6 +30,7 @@ mod groups;
 mod hand_over;
 mod host_tier;
 mod inside;
+mod layer_wise;
 mod metrics;
 mod migration;
 mod model_import;
