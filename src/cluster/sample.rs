@@ -46,12 +46,13 @@ impl Sampler {
 }
 
 /// Tokens of free blocks that are in the wrong places (Llumnix, section 6.3): whole demands of heads of queues that wait
-/// for memory, the smallest first, as many as all free blocks together would meet. `sample` has what is held.
-pub(super) fn stranded(replicas: &[Replica], world: &World<'_>, sample: &Sample) -> u64 {
-    let mut demands: Vec<u64> =
-        replicas.iter().filter_map(|r| r.state.blocked_demand(sample.at, world)).collect();
-    let room = |r: &Replica| u64::from(r.state.pool.total()) * u64::from(r.state.pool.block());
-    let free = replicas.iter().map(room).sum::<u64>().saturating_sub(sample.kv_room);
+/// for memory, the smallest first, as many as all free blocks of replicas that are up would meet together.
+pub(super) fn stranded(replicas: &[Replica], world: &World<'_>, at: SimTime) -> u64 {
+    let mut demands: Vec<u64> = replicas.iter().filter_map(|r| r.state.blocked_demand(at, world)).collect();
+    if demands.is_empty() {
+        return 0;
+    }
+    let free = replicas.iter().filter(|r| r.state.up).map(|r| r.state.free_room(at)).sum();
     met_by(free, &mut demands)
 }
 

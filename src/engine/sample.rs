@@ -37,6 +37,12 @@ impl ReplicaState {
         blocked.then(|| u64::from(self.demand(head, world)) * u64::from(self.pool.block()))
     }
 
+    /// Tokens that free blocks have room for at `at`.
+    pub fn free_room(&self, at: SimTime) -> u64 {
+        let held = u64::from(self.pool.held()) + self.growth_under_way(at);
+        u64::from(self.pool.total()).saturating_sub(held) * u64::from(self.pool.block())
+    }
+
     /// What the KV blocks hold once the leap on its way has taken `steps` steps. O(running).
     pub fn sample_memory(&self, steps: u64, world: &World<'_>, sample: &mut Sample) {
         let block = u64::from(self.pool.block());

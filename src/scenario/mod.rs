@@ -23,6 +23,7 @@ mod plan;
 mod raw;
 pub mod requests;
 mod resolve;
+mod scaling;
 pub mod schema;
 pub mod sensitivity;
 pub mod single;
