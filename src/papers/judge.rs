@@ -221,10 +221,10 @@ pub(super) fn number(value: crate::metrics::Estimate) -> String {
     }
 }
 
-/// A band in words.
+/// A band in words; 1000 and more is no upper end.
 pub(super) fn band_text(band: [f64; 2]) -> String {
     let [low, high] = band;
-    match (low > 0.0 && low.is_finite(), high.is_finite()) {
+    match (low > 0.0 && low.is_finite(), high < 1000.0) {
         (true, true) => format!("{low} to {high}"),
         (false, true) => format!("at most {high}"),
         _ => format!("at least {low}"),

@@ -16,7 +16,7 @@ use super::plan::{StudyPlan, SystemPlan};
 use super::raw::Target;
 use super::study::Flags;
 use super::sweep::{Sweep, axes, combination, plain, short_names, write};
-use super::{dedupe, resolve};
+use super::{dedupe, system};
 
 /// Most deployments of a search.
 const DEPLOYMENTS_MAX: usize = 20_000;
@@ -156,7 +156,7 @@ impl DeploymentPlan {
         doc.sweep = Some(Sweep::of_variants(base.clone(), span.clone(), variants));
         let (mut candidates, mut refused, mut problems) = (Vec::new(), Vec::new(), InputErrors::default());
         for draft in drafts {
-            match resolve::system(&mut doc, &draft.name, span.clone()) {
+            match system::resolve_system(&mut doc, &draft.name, span.clone()) {
                 Ok(system) => candidates.push(Candidate {
                     name: draft.name,
                     pools: draft.pools,
