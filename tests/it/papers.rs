@@ -94,10 +94,8 @@ fn llumnix_in_miniature_has_flat_stops_and_changes_nothing_alone() {
     assert!(by_seed(&result, "one-instance").iter().all(|r| *r == 1.0));
 }
 
-/// Claims about classes, GPUs and other claims, of a paper with two systems of which one has twice the GPUs.
-#[test]
-fn claims_may_be_about_a_class_a_gpu_and_other_claims() {
-    let text = r#"
+/// A paper with two systems, of which one has twice the GPUs, and two classes.
+const TWO: &str = r#"
 seeds = 2
 paper = { title = "t", venue = "v", url = "https://example.org", row = "A10" }
 engines = { mechanism = "none" }
@@ -150,9 +148,12 @@ name = "middle"
 statement = "s"
 test.ladder = ["urgent", "other"]
 "#;
+
+#[test]
+fn claims_may_be_about_a_class_a_gpu_and_other_claims() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("paper.toml");
-    std::fs::write(&path, text).unwrap();
+    std::fs::write(&path, TWO).unwrap();
     let plan = PaperPlan::resolve(&Target::File(path.clone()), &[]).unwrap_or_else(|e| panic!("{e}"));
     let result = reproduce(&plan, &()).unwrap_or_else(|e| panic!("{e:?}"));
     for seed in 0..2 {
@@ -165,7 +166,7 @@ test.ladder = ["urgent", "other"]
         assert!(between.contains(&at("all")), "the mean of all lies between those of the classes");
         assert!((at("middle") - (at("urgent") * at("other")).sqrt()).abs() < 1e-12);
     }
-    std::fs::write(&path, text.replace("class = \"other\"", "class = \"others\"")).unwrap();
+    std::fs::write(&path, TWO.replace("class = \"other\"", "class = \"others\"")).unwrap();
     let plan = PaperPlan::resolve(&Target::File(path), &[]).unwrap_or_else(|e| panic!("{e}"));
     let error = format!("{:?}", reproduce(&plan, &()).err().expect("no request is of that class"));
     assert!(error.contains("no request is of class `others`"), "{error}");
