@@ -12,7 +12,7 @@ use super::{ALIKE_MAX, Entry, Stage};
 pub(super) fn planned(entry: &Entry<'_>) -> Planned {
     let candidate = entry.candidate;
     let pool = |p: &Pool| PlannedPool {
-        role: format!("{:?}", p.role).to_lowercase(),
+        role: role(p),
         tp: p.tp,
         pp: p.pp,
         replicas: p.replicas,
@@ -27,6 +27,11 @@ pub(super) fn planned(entry: &Entry<'_>) -> Planned {
         fate: Fate::Pruned,
         findings: Vec::new(),
     }
+}
+
+/// The role of a pool as the results say it.
+pub(super) fn role(pool: &Pool) -> String {
+    format!("{:?}", pool.role).to_lowercase()
 }
 
 /// Where a search begins: near what is known, else at 1 req/s.

@@ -1,0 +1,423 @@
+//! The placement algorithms of DistServe (OSDI'24, 2401.09670, §4.1 and §4.2), by their names in `plan.planners`.
+//!
+//! `distserve-high` is Algorithm 1, for servers with a fast network: every (tp, pp) is simulated as a prefill instance alone
+//! and as a decode instance alone; of each phase the one with the highest rate per GPU is taken, and as many of each as
+//! the total rate `R` asks for: `n = ⌈R/g_p⌉`, `m = ⌈R/g_d⌉`. `distserve-low` is Algorithm 2, for servers with a slow
+//! network: a prefill and a decode instance stand on one server, so that KV never leaves it; pairs are simulated
+//! together, and `⌈R/g⌉` copies of the best pair are deployed.
+//!
+//! From memory: the listings (loops, the rate per GPU as what is compared, the two roundings); that a phase is judged by
+//! its own limit. Ours, and not the paper's:
+//! * Prefill alone: the requests with answers of one token, on one replica of the prefill pool. Judged by the limits on
+//!   TTFT and the scheduling delay.
+//! * Decode alone: one decode replica behind a prefill replica of endless memory whose steps take 1 ps, over ports of
+//!   1 PB/s. Requests come as they arrive, not in the batches that a prefill instance would let go. Judged by the
+//!   limits on TPOT and gaps; waiting for the decode replica is in TPOT, because the first token is out before.
+//! * In both phases the prefill side samples the first token, whatever the scenario says. The whole plan is simulated as
+//!   the scenario says.
+//! * Trials have 1,000 requests, two seeds and a stable queue (the artefact: 300 requests and one seed).
+//! * Without `plan.rate`, `R` is the highest rate whose plan fits `plan.gpus`: the paper always has one.
+//! * Algorithm 2 splits both instances into the same pipeline segments, so that a pair may span several servers. Here a
+//!   pair stands on one server; models too large for that have no `distserve-low`.
+
+use std::sync::Arc;
+
+use crate::cost::{DecodeShape, Segment, StepCost, StepShape, StepTime};
+use crate::engine::config::FirstToken;
+use crate::metrics::slo::Slo;
+use crate::results::{Chosen, Finding, PlanStage, PlannedPool};
+use crate::scenario::SystemPlan;
+use crate::scenario::capacity::TrialRule;
+use crate::scenario::deployments::{Candidate, PlannerKind, Pool};
+use crate::scenario::execute::Failure;
+use crate::scenario::load::SearchGrid;
+use crate::units::SimDuration;
+use crate::workload::Trace;
+
+use super::passes::role;
+use super::Planner;
+
+/// Least requests of a trial of one instance or pair.
+const RULE: TrialRule = TrialRule { requests: 1_000, spans: 5.0 };
+/// Seeds of such trials.
+const SEEDS: usize = 2;
+/// Factor between rates of the bracket, and the relative width at which a search stops.
+const SEARCH: (f64, f64) = (1.6, 0.02);
+/// Most instances of one phase that are deployed.
+const INSTANCES_MAX: f64 = 4_096.0;
+
+/// What an algorithm chose.
+pub(super) struct Choice {
+    planner: PlannerKind,
+    /// Requests per second it planned for, and whether the scenario said so.
+    rate: f64,
+    asked: bool,
+    /// Its instances: how many of each, and what one was found to serve alone.
+    parts: Vec<(Pool, f64)>,
+    /// Instances or pairs that were simulated, and those that cannot be built.
+    tried: usize,
+    refused: usize,
+    /// What is to be deployed.
+    pub candidate: Option<Candidate>,
+    /// Why there is no plan.
+    note: Option<String>,
+}
+
+impl Choice {
+    /// As the results hold it; `deployment` is its position there.
+    pub fn chosen(&self, deployment: Option<usize>) -> Chosen {
+        let part = |(pool, alone): &(Pool, f64)| {
+            let planned =
+                PlannedPool { role: role(pool), tp: pool.tp, pp: pool.pp, replicas: pool.replicas };
+            (planned, *alone)
+        };
+        Chosen {
+            planner: self.planner.to_string(),
+            deployment,
+            rate_per_s: self.rate,
+            asked: self.asked,
+            parts: self.parts.iter().map(part).collect(),
+            tried: self.tried,
+            refused: self.refused,
+            note: self.note.clone(),
+        }
+    }
+}
+
+/// An instance, or a pair of them, and what it was found to serve.
+struct Tried {
+    pools: Vec<Pool>,
+    rate: f64,
+}
+
+impl Tried {
+    fn gpus(&self) -> u32 {
+        self.pools.iter().map(Pool::gpus).sum()
+    }
+
+    fn per_gpu(&self) -> f64 {
+        self.rate / f64::from(self.gpus())
+    }
+}
+
+/// What one planner chooses.
+pub(super) fn choose(planner: &Planner<'_>, kind: PlannerKind) -> Result<Choice, Failure> {
+    let asked = planner.plan.rate.map(|r| r.as_per_second());
+    let mut choice = Choice {
+        planner: kind,
+        rate: asked.unwrap_or(0.0),
+        asked: asked.is_some(),
+        parts: Vec::new(),
+        tried: 0,
+        refused: 0,
+        candidate: None,
+        note: None,
+    };
+    match kind {
+        PlannerKind::DistserveLow => low(planner, &mut choice)?,
+        PlannerKind::Search | PlannerKind::DistserveHigh => high(planner, &mut choice)?,
+    }
+    Ok(choice)
+}
+
+/// Algorithm 1.
+fn high(planner: &Planner<'_>, choice: &mut Choice) -> Result<(), Failure> {
+    let Some((prefill, decode)) = &planner.plan.spaces else { return Ok(()) };
+    let requests = Phases::of(planner);
+    let mut best = Vec::new();
+    for (space, phase) in [(prefill, Phase::Prefill), (decode, Phase::Decode)] {
+        let mut tried = Vec::new();
+        for shape in space.shapes() {
+            // Both pools are of this shape, so that a shape is refused only for itself.
+            let (p, d) = (Pool { role: prefill.role, ..shape }, Pool { role: decode.role, ..shape });
+            match planner.plan.pair(p, d, false) {
+                Ok(pair) => tried.push((shape, phase.alone(&pair.system))),
+                Err(_) => choice.refused += 1,
+            }
+        }
+        choice.tried += tried.len();
+        planner.progress.phase(phase.name(), tried.len());
+        let found = tried
+            .iter()
+            .map(|(pool, system)| {
+                let finding = phase.measure(planner, system, &requests)?;
+                planner.progress.step();
+                Ok(Tried { pools: vec![*pool], rate: finding.mean() })
+            })
+            .collect::<Result<Vec<Tried>, Failure>>()?;
+        best.push(best_of(found));
+    }
+    let [Some(p), Some(d)] = &best[..] else {
+        let which = if best[0].is_none() { "prefill" } else { "decode" };
+        choice.note = Some(format!("no {which} instance meets the limits at any rate"));
+        return Ok(());
+    };
+    let counts = if choice.asked {
+        Some((f64::ceil(choice.rate / p.rate), f64::ceil(choice.rate / d.rate)))
+    } else {
+        fill(planner.plan.gpus, p, d)
+    };
+    let Some((n, m)) = counts else {
+        choice.note =
+            Some(format!("its instances have {} and {} GPUs, more than there are", p.gpus(), d.gpus()));
+        return Ok(());
+    };
+    if !choice.asked {
+        choice.rate = (n * p.rate).min(m * d.rate);
+    }
+    deploy(planner, choice, (p.pools[0], p.rate, n), (d.pools[0], d.rate, m), false);
+    Ok(())
+}
+
+/// Algorithm 2, with pairs on one server.
+fn low(planner: &Planner<'_>, choice: &mut Choice) -> Result<(), Failure> {
+    let Some((prefill, decode)) = &planner.plan.spaces else { return Ok(()) };
+    let mut pairs: Vec<(Pool, Pool, SystemPlan)> = Vec::new();
+    for p in prefill.shapes() {
+        for d in decode.shapes() {
+            match planner.plan.pair(p, d, true) {
+                Ok(pair) if p.gpus() + d.gpus() <= holds(&pair.system) => pairs.push((p, d, pair.system)),
+                _ => choice.refused += 1,
+            }
+        }
+    }
+    choice.tried = pairs.len();
+    planner.progress.phase("pairs on a server", pairs.len());
+    let slo = &planner.study().slo;
+    let traces: Vec<&Trace> = planner.prepared.iter().map(|p| &p.trace).take(SEEDS).collect();
+    let found = pairs
+        .iter()
+        .map(|(p, d, system)| {
+            let finding = instance(planner, (system, slo), (&traces, &planner.requests))?;
+            planner.progress.step();
+            Ok(Tried { pools: vec![*p, *d], rate: finding.mean() })
+        })
+        .collect::<Result<Vec<Tried>, Failure>>()?;
+    let Some(best) = best_of(found) else {
+        let why = if pairs.is_empty() { "fits on one server" } else { "meets the limits at any rate" };
+        choice.note = Some(format!("no pair of instances {why}"));
+        return Ok(());
+    };
+    let pairs = if choice.asked {
+        f64::ceil(choice.rate / best.rate)
+    } else {
+        f64::from(planner.plan.gpus / best.gpus())
+    };
+    if pairs == 0.0 {
+        choice.note = Some(format!("a pair has {} GPUs, more than there are", best.gpus()));
+        return Ok(());
+    }
+    if !choice.asked {
+        choice.rate = pairs * best.rate;
+    }
+    deploy(planner, choice, (best.pools[0], best.rate, pairs), (best.pools[1], best.rate, pairs), true);
+    Ok(())
+}
+
+/// Accelerators that KV need not leave a server between.
+fn holds(system: &SystemPlan) -> u32 {
+    system.groups.iter().map(|g| g.spec.accelerator.host.node.holds()).min().unwrap_or(0)
+}
+
+/// The highest rate per GPU; of equals the one with fewer GPUs, then the first. None where nothing serves.
+fn best_of(found: Vec<Tried>) -> Option<Tried> {
+    found.into_iter().filter(|t| t.rate > 0.0).reduce(|best, next| {
+        let better = next.per_gpu() > best.per_gpu()
+            || (next.per_gpu() == best.per_gpu() && next.gpus() < best.gpus());
+        if better { next } else { best }
+    })
+}
+
+/// The numbers of instances that serve most on `gpus` accelerators; of equals the one with fewer. None: no two fit.
+fn fill(gpus: u32, prefill: &Tried, decode: &Tried) -> Option<(f64, f64)> {
+    let mut best: Option<(f64, u32, (f64, f64))> = None;
+    for n in 1..=gpus / prefill.gpus() {
+        let room = gpus - n * prefill.gpus();
+        for m in 1..=room / decode.gpus() {
+            let used = n * prefill.gpus() + m * decode.gpus();
+            let rate = (f64::from(n) * prefill.rate).min(f64::from(m) * decode.rate);
+            if best.is_none_or(|(r, u, _)| rate > r || (rate == r && used < u)) {
+                best = Some((rate, used, (f64::from(n), f64::from(m))));
+            }
+        }
+    }
+    best.map(|(_, _, counts)| counts)
+}
+
+/// Builds the plan: for each pool one instance, what it serves, and how many of it.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most 4,096")]
+fn deploy(
+    planner: &Planner<'_>,
+    choice: &mut Choice,
+    (prefill, prefill_rate, n): (Pool, f64, f64),
+    (decode, decode_rate, m): (Pool, f64, f64),
+    on_one_server: bool,
+) {
+    let counted = |pool: Pool, n: f64| Pool { replicas: n.min(INSTANCES_MAX) as u32, ..pool };
+    let (p, d) = (counted(prefill, n), counted(decode, m));
+    choice.parts = vec![(p, prefill_rate), (d, decode_rate)];
+    if n.max(m) > INSTANCES_MAX {
+        choice.note = Some(format!("it needs {n} and {m} instances, more than {INSTANCES_MAX}"));
+        return;
+    }
+    match planner.plan.pair(p, d, on_one_server) {
+        Ok(candidate) => choice.candidate = Some(candidate),
+        Err(refused) => choice.note = Some(format!("it cannot be built: {}", refused.reason)),
+    }
+}
+
+/// One phase of a request, served by an instance that does nothing else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Prefill,
+    Decode,
+}
+
+/// The requests as each phase sees them, and their fingerprints.
+struct Phases<'a> {
+    whole: Vec<&'a Trace>,
+    prompts: Vec<Trace>,
+    names: [String; 2],
+}
+
+impl<'a> Phases<'a> {
+    fn of(planner: &Planner<'a>) -> Phases<'a> {
+        let whole: Vec<&'a Trace> = planner.prepared.iter().map(|p| &p.trace).take(SEEDS).collect();
+        let one_token = |trace: &&Trace| {
+            let mut trace = (*trace).clone();
+            for request in &mut trace.requests {
+                (request.output, request.max_tokens) = (1, 1);
+            }
+            trace
+        };
+        let prompts = whole.iter().map(one_token).collect();
+        let names = [Phase::Prefill, Phase::Decode].map(|p| format!("{}, {}", planner.requests, p.name()));
+        Phases { whole, prompts, names }
+    }
+}
+
+impl Phase {
+    fn name(self) -> &'static str {
+        match self {
+            Phase::Prefill => "prefill alone",
+            Phase::Decode => "decode alone",
+        }
+    }
+
+    /// A pair of instances of which only the one of this phase takes time.
+    fn alone(self, pair: &SystemPlan) -> SystemPlan {
+        let mut system = pair.clone();
+        if let Some(joint) = &mut system.joint {
+            if let Some(hand_over) = &mut joint.hand_over {
+                hand_over.first_token = FirstToken::Prefill;
+            }
+            if self == Phase::Decode {
+                joint.network.ports.fill(1_000_000_000_000_000);
+                joint.network.network_latency = SimDuration::ZERO;
+                joint.network.inside_latency = SimDuration::ZERO;
+            }
+        }
+        if let (Phase::Decode, Some(prefill)) = (self, system.groups.first_mut()) {
+            prefill.cost = Arc::new(Instant);
+            prefill.replica.kv.blocks = 1 << 30;
+            prefill.replica.kv.prefix_cache = false;
+            prefill.replica.host_cache = 0;
+        }
+        system
+    }
+
+    /// The limits that this phase is judged by.
+    fn limits(self, slo: &Slo) -> Slo {
+        let none = Slo { joint: slo.joint, ..Slo::default() };
+        match self {
+            Phase::Prefill => Slo {
+                ttft: slo.ttft,
+                ttft_p99_10min: slo.ttft_p99_10min,
+                scheduling_delay_p50: slo.scheduling_delay_p50,
+                ..none
+            },
+            Phase::Decode => Slo { tpot: slo.tpot, gap_max: slo.gap_max, gap_p99: slo.gap_p99, ..none },
+        }
+    }
+
+    /// What an instance serves alone.
+    fn measure(
+        self,
+        planner: &Planner<'_>,
+        system: &SystemPlan,
+        requests: &Phases<'_>,
+    ) -> Result<Finding, Failure> {
+        let slo = self.limits(&planner.study().slo);
+        match self {
+            Phase::Prefill => {
+                let traces: Vec<&Trace> = requests.prompts.iter().collect();
+                instance(planner, (system, &slo), (&traces, &requests.names[0]))
+            }
+            Phase::Decode => instance(planner, (system, &slo), (&requests.whole, &requests.names[1])),
+        }
+    }
+}
+
+/// The capacity of one instance or pair.
+fn instance(
+    planner: &Planner<'_>,
+    (system, slo): (&SystemPlan, &Slo),
+    (traces, requests): (&[&Trace], &str),
+) -> Result<Finding, Failure> {
+    let grid = SearchGrid { start: 1.0, step: SEARCH.0, precision: SEARCH.1 };
+    let (traces, stage) = (traces.to_vec(), PlanStage::Middle);
+    planner.measured(&super::Ask { stage, system, slo, traces, requests, rule: RULE, grid, ceiling: None })
+}
+
+/// Steps that take no time but the least there is.
+#[derive(Debug)]
+struct Instant;
+
+impl StepCost for Instant {
+    fn step(&self, _: u8, _: &StepShape<'_>) -> StepTime {
+        StepTime { linear: SimDuration::from_ps(1), ..StepTime::default() }
+    }
+
+    fn decode_segment(&self, _: u8, _: &DecodeShape) -> Segment {
+        Segment { total: 1, total_slope: 0, gpu: 1, gpu_slope: 0, linear: 1, link: 0, until: 1 << 36 }
+    }
+
+    fn swap(&self, _: u32) -> SimDuration {
+        SimDuration::ZERO
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::config::Role;
+
+    fn tried(tp: u32, rate: f64) -> Tried {
+        Tried { pools: vec![Pool { role: Role::Prefill, tp, pp: 1, replicas: 1 }], rate }
+    }
+
+    #[test]
+    fn the_best_instance_is_that_per_gpu_and_of_equals_the_smaller() {
+        let best = best_of(vec![tried(4, 8.0), tried(2, 4.0), tried(8, 15.9), tried(1, 0.0)]);
+        assert_eq!(best.map(|t| t.gpus()), Some(2));
+        assert!(best_of(vec![tried(1, 0.0)]).is_none());
+    }
+
+    #[test]
+    fn without_a_rate_the_gpus_are_filled_in_the_ratio_that_serves_most() {
+        // Prefill serves 3 per GPU, decode 1: of eight GPUs two compute prompts.
+        assert_eq!(fill(8, &tried(1, 3.0), &tried(1, 1.0)), Some((2.0, 6.0)));
+        // 1 and 3 serve as much as 1 and 4 would: the fifth GPU is not taken.
+        assert_eq!(fill(5, &tried(1, 3.0), &tried(1, 1.0)), Some((1.0, 3.0)));
+        assert_eq!(fill(3, &tried(2, 3.0), &tried(2, 1.0)), None);
+    }
+
+    #[test]
+    fn phases_are_judged_by_their_own_limits() {
+        let ms = |n: u64| Some(SimDuration::from_ps(n * 1_000_000_000));
+        let slo = Slo { ttft: ms(200), tpot: ms(40), e2e: ms(900), gap_p99: ms(50), ..Slo::default() };
+        let (p, d) = (Phase::Prefill.limits(&slo), Phase::Decode.limits(&slo));
+        assert_eq!((p.ttft, p.tpot, p.e2e, p.gap_p99), (ms(200), None, None, None));
+        assert_eq!((d.ttft, d.tpot, d.e2e, d.gap_p99), (None, ms(40), None, ms(50)));
+    }
+}
