@@ -20,7 +20,7 @@ use crate::cost::{CostSpec, UnitWork};
 use crate::engine::config::{Attachment, FirstToken, HandOver, Network, ReplicaConfig, Role};
 use crate::metrics::slo::Slo;
 use crate::policy::scheduler::SchedulerConfig;
-use crate::scenario::SystemPlan;
+use crate::scenario::{GroupPlan, SystemPlan};
 use crate::workload::Trace;
 
 /// A trial lasts at least 20 P99 end-to-end latencies, so at most a twentieth of its work lies outside; twice that.
@@ -56,22 +56,24 @@ fn apart(
     (slo, attainment): (&Slo, f64),
 ) -> f64 {
     let first = hand_over.first_token;
-    let mut rate = ports(network, &roles(system), trace, first);
+    let tokens_of_a_block = f64::from(system.cluster.replica.kv.block);
+    let token_bytes = network.block_bytes as f64 / tokens_of_a_block;
+    let mut rate = ports(network, &roles(system), (trace, first), token_bytes);
     for group in &system.groups {
-        let one = UnitWork::of(&group.spec);
-        let replicas = f64::from(group.replicas);
-        let unit =
-            UnitWork { peak_flops: one.peak_flops * replicas, bandwidth: one.bandwidth * replicas, ..one };
-        let slots = f64::from(group.replica.kv.blocks) * f64::from(group.replica.kv.block);
-        let (spec, replica, stages) = (&group.spec, &group.replica, f64::from(group.stages));
-        let pool = Pool { unit, spec, replica, replicas, stages, slots };
+        let pool = Pool::of(group);
         if group.role == Role::Decode && pool.too_slow(slo, trace, attainment) {
             return 0.0;
         }
-        let part = if group.role == Role::Prefill { Part::Prefill(first) } else { Part::Decode(first) };
-        rate = rate.min(pool.rate(trace, part));
+        rate = rate.min(pool.rate(trace, Part::of(group.role, first)));
     }
     rate
+}
+
+/// Highest rate of one phase that the datasheet lets the pool of this role serve; infinite where there is none.
+pub fn phase(system: &SystemPlan, role: Role, trace: &Trace) -> f64 {
+    let pools = system.groups.iter().filter(|g| g.role == role);
+    let rates = pools.map(|g| Pool::of(g).rate(trace, Part::of(role, FirstToken::Prefill)));
+    rates.fold(f64::INFINITY, f64::min)
 }
 
 /// The role of each replica.
@@ -88,6 +90,14 @@ enum Part {
 }
 
 impl Part {
+    fn of(role: Role, first: FirstToken) -> Part {
+        match role {
+            Role::Whole => Part::Whole,
+            Role::Prefill => Part::Prefill(first),
+            Role::Decode => Part::Decode(first),
+        }
+    }
+
     /// Prompt tokens it computes, rows of the output projection, and decodes, for a prompt and an answer.
     fn work(self, prompt: f64, output: f64) -> (f64, f64, f64) {
         match self {
@@ -114,6 +124,24 @@ struct Pool<'a> {
 }
 
 impl Pool<'_> {
+    /// The equal replicas of a group.
+    fn of(group: &GroupPlan) -> Pool<'_> {
+        let one = UnitWork::of(&group.spec);
+        let replicas = f64::from(group.replicas);
+        Pool {
+            unit: UnitWork {
+                peak_flops: one.peak_flops * replicas,
+                bandwidth: one.bandwidth * replicas,
+                ..one
+            },
+            spec: &group.spec,
+            replica: &group.replica,
+            replicas,
+            stages: f64::from(group.stages),
+            slots: f64::from(group.replica.kv.blocks) * f64::from(group.replica.kv.block),
+        }
+    }
+
     /// Most requests per second of which it computes this part.
     fn rate(&self, trace: &Trace, part: Part) -> f64 {
         let Pool { unit, spec, .. } = self;
@@ -153,8 +181,12 @@ impl Pool<'_> {
 }
 
 /// Most requests per second whose KV the ports carry.
-fn ports(network: &Network, roles: &[Role], trace: &Trace, first: FirstToken) -> f64 {
-    let block = network.block_bytes as f64;
+fn ports(
+    network: &Network,
+    roles: &[Role],
+    (trace, first): (&Trace, FirstToken),
+    token_bytes: f64,
+) -> f64 {
     let sent = |r: &crate::workload::Request| match first {
         FirstToken::Prefill if r.output > 1 => f64::from(r.prompt),
         FirstToken::Prefill => 0.0,
@@ -174,7 +206,7 @@ fn ports(network: &Network, roles: &[Role], trace: &Trace, first: FirstToken) ->
     };
     let out = usable(Role::Prefill, Role::Decode, |a| (a.inside_out, a.network_out));
     let back = usable(Role::Decode, Role::Prefill, |a| (a.inside_in, a.network_in));
-    out.min(back) * trace.requests.len() as f64 / (tokens * block)
+    out.min(back) * trace.requests.len() as f64 / (tokens * token_bytes)
 }
 
 /// Most requests that one step gives a token.

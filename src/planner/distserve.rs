@@ -23,7 +23,7 @@
 use std::sync::Arc;
 
 use crate::cost::{DecodeShape, Segment, StepCost, StepShape, StepTime};
-use crate::engine::config::FirstToken;
+use crate::engine::config::{FirstToken, Role};
 use crate::metrics::slo::Slo;
 use crate::results::{Chosen, Finding, PlanStage, PlannedPool};
 use crate::scenario::SystemPlan;
@@ -35,7 +35,7 @@ use crate::units::SimDuration;
 use crate::workload::Trace;
 
 use super::passes::role;
-use super::Planner;
+use super::{Planner, bound};
 
 /// Least requests of a trial of one instance or pair.
 const RULE: TrialRule = TrialRule { requests: 1_000, spans: 5.0 };
@@ -182,13 +182,15 @@ fn low(planner: &Planner<'_>, choice: &mut Choice) -> Result<(), Failure> {
         }
     }
     choice.tried = pairs.len();
+    let server = pairs.iter().map(|(_, _, system)| holds(system)).min().unwrap_or(0);
     planner.progress.phase("pairs on a server", pairs.len());
     let slo = &planner.study().slo;
     let traces: Vec<&Trace> = planner.prepared.iter().map(|p| &p.trace).take(SEEDS).collect();
     let found = pairs
         .iter()
         .map(|(p, d, system)| {
-            let finding = instance(planner, (system, slo), (&traces, &planner.requests))?;
+            let bound = bound::rate(system, traces[0], slo, planner.study().attainment);
+            let finding = instance(planner, (system, slo), (&traces, &planner.requests), bound)?;
             planner.progress.step();
             Ok(Tried { pools: vec![*p, *d], rate: finding.mean() })
         })
@@ -201,7 +203,7 @@ fn low(planner: &Planner<'_>, choice: &mut Choice) -> Result<(), Failure> {
     let pairs = if choice.asked {
         f64::ceil(choice.rate / best.rate)
     } else {
-        f64::from(planner.plan.gpus / best.gpus())
+        f64::from(whole_pairs(planner.plan.gpus, server, best.gpus()))
     };
     if pairs == 0.0 {
         choice.note = Some(format!("a pair has {} GPUs, more than there are", best.gpus()));
@@ -217,6 +219,11 @@ fn low(planner: &Planner<'_>, choice: &mut Choice) -> Result<(), Failure> {
 /// Accelerators that KV need not leave a server between.
 fn holds(system: &SystemPlan) -> u32 {
     system.groups.iter().map(|g| g.spec.accelerator.host.node.holds()).min().unwrap_or(0)
+}
+
+/// Pairs that find room on `gpus` accelerators in servers of `server` each, none of them across two servers.
+fn whole_pairs(gpus: u32, server: u32, pair: u32) -> u32 {
+    gpus / server * (server / pair) + gpus % server / pair
 }
 
 /// The highest rate per GPU; of equals the one with fewer GPUs, then the first. None where nothing serves.
@@ -348,25 +355,29 @@ impl Phase {
         requests: &Phases<'_>,
     ) -> Result<Finding, Failure> {
         let slo = self.limits(&planner.study().slo);
+        let role = if self == Phase::Prefill { Role::Prefill } else { Role::Decode };
+        let bound = bound::phase(system, role, requests.whole[0]);
         match self {
             Phase::Prefill => {
                 let traces: Vec<&Trace> = requests.prompts.iter().collect();
-                instance(planner, (system, &slo), (&traces, &requests.names[0]))
+                instance(planner, (system, &slo), (&traces, &requests.names[0]), bound)
             }
-            Phase::Decode => instance(planner, (system, &slo), (&requests.whole, &requests.names[1])),
+            Phase::Decode => instance(planner, (system, &slo), (&requests.whole, &requests.names[1]), bound),
         }
     }
 }
 
-/// The capacity of one instance or pair.
+/// The capacity of one instance or pair; its bound where so few requests never fill it.
 fn instance(
     planner: &Planner<'_>,
     (system, slo): (&SystemPlan, &Slo),
     (traces, requests): (&[&Trace], &str),
+    bound: f64,
 ) -> Result<Finding, Failure> {
     let grid = SearchGrid { start: 1.0, step: SEARCH.0, precision: SEARCH.1 };
+    let ceiling = Some(bound).filter(|b| b.is_finite());
     let (traces, stage) = (traces.to_vec(), PlanStage::Middle);
-    planner.measured(&super::Ask { stage, system, slo, traces, requests, rule: RULE, grid, ceiling: None })
+    planner.measured(&super::Ask { stage, system, slo, traces, requests, rule: RULE, grid, ceiling })
 }
 
 /// Steps that take no time but the least there is.
@@ -390,7 +401,6 @@ impl StepCost for Instant {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::config::Role;
 
     fn tried(tp: u32, rate: f64) -> Tried {
         Tried { pools: vec![Pool { role: Role::Prefill, tp, pp: 1, replicas: 1 }], rate }
@@ -410,6 +420,14 @@ mod tests {
         // 1 and 3 serve as much as 1 and 4 would: the fifth GPU is not taken.
         assert_eq!(fill(5, &tried(1, 3.0), &tried(1, 1.0)), Some((1.0, 3.0)));
         assert_eq!(fill(3, &tried(2, 3.0), &tried(2, 1.0)), None);
+    }
+
+    #[test]
+    fn pairs_are_not_cut_by_the_end_of_a_server() {
+        assert_eq!(whole_pairs(16, 8, 6), 2);
+        assert_eq!(whole_pairs(24, 8, 6), 3);
+        assert_eq!(whole_pairs(12, 8, 4), 3);
+        assert_eq!(whole_pairs(4, 8, 6), 0);
     }
 
     #[test]

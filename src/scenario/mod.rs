@@ -37,7 +37,7 @@ pub mod watch;
 
 pub use axes::{AxisChoice, choices};
 pub use document::Document;
-pub use plan::{Axis, RunPlan, Setting, StudyPlan, SystemPlan};
+pub use plan::{Axis, GroupPlan, RunPlan, Setting, StudyPlan, SystemPlan};
 pub use raw::{RawScenario, Target};
 pub use study::Flags;
 pub(crate) use study::dedupe;
