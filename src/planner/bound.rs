@@ -29,7 +29,9 @@ pub const SLACK: f64 = 1.1;
 /// Highest rate that the datasheet lets `system` serve requests like those of `trace`, requests per second; infinite
 /// where nothing is known. 0: one decode step alone takes longer than the limits on tokens allow.
 pub fn rate(system: &SystemPlan, trace: &Trace, slo: &Slo, attainment: f64) -> f64 {
-    if let Some((network, hand_over)) = system.joint.as_ref().and_then(|j| Some((&j.network, j.hand_over.as_ref()?))) {
+    if let Some((network, hand_over)) =
+        system.joint.as_ref().and_then(|j| Some((&j.network, j.hand_over.as_ref()?)))
+    {
         return apart(system, (network, hand_over), trace, (slo, attainment));
     }
     let Some(unit) = system.unit_work() else { return f64::INFINITY };
@@ -161,8 +163,9 @@ impl Pool<'_> {
             let computed = if shares { decodes } else { prompts + decodes };
             let causal = if shares { context } else { prompts * prompts / 2.0 + context };
             let steps = (decodes / batch).max(if shares { 0.0 } else { context / self.slots });
-            flops +=
-                unit.flops_per_token * computed + unit.flops_per_logit * logits + unit.flops_per_context * causal;
+            flops += unit.flops_per_token * computed
+                + unit.flops_per_logit * logits
+                + unit.flops_per_context * causal;
             bytes += unit.bytes_per_step * steps + unit.bytes_per_context * context;
         }
         let n = trace.requests.len() as f64;
@@ -173,7 +176,8 @@ impl Pool<'_> {
     fn too_slow(&self, slo: &Slo, trace: &Trace, attainment: f64) -> bool {
         // Tensor-parallel ranks read the weights together, stages one after the other.
         let alone_s = self.unit.bytes_per_step / (self.unit.bandwidth / self.replicas) * self.stages;
-        let over = |limit: Option<crate::units::SimDuration>| limit.is_some_and(|l| alone_s > l.as_secs_f64());
+        let over =
+            |limit: Option<crate::units::SimDuration>| limit.is_some_and(|l| alone_s > l.as_secs_f64());
         let decoding = trace.requests.iter().filter(|r| r.output > 1).count() as f64;
         let many = decoding > (1.0 - attainment) * trace.requests.len() as f64;
         over(slo.gap_p99) || (many && (over(slo.tpot) || over(slo.gap_max)))
@@ -181,19 +185,15 @@ impl Pool<'_> {
 }
 
 /// Most requests per second whose KV the ports carry.
-fn ports(
-    network: &Network,
-    roles: &[Role],
-    (trace, first): (&Trace, FirstToken),
-    token_bytes: f64,
-) -> f64 {
+fn ports(network: &Network, roles: &[Role], (trace, first): (&Trace, FirstToken), token_bytes: f64) -> f64 {
     let sent = |r: &crate::workload::Request| match first {
         FirstToken::Prefill if r.output > 1 => f64::from(r.prompt),
         FirstToken::Prefill => 0.0,
         FirstToken::Decode => f64::from(r.prompt - 1),
     };
     let tokens: f64 = trace.requests.iter().map(sent).sum();
-    let of = |role: Role| network.attached.iter().zip(roles).filter(move |(_, r)| **r == role).map(|(a, _)| a);
+    let of =
+        |role: Role| network.attached.iter().zip(roles).filter(move |(_, r)| **r == role).map(|(a, _)| a);
     // A port can be used where the other side has a replica on this server, or on another one.
     let usable = |here: Role, there: Role, ports: fn(&Attachment) -> (u32, u32)| -> f64 {
         let mut used = BTreeSet::new();

@@ -1,9 +1,7 @@
 //! The end of a search: the ranking, and the finalists as a study.
 
 use crate::metrics::Estimate;
-use crate::results::{
-    CapacityCell, CapacityTable, Fate, PlanDetail, Planned, Ranked, Study, Warning,
-};
+use crate::results::{CapacityCell, CapacityTable, Fate, PlanDetail, Planned, Ranked, Study, Warning};
 use crate::scenario::StudyPlan;
 use crate::scenario::capacity::TrialRule;
 use crate::scenario::capacity_study::few_seeds;

@@ -37,7 +37,9 @@ pub(super) fn of_trials(
     hash.update(format!("{:?} {}\n", slo, study.attainment).as_bytes());
     hash.update(format!("{:?}\n{:?}\n", system.spec, system.cluster).as_bytes());
     for group in &system.groups {
-        hash.update(format!("{} {:?} {:?} {:?}\n", group.replicas, group.role, group.replica, group.spec).as_bytes());
+        hash.update(
+            format!("{} {:?} {:?} {:?}\n", group.replicas, group.role, group.replica, group.spec).as_bytes(),
+        );
     }
     hash.update(system.joint.as_ref().map_or_else(String::new, |joint| format!("{joint:?}\n")).as_bytes());
     for setting in &system.settings {

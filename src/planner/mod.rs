@@ -17,6 +17,7 @@ mod distserve;
 mod fingerprint;
 mod launch;
 mod passes;
+mod phases;
 mod rank;
 
 use rayon::prelude::*;
@@ -24,12 +25,12 @@ use rayon::prelude::*;
 use crate::cluster::RunOptions;
 use crate::metrics::slo::Slo;
 use crate::results::{Finding, PlanDetail, PlanStage, Planned, Study};
-use crate::scenario::{StudyPlan, SystemPlan};
 use crate::scenario::capacity::{NoSeedCapacity, Search, SeedCapacity, Seeded, TrialRule};
 use crate::scenario::capacity_study::{check_open, check_rates};
 use crate::scenario::deployments::{Candidate, DeploymentPlan, Objective, PlannerKind};
 use crate::scenario::execute::{Failure, Progress, prepare};
 use crate::scenario::load::SearchGrid;
+use crate::scenario::{StudyPlan, SystemPlan};
 use crate::workload::{Prepared, Trace};
 
 use distserve::Choice;
@@ -131,14 +132,17 @@ pub fn search(
     let requests = fingerprint::of_requests(&prepared);
     let planner = Planner { plan, prepared: &prepared, requests, options, store, progress };
     let others = plan.planners.iter().filter(|p| **p != PlannerKind::Search);
-    let choices = others.map(|p| distserve::choose(&planner, *p)).collect::<Result<Vec<Choice>, Failure>>()?;
+    let choices =
+        others.map(|p| distserve::choose(&planner, *p)).collect::<Result<Vec<Choice>, Failure>>()?;
     let entries = planner.entries(&choices);
     let mut found: Vec<Planned> = entries.iter().map(|e| planned(e)).collect();
     let searched = plan.candidates.len();
     let mut left = planner.short(&entries[..searched], &mut found[..searched])?;
     left = planner.pass(&STAGES[1], &left, &entries, &mut found)?;
     let chosen: Vec<usize> = choices.iter().filter_map(|c| position(&entries, c)).collect();
-    left.extend(chosen.into_iter().filter(|i| !left.contains(i)).collect::<std::collections::BTreeSet<usize>>());
+    left.extend(
+        chosen.into_iter().filter(|i| !left.contains(i)).collect::<std::collections::BTreeSet<usize>>(),
+    );
     left = planner.pass(&STAGES[2], &left, &entries, &mut found)?;
     planner.conclude(&entries, &left, found, &choices)
 }

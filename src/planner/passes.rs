@@ -11,12 +11,7 @@ use super::{ALIKE_MAX, Entry, Stage};
 /// A deployment of which nothing is known yet.
 pub(super) fn planned(entry: &Entry<'_>) -> Planned {
     let candidate = entry.candidate;
-    let pool = |p: &Pool| PlannedPool {
-        role: role(p),
-        tp: p.tp,
-        pp: p.pp,
-        replicas: p.replicas,
-    };
+    let pool = |p: &Pool| PlannedPool { role: role(p), tp: p.tp, pp: p.pp, replicas: p.replicas };
     Planned {
         name: candidate.name.clone(),
         pools: candidate.pools.iter().map(pool).collect(),

@@ -85,9 +85,7 @@ pub(super) fn choices(detail: &PlanDetail) -> Vec<[String; 7]> {
 }
 
 fn choice(detail: &PlanDetail, chosen: &Chosen) -> [String; 7] {
-    let alone = |(pool, rate): &(PlannedPool, f64)| {
-        format!("{} {} req/s", pool.role, format::digits(*rate))
-    };
+    let alone = |(pool, rate): &(PlannedPool, f64)| format!("{} {} req/s", pool.role, format::digits(*rate));
     let pair = chosen.planner == "distserve-low";
     let parts: Vec<String> = match &chosen.parts[..] {
         [(_, rate), ..] if pair => vec![format!("pair {} req/s", format::digits(*rate))],

@@ -255,7 +255,9 @@ fn drafts(
         let base = if pools.len() > 1 { apart_base } else { base };
         for cell in 0..combinations(&pools) {
             let mut draft = Draft::of(pools.clone(), base, &node.value_span("base"));
-            for (axis, (&i, value)) in chosen_from.iter().zip(mine.iter().zip(combination(&chosen_from, cell))) {
+            for (axis, (&i, value)) in
+                chosen_from.iter().zip(mine.iter().zip(combination(&chosen_from, cell)))
+            {
                 draft.set(axis, &short[i], &value);
             }
             drafts.push(draft);

@@ -78,7 +78,7 @@ impl Space {
     fn filled(&self, shape: Pool, gpus: u32) -> impl Iterator<Item = Pool> + '_ {
         let most = shape.tp.checked_mul(shape.pp).map_or(0, |one| gpus / one);
         let listed = self.replicas.iter().flatten().copied().filter(move |&n| n <= most);
-        let all = if self.replicas.is_none() { 1..=most } else { 1..=0 };
+        let all = (1..=most).take_while(|_| self.replicas.is_none());
         listed.chain(all).map(move |replicas| Pool { replicas, ..shape })
     }
 
@@ -94,11 +94,7 @@ pub fn together(space: &Space, gpus: u32) -> impl Iterator<Item = Vec<Pool>> + '
 }
 
 /// Every prefill pool with every decode pool that fits beside it.
-pub fn apart<'a>(
-    prefill: &'a Space,
-    decode: &'a Space,
-    gpus: u32,
-) -> impl Iterator<Item = Vec<Pool>> + 'a {
+pub fn apart<'a>(prefill: &'a Space, decode: &'a Space, gpus: u32) -> impl Iterator<Item = Vec<Pool>> + 'a {
     let beside = move |p: Pool| decode.fits(gpus - p.gpus()).map(move |d| vec![p, d]);
     prefill.fits(gpus).flat_map(beside)
 }

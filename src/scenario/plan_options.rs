@@ -113,12 +113,7 @@ fn search() -> Vec<PlannerKind> {
 impl PlanOptions {
     /// What replicas that compute whole requests may be.
     pub fn whole(&self) -> Space {
-        Space {
-            role: Role::Whole,
-            tp: self.tp.clone(),
-            pp: self.pp.clone(),
-            replicas: self.replicas.clone(),
-        }
+        Space { role: Role::Whole, tp: self.tp.clone(), pp: self.pp.clone(), replicas: self.replicas.clone() }
     }
 
     /// What a prefill and a decode pool may be.
@@ -203,7 +198,8 @@ pub(super) fn check_limits(
 fn lists(options: &PlanOptions) -> Vec<(String, &Vec<u32>)> {
     let mut lists = vec![("tp".to_owned(), &options.tp), ("pp".to_owned(), &options.pp)];
     lists.extend(options.replicas.as_ref().map(|list| ("replicas".to_owned(), list)));
-    for (pool, of) in options.disaggregated.iter().flat_map(|a| [("prefill", &a.prefill), ("decode", &a.decode)])
+    for (pool, of) in
+        options.disaggregated.iter().flat_map(|a| [("prefill", &a.prefill), ("decode", &a.decode)])
     {
         for (key, list) in [("tp", &of.tp), ("pp", &of.pp), ("replicas", &of.replicas)] {
             lists.extend(list.as_ref().map(|list| (format!("disaggregated.{pool}.{key}"), list)));
@@ -243,7 +239,10 @@ pub(super) fn check_knobs(
                 "use `plan.disaggregated.prefill` and `.decode`",
             )
         } else if axis.path == "placement" {
-            ("`plan.knobs.placement` belongs to the layout".to_owned(), "use `plan.colocated` and `[plan.disaggregated]`")
+            (
+                "`plan.knobs.placement` belongs to the layout".to_owned(),
+                "use `plan.colocated` and `[plan.disaggregated]`",
+            )
         } else if is_of_placement(axis) && options.disaggregated.is_none() {
             (
                 format!("`plan.knobs.{}` is about prefill and decode apart", axis.path),

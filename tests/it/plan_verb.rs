@@ -7,8 +7,8 @@ use std::path::Path;
 
 use assert_cmd::Command;
 use windtunnel::cluster::RunOptions;
-use windtunnel::planner::search;
 use windtunnel::engine::config::Role;
+use windtunnel::planner::search;
 use windtunnel::results::{Fate, PlanDetail, PlanStage, Planned, Study};
 use windtunnel::scenario::deployments::{DeploymentPlan, Pool};
 use windtunnel::scenario::{Flags, Target};

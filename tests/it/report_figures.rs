@@ -207,9 +207,11 @@ fn systems_on_derived_hardware_are_marked_in_tables_legends_and_bars() {
 
 #[test]
 fn a_study_of_ratios_has_its_map_and_one_without_pools_has_none() {
-    let sets = ["workload.requests=200", "workload.rate=[\"8 req/s\", \"20 req/s\"]"].map(str::to_owned).to_vec();
+    let sets =
+        ["workload.requests=200", "workload.rate=[\"8 req/s\", \"20 req/s\"]"].map(str::to_owned).to_vec();
     let flags = Flags { sets, seeds: Some(1) };
-    let plan = StudyPlan::resolve(&Target::Embedded("pd-ratio".to_owned()), &flags).unwrap_or_else(|e| panic!("{e}"));
+    let plan = StudyPlan::resolve(&Target::Embedded("pd-ratio".to_owned()), &flags)
+        .unwrap_or_else(|e| panic!("{e}"));
     let study = execute(&plan, Options::default(), &()).unwrap_or_else(|e| panic!("{e:?}")).into_study(&plan);
     let roles = |name: &str| {
         let system = study.systems.iter().find(|s| s.name == name).expect("a system of the study");
@@ -225,7 +227,8 @@ fn a_study_of_ratios_has_its_map_and_one_without_pools_has_none() {
     let svg = map(&study).expect("seven ratios");
     // The best cell's goodput is the largest of those that meet the limits, as the title says.
     let comparison = Comparison::of(&study);
-    let value = |r: &windtunnel::results::ComparisonRow| r.value("goodput_per_gpu_per_s").expect("goodput").mean;
+    let value =
+        |r: &windtunnel::results::ComparisonRow| r.value("goodput_per_gpu_per_s").expect("goodput").mean;
     let met = || comparison.points.iter().flat_map(|p| &p.rows).filter(|r| r.slo_met);
     let best = met().map(value).fold(0.0, f64::max);
     assert!(best > 0.0, "some ratio meets the limits");

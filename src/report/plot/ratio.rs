@@ -22,7 +22,8 @@ fn gpus(system: &SystemInfo, role: &str) -> u32 {
 /// first; then those without pools on as many. None where there are few ratios.
 fn rows(study: &Study) -> Option<Vec<usize>> {
     let of = |i: &usize| &study.systems[*i];
-    let all: Vec<usize> = study.display_order().into_iter().filter(|i| !of(i).bound && !of(i).oracle).collect();
+    let all: Vec<usize> =
+        study.display_order().into_iter().filter(|i| !of(i).bound && !of(i).oracle).collect();
     let size = all.iter().map(of).find(|s| !s.pools.is_empty())?.gpus;
     let (mut apart, together): (Vec<usize>, Vec<usize>) =
         all.into_iter().filter(|i| of(i).gpus == size).partition(|i| !of(i).pools.is_empty());
@@ -54,7 +55,9 @@ pub(super) fn figure(study: &Study, comparison: &Comparison) -> Option<Figure> {
     let title = if top.slo_met {
         format!("{name} carries most within the limits: {value} req/s per GPU, at {at}")
     } else {
-        format!("No ratio meets the limits at any rate; {name} comes nearest: {value} req/s per GPU within them, at {at}")
+        format!(
+            "No ratio meets the limits at any rate; {name} comes nearest: {value} req/s per GPU within them, at {at}"
+        )
     };
     let label = |&system: &usize| {
         let info = &study.systems[system];
@@ -91,9 +94,8 @@ fn best(cells: &[Cell]) -> Option<usize> {
 
 /// Cells within 5 % of the best of their column.
 fn region(cells: &[Cell]) -> Vec<usize> {
-    let top = |column: usize| {
-        cells.iter().filter(|c| c.column == column).map(|c| c.value).fold(0.0, f64::max)
-    };
+    let top =
+        |column: usize| cells.iter().filter(|c| c.column == column).map(|c| c.value).fold(0.0, f64::max);
     let near = |c: &Cell| c.value > 0.0 && c.value >= (1.0 - REGRET) * top(c.column);
     cells.iter().enumerate().filter(|(_, c)| near(c)).map(|(i, _)| i).collect()
 }
