@@ -1,9 +1,12 @@
 //! What is run, and how.
 
 use crate::cost::StepCost;
-use crate::engine::config::{ClusterConfig, FrontEnd, HandOver, Migration, Network, ReplicaConfig, Role};
+use crate::engine::config::{
+    ClusterConfig, Failure, FrontEnd, HandOver, Migration, Network, ReplicaConfig, Role,
+};
 use crate::metrics::record::Deadlines;
 use crate::policy::router::RouterConfig;
+use crate::policy::scaling::Scaling;
 
 /// How a run is carried out; none of it changes what happens in it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,6 +45,15 @@ pub struct Joint<'a> {
     pub migration: Option<&'a Migration>,
 }
 
+/// Replicas that come and go.
+#[derive(Clone, Copy)]
+pub struct Changes<'a> {
+    /// When they are added and taken away; the deployment's replicas are the most there can be.
+    pub scaling: Option<&'a Scaling>,
+    /// When they fail, in order of time and replica.
+    pub failures: &'a [Failure],
+}
+
 /// A deployment: groups of equal replicas behind one router (of those that compute prompts). Replica ids count through the groups in order.
 ///
 /// Groups may differ in cost, stages, KV blocks, watermark, host blocks and scheduler; they share block size, rule of
@@ -54,6 +66,8 @@ pub struct Deployment<'a> {
     pub router: &'a RouterConfig,
     /// Where KV travels between replicas.
     pub joint: Option<Joint<'a>>,
+    /// Replicas that come and go; else all are there from beginning to end. All groups are [`Role::Whole`] with it.
+    pub changes: Option<Changes<'a>>,
     /// Blocks that count as used on a replica with a request of a priority level, by level (`policy::freeness`).
     pub headroom: &'a [u32],
     /// What stands before the router.
@@ -72,6 +86,7 @@ impl<'a> Deployment<'a> {
             groups: vec![group],
             router,
             joint: None,
+            changes: None,
             headroom: &[],
             front_end: config.front_end,
             seed: 0,

@@ -26,6 +26,8 @@ pub(super) struct Dispatcher<'a> {
     pool: Vec<ReplicaId>,
     report: Report,
     trace: &'a Trace,
+    /// Whether replicas come and go.
+    partial: bool,
     /// Of its draws.
     draws: (Component, u64),
     recent: VecDeque<Dispatch>,
@@ -44,11 +46,46 @@ impl<'a> Dispatcher<'a> {
             policy: config.build(),
             report: config.report().unwrap_or_default(),
             trace,
+            partial: false,
             draws,
             recent: VecDeque::new(),
             own: vec![Load::default(); pool.len()],
             pool,
         }
+    }
+
+    /// Replicas come and go: whether each of them is up has to be looked at.
+    pub fn with_changes(mut self) -> Self {
+        self.partial = true;
+        self
+    }
+
+    /// What `replica` had cached is gone.
+    pub fn forget(&mut self, replica: ReplicaId) {
+        if let Some(number) = self.pool.iter().position(|&r| r == replica) {
+            self.policy.forget(ReplicaId(u16::try_from(number).expect("ids of replicas are 16 bits wide")));
+        }
+    }
+
+    /// The router counts `load` on `replica`, which does not know of it yet.
+    pub fn expect(&mut self, replica: ReplicaId, load: Load) {
+        let own = self.own_of(replica);
+        own.requests += load.requests;
+        own.tokens += load.tokens;
+        own.blocks += load.blocks;
+    }
+
+    /// The replica knows of it now, or nothing comes of it.
+    pub fn settle(&mut self, replica: ReplicaId, load: Load) {
+        let own = self.own_of(replica);
+        own.requests -= load.requests;
+        own.tokens -= load.tokens;
+        own.blocks -= load.blocks;
+    }
+
+    fn own_of(&mut self, replica: ReplicaId) -> &mut Load {
+        let number = self.pool.iter().position(|&r| r == replica).expect("it was chosen from this pool");
+        &mut self.own[number]
     }
 
     /// Reporting period; zero for a router that reads the present or nothing.
@@ -83,7 +120,8 @@ impl<'a> Dispatcher<'a> {
             tokens_per_id: prefixes.map_or(1, |p| p.tokens_per_id),
         };
         let (pool, own, draws) = (&self.pool[..], &self.own[..], self.draws);
-        let mut seen = Seen { id, at, now, world: &*world, replicas, pool, own, draws, reads: 0 };
+        let partial = self.partial;
+        let mut seen = Seen { id, at, now, world: &*world, replicas, pool, partial, own, draws, reads: 0 };
         let chosen = self.policy.route(&request, &mut seen);
         let reads = seen.reads;
         world.counters.router_reads += reads;
@@ -109,6 +147,7 @@ struct Seen<'a, 'w> {
     world: &'a World<'w>,
     replicas: &'a [Replica],
     pool: &'a [ReplicaId],
+    partial: bool,
     own: &'a [Load],
     draws: (Component, u64),
     reads: u64,
@@ -123,6 +162,28 @@ impl Seen<'_, '_> {
 impl Replicas for Seen<'_, '_> {
     fn count(&self) -> u16 {
         u16::try_from(self.pool.len()).expect("ids of replicas are 16 bits wide")
+    }
+
+    fn is_up(&self, replica: ReplicaId) -> bool {
+        !self.partial || self.replica(replica).state.up
+    }
+
+    fn up(&self) -> u16 {
+        let all = 0..self.count();
+        if self.partial {
+            u16::try_from(all.filter(|&r| self.is_up(ReplicaId(r))).count()).expect("at most as many as all")
+        } else {
+            all.end
+        }
+    }
+
+    fn nth_up(&self, number: u16) -> ReplicaId {
+        let mut up = (0..self.count()).map(ReplicaId).filter(|&r| self.is_up(r));
+        if self.partial {
+            up.nth(usize::from(number)).expect("below how many are up")
+        } else {
+            ReplicaId(number)
+        }
     }
 
     fn load(&mut self, replica: ReplicaId) -> Load {

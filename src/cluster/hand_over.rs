@@ -14,11 +14,18 @@ impl<'a> Run<'a> {
 
     /// The prompt of a request is complete: a decode replica is chosen and asked to take it.
     pub(super) fn offer(&mut self, id: RequestId) {
-        let from = self.world.request(id).record.replica;
-        let decode = self.decode.as_mut().expect("a prefill replica has decode replicas");
-        let to = decode.choose(id, self.now, &mut self.world, &self.replicas);
         let now = self.now;
-        self.wires().join(id, from, to, now);
+        let to = match self.complete_early(id) {
+            Ok(true) => return,
+            Ok(false) => {
+                let from = self.world.request(id).record.replica;
+                let decode = self.decode.as_mut().expect("a prefill replica has decode replicas");
+                let to = decode.choose(id, now, &mut self.world, &self.replicas);
+                self.wires().join(id, from, to, now);
+                to
+            }
+            Err(chosen) => chosen,
+        };
         let cut = self.replicas[to.index()].state.offer(id, now, &mut self.world);
         self.cut(to, cut);
     }
@@ -62,7 +69,7 @@ impl<'a> Run<'a> {
             return;
         }
         for arrived in self.wires().arrived(now) {
-            if !self.copy_has_come(arrived.id) {
+            if !self.most_has_come(arrived.id) && !self.copy_has_come(arrived.id) {
                 self.all_arrived(&arrived);
             }
         }

@@ -56,6 +56,7 @@ pub(super) fn run(deployment: &Deployment<'_>, trace: &Trace, deadlines: Option<
         samples: Vec::new(),
         end,
         traffic: Traffic::default(),
+        fleet: None,
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use crate::engine::config::{HandOver, Network};
 use crate::engine::{Replica, World};
 use crate::ids::{ReplicaId, RequestId};
+use crate::policy::router::Load;
 use crate::rng::Component;
 use crate::units::{SimDuration, SimTime};
 use crate::workload::Trace;
@@ -56,6 +57,16 @@ impl<'a> DecodeRouters<'a> {
     /// The share of its blocks that a decode replica may give to requests that do not run yet, in thousandths.
     pub fn queue_share(&self) -> u32 {
         self.config.queue_share
+    }
+
+    /// A request that `from` computes will be on `to`: its router counts it there from now on.
+    pub fn expect(&mut self, from: ReplicaId, to: ReplicaId, load: Load) {
+        self.routers[self.chooses[from.index()]].expect(to, load);
+    }
+
+    /// It is on `to`, or will not be.
+    pub fn settle(&mut self, from: ReplicaId, to: ReplicaId, load: Load) {
+        self.routers[self.chooses[from.index()]].settle(to, load);
     }
 
     /// Chooses the replica that decodes `id`, whose prompt is complete.

@@ -91,6 +91,11 @@ impl<'a> Migrations<'a> {
         self.moves.get(&id).is_some_and(|m| m.turn == Turn::Copy)
     }
 
+    /// Whether a replica is one side of a move.
+    pub fn takes_part(&self, replica: ReplicaId) -> bool {
+        self.busy[replica.index()].is_some()
+    }
+
     fn step(&mut self, id: RequestId) -> &mut Move {
         self.moves.get_mut(&id).expect("a move lasts until it ends")
     }
@@ -112,8 +117,14 @@ impl<'a> Run<'a> {
     /// Pairs replicas and begins moves.
     pub(super) fn tick(&mut self) {
         let now = self.now;
-        let freeness: Vec<Freeness> =
-            self.replicas.iter().map(|r| r.state.freeness(now, &self.world)).collect();
+        let freeness: Vec<Option<Freeness>> = self
+            .replicas
+            .iter()
+            .map(|r| {
+                let present = r.state.freeness(now, &self.world);
+                self.fleet.as_ref().map_or(Some(present), |f| f.freeness(r.state.id, present))
+            })
+            .collect();
         let Some(migrations) = &mut self.migrations else { return };
         migrations.ticked = now;
         let Migration { out_below, in_above, .. } = *migrations.config;
@@ -189,12 +200,14 @@ impl<'a> Run<'a> {
             Turn::Grant => self.wake(step.destination),
             Turn::Over => {
                 self.migrations().forget(id);
+                self.move_is_over([step.source, step.destination]);
                 self.wires().end(id);
                 self.replicas[destination].state.break_promise(step.promised, now);
                 self.wake(step.destination);
             }
             Turn::Join => {
                 self.migrations().forget(id);
+                self.move_is_over([step.source, step.destination]);
                 let given_up = self.wires().has_given_up(id);
                 self.wires().end(id);
                 let replica = &mut self.replicas[destination];
@@ -218,7 +231,10 @@ impl<'a> Run<'a> {
             return;
         }
         let same = request.is_some_and(|r| r.record.preemptions == step.preemptions);
-        if !same || !self.replicas[step.source.index()].state.can_move(id, self.now, &self.world) {
+        if !same
+            || self.fails(step.source)
+            || !self.replicas[step.source.index()].state.can_move(id, self.now, &self.world)
+        {
             self.migrations().counters.aborted += 1;
             return self.pass(id, step, Turn::Over);
         }
@@ -243,7 +259,9 @@ impl<'a> Run<'a> {
     /// The destination grants what it was asked for, or ends the move.
     fn grant(&mut self, id: RequestId, step: Move) {
         let now = self.now;
-        if !self.replicas[step.destination.index()].state.promise(step.asked, now) {
+        if !self.is_up(step.destination)
+            || !self.replicas[step.destination.index()].state.promise(step.asked, now)
+        {
             self.migrations().counters.refused += 1;
             return self.pass(id, step, Turn::Over);
         }
@@ -268,6 +286,7 @@ impl<'a> Run<'a> {
                 migrations.counters.copies += u64::from(last.copies) + 1;
                 migrations.counters.standing += u128::from(stood);
                 migrations.forget(id);
+                self.move_is_over([last.source, last.destination]);
             }
             return false;
         }

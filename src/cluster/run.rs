@@ -3,17 +3,18 @@
 use std::collections::VecDeque;
 
 use crate::engine::config::{Admission, ReplicaConfig, Role};
-use crate::engine::{Phase, Planned, Replica, StepObserver, Violation, World};
+use crate::engine::{Planned, Replica, StepObserver, Violation, World};
 use crate::ids::{ReplicaId, RequestId};
 use crate::kernel::EventQueue;
-use crate::metrics::record::{Cause, Outcome, Rejection, Sample};
+use crate::metrics::record::Outcome;
 use crate::policy::scheduler::Scheduler;
 use crate::units::SimTime;
 use crate::workload::Trace;
 
-use super::alone::AloneTimes;
 use super::api::{Deployment, RunOptions};
 use super::dispatch::{DRAWS, Dispatcher};
+use super::early::EarlyHandOvers;
+use super::fleet::Fleet;
 use super::front_end::Workers;
 use super::joint::DecodeRouters;
 use super::migration::Migrations;
@@ -48,28 +49,32 @@ pub(super) type Build<'b> = &'b dyn Fn(ReplicaId, &ReplicaConfig) -> Box<dyn Sch
 
 /// The state of a run between two instants.
 pub(super) struct Run<'a> {
-    trace: &'a Trace,
-    options: RunOptions,
+    pub trace: &'a Trace,
+    pub options: RunOptions,
     pub world: World<'a>,
     pub replicas: Vec<Replica>,
     /// Of the replicas that compute prompts.
-    router: Dispatcher<'a>,
+    pub router: Dispatcher<'a>,
     /// Of the replicas that decode, where others compute prompts.
     pub decode: Option<DecodeRouters<'a>>,
+    /// Where KV is sent while its prompt is computed.
+    pub early: Option<EarlyHandOvers>,
     /// Where running requests move.
     pub migrations: Option<Migrations<'a>>,
+    /// Where replicas come and go.
+    pub fleet: Option<Fleet<'a>>,
     /// KV on its way between replicas.
     pub wires: Option<Wires<'a>>,
-    workers: Workers,
-    admission: Admission,
+    pub workers: Workers,
+    pub admission: Admission,
     /// When the clients of those that arrived give up, in order of arrival.
-    patience: VecDeque<(SimTime, RequestId)>,
+    pub patience: VecDeque<(SimTime, RequestId)>,
     pub queue: EventQueue<Event>,
     pub touched: Vec<ReplicaId>,
     /// Memory of those that plan.
     planning: Vec<ReplicaId>,
     pub now: SimTime,
-    samples: Sampler,
+    pub samples: Sampler,
 }
 
 impl<'a> Run<'a> {
@@ -93,8 +98,11 @@ impl<'a> Run<'a> {
         });
         let migration = joint.and_then(|j| j.migration);
         let migrations = migration.map(|m| Migrations::new(m, owners.len()));
+        let early = hand_over.and_then(|(config, _)| {
+            Some(EarlyHandOvers::new(config.overlap?, config.first_token, owners.len()))
+        });
         let first_token = hand_over.map(|(config, _)| config.first_token).unwrap_or_default();
-        let replicas = (0u16..)
+        let mut replicas: Vec<Replica> = (0u16..)
             .zip(owners)
             .map(|(r, group)| {
                 let id = ReplicaId(r);
@@ -109,6 +117,8 @@ impl<'a> Run<'a> {
                 replica
             })
             .collect();
+        let fleet = deployment.changes.map(|changes| Fleet::new(changes, &mut replicas));
+        let router = if fleet.is_some() { router.with_changes() } else { router };
         let span = trace.requests.last().map_or(SimTime::ZERO, |r| r.arrival);
         Run {
             trace,
@@ -117,7 +127,9 @@ impl<'a> Run<'a> {
             replicas,
             router,
             decode,
+            early,
             migrations,
+            fleet,
             wires: joint.map(|j| Wires::new(j.network)),
             workers: Workers::new(deployment.front_end),
             admission: deployment.front_end.admission,
@@ -140,31 +152,6 @@ impl<'a> Run<'a> {
         Ok(self.outcome())
     }
 
-    /// Puts the first arrivals into the queue: one row (each pulls the next), or one per client of a closed loop.
-    fn issue_first(&mut self) {
-        let first = match self.trace.closed {
-            None => 1,
-            Some(closed) => closed.clients as usize,
-        };
-        for _ in 0..first.min(self.trace.len()) {
-            self.issue(SimTime::ZERO);
-        }
-    }
-
-    /// Issues the next row: at its own time, or at `at` in a closed loop.
-    fn issue(&mut self, at: SimTime) {
-        let Some(request) = self.world.requests.open() else { return };
-        let at = if self.trace.closed.is_some() { at } else { self.world.request(request).record.arrival };
-        self.queue.push(at, Event::Arrival { request });
-    }
-
-    /// A client of a closed loop is free at `at`.
-    fn client_free(&mut self, at: SimTime) {
-        if let Some(closed) = self.trace.closed {
-            self.issue(at + closed.think);
-        }
-    }
-
     /// Applies all events of the instant `now`, then lets every touched replica plan once.
     fn instant(&mut self, now: SimTime, observer: &mut impl StepObserver) -> Result<(), Violation> {
         assert!(now >= self.now, "the clock never goes back (I4)");
@@ -174,6 +161,10 @@ impl<'a> Run<'a> {
         }
         self.now = now;
         self.events(observer);
+        if self.fleet.as_ref().is_some_and(|f| f.next(now) == Some(now)) {
+            self.change_fleet();
+            self.events(observer);
+        }
         if self.world.inside > 0 && self.migrations.as_ref().is_some_and(|m| m.next_tick(now) == now) {
             self.tick();
             // Leaps that end here because of it.
@@ -213,11 +204,35 @@ impl<'a> Run<'a> {
         while self.patience.front().is_some_and(|&(_, id)| self.world.is_done(id)) {
             self.patience.pop_front();
         }
+        self.drop_stale();
         let patience = self.patience.front().map(|&(at, _)| at);
-        let next = self.queue.next_time().into_iter().chain(patience).min()?;
-        // Where nothing else would happen a tick changes nothing: the run is over.
-        let ticks = self.migrations.as_ref().filter(|_| self.world.inside > 0);
-        Some(ticks.map_or(next, |m| m.next_tick(self.now).min(next)))
+        let next = self.queue.next_time().into_iter().chain(patience).min();
+        let stranded = self.fleet.as_ref().is_some_and(|f| !f.stranded.is_empty());
+        if next.is_none() && !stranded {
+            // Where nothing else would happen a timer changes nothing: the run is over.
+            return None;
+        }
+        let moves = self.migrations.as_ref().filter(|_| self.world.inside > 0);
+        let tick = moves.map(|m| m.next_tick(self.now));
+        let change = self.fleet.as_ref().and_then(|f| f.next(self.now));
+        next.into_iter().chain(tick).chain(change).min()
+    }
+
+    /// Takes events off the front of the queue that stand for what was cut or forecast anew since: nothing happens there.
+    fn drop_stale(&mut self) {
+        while let Some(next) = self.queue.peek() {
+            let stale = match next {
+                Event::Completion { replica, event } => {
+                    !self.replicas[replica.index()].state.is_current(event)
+                }
+                Event::FlowEnds { version } => !self.wires().is_current(version),
+                _ => false,
+            };
+            if !stale {
+                return;
+            }
+            self.queue.pop();
+        }
     }
 
     /// Applies the queued events of this instant.
@@ -237,31 +252,6 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// The client of a request gives up, unless the request is done.
-    fn give_up(&mut self, id: RequestId) {
-        if self.world.is_done(id) {
-            return;
-        }
-        let request = self.world.request(id);
-        let replica = request.record.replica;
-        match request.phase {
-            Phase::Outside => self.world.time_out_at_door(id, self.now),
-            Phase::Offered | Phase::Coming | Phase::Loaded => self.give_up_between(id),
-            _ => {
-                let cut = self.replicas[replica.index()].give_up(id, self.now, &mut self.world);
-                self.cut(replica, cut);
-            }
-        }
-        self.free_clients();
-    }
-
-    /// Clients of a closed loop whose requests have ended since the last call.
-    pub fn free_clients(&mut self) {
-        for _ in 0..std::mem::take(&mut self.world.just_finished) {
-            self.client_free(self.now);
-        }
-    }
-
     fn complete(&mut self, id: ReplicaId, event: u32, observer: &mut impl StepObserver) {
         let replica = &mut self.replicas[id.index()];
         if !replica.state.is_current(event) {
@@ -271,6 +261,7 @@ impl<'a> Run<'a> {
         for request in replica.state.exchange.complete.drain(..) {
             self.queue.push(self.now, Event::Offer { request });
         }
+        self.void_early(id);
         self.touched.push(id);
         self.free_clients();
     }
@@ -289,106 +280,31 @@ impl<'a> Run<'a> {
         self.cut(replica, cut);
     }
 
-    fn arrive(&mut self, id: RequestId) {
-        if self.trace.closed.is_none() {
-            self.issue(self.now);
-        }
-        self.world.counters.arrivals += 1;
-        let now = self.now;
-        let limit = self.world.limit;
-        let request = self.world.request_mut(id);
-        request.record.arrival = now;
-        let prompt = request.prompt;
-        if prompt >= limit {
-            self.world.reject(id, now, Rejection::TooLong);
-            return self.client_free(now);
-        }
-        if let Some(timeout) = self.admission.timeout {
-            self.patience.push_back((now + timeout, id));
-        }
-        let through = self.workers.serve(now, prompt);
-        if through == now {
-            self.route(id);
-        } else {
-            self.queue.push(through, Event::Routed { request: id });
-        }
-    }
-
-    fn route(&mut self, id: RequestId) {
-        let now = self.now;
-        if self.world.is_done(id) {
-            // Its client gave up while it was in the front end.
-            return;
-        }
-        let request = self.world.request_mut(id);
-        request.record.ledger.add(Cause::FrontEnd, now - request.record.arrival);
-        if self.is_full() {
-            self.world.reject(id, now, Rejection::Overloaded);
-            return self.client_free(now);
-        }
-        let chosen = self.router.route(id, now, &mut self.world, &self.replicas);
-        let cut = self.replicas[chosen.index()].enqueue(id, now, &mut self.world);
-        self.cut(chosen, cut);
-    }
-
-    /// Whether an admission limit is reached.
-    fn is_full(&self) -> bool {
-        let reached =
-            |limit: Option<u32>, count: &dyn Fn() -> usize| limit.is_some_and(|l| count() >= l as usize);
-        reached(self.admission.max_outstanding, &|| self.world.inside)
-            || reached(self.admission.max_queue, &|| {
-                self.replicas.iter().map(|r| r.state.waiting.len()).sum()
-            })
-    }
-
     fn plan(&mut self, id: ReplicaId) -> Result<(), Violation> {
         if !self.replicas[id.index()].state.can_plan(self.now) {
             return Ok(());
         }
         let launched = loop {
             self.take_turn(id);
+            if self.leaves_fleet(id) {
+                return Ok(());
+            }
             self.take_offers(id);
+            self.take_early(id);
             match self.replicas[id.index()].plan(self.now, &mut self.world)? {
                 Planned::Step(launched) => break launched,
                 Planned::Victims => {}
-                Planned::Nothing => return Ok(()),
+                Planned::Nothing => {
+                    self.may_be_drained(id);
+                    return Ok(());
+                }
             }
         };
         self.queue.push(launched.end, Event::Completion { replica: id, event: launched.event });
+        self.offer_early(id, launched.end);
         if self.replicas[id.index()].state.stage_free.len() > 1 {
             self.queue.push(launched.first_stage_free, Event::StageFree { replica: id });
         }
         Ok(())
-    }
-
-    /// The deployment at the grid instant `at`, which no event has passed yet.
-    fn sample(&self, at: SimTime) -> Sample {
-        let mut sample = Sample { at, ..Sample::default() };
-        sample.finished = self.world.done;
-        sample.generated = self.world.generated;
-        (sample.work, sample.waste) = (self.world.counters.work, self.world.counters.waste);
-        sample.bound_time = self.world.counters.bound_time;
-        for replica in &self.replicas {
-            replica.state.sample(at, &self.world, &mut sample);
-        }
-        sample
-    }
-
-    fn outcome(mut self) -> Outcome {
-        let milestones: u64 = self.replicas.iter().map(|r| r.state.cohort.pushes).sum();
-        self.world.counters.heap_pushes = self.queue.pushes() + milestones;
-        let costs = std::mem::take(&mut self.world.costs);
-        let mut records = self.world.requests.into_records();
-        AloneTimes::new(&costs).fill(&mut records, self.workers.config());
-        let mut traffic = self.wires.map(Wires::into_traffic).unwrap_or_default();
-        traffic.moves = self.migrations.map(|m| m.counters).unwrap_or_default();
-        Outcome {
-            records,
-            counters: self.world.counters,
-            gaps: self.world.gaps.0,
-            samples: self.samples.into_samples(),
-            end: self.now,
-            traffic,
-        }
     }
 }

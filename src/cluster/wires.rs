@@ -19,8 +19,8 @@ struct Transfer {
     given_up: bool,
     /// When the present piece set out.
     since: SimTime,
-    /// Blocks of the present piece.
-    blocks: u32,
+    /// Bytes of the present piece.
+    bytes: u64,
 }
 
 /// The state of all transfers of a run.
@@ -56,22 +56,44 @@ impl<'a> Wires<'a> {
 
     /// KV of `id` is to go from one replica to another.
     pub fn join(&mut self, id: RequestId, from: ReplicaId, to: ReplicaId, now: SimTime) {
-        self.between.insert(id, Transfer { from, to, given_up: false, since: now, blocks: 0 });
+        self.between.insert(id, Transfer { from, to, given_up: false, since: now, bytes: 0 });
     }
 
     /// `blocks` blocks of `id` set out at `now`. Returns when their bytes begin to flow.
     pub fn send(&mut self, id: RequestId, blocks: u32, now: SimTime) -> SimTime {
+        let bytes = u64::from(blocks) * self.network.block_bytes;
+        self.set_out(id, bytes, self.network.messages.of(blocks), now)
+    }
+
+    /// All of `layers` layers of `blocks` blocks but the last set out at `at`. Returns when their bytes begin to flow.
+    pub fn send_most(&mut self, id: RequestId, blocks: u32, layers: u32, at: SimTime) -> SimTime {
+        let bytes = u64::from(blocks) * self.network.block_bytes;
+        let rest = bytes.div_ceil(u64::from(layers));
+        self.set_out(id, bytes - rest, self.network.messages.of(blocks), at)
+    }
+
+    /// The last layer sets out at `at`.
+    pub fn send_rest(&mut self, id: RequestId, blocks: u32, layers: u32, at: SimTime) -> SimTime {
+        let rest = (u64::from(blocks) * self.network.block_bytes).div_ceil(u64::from(layers));
+        let messages = self.network.messages.of(blocks).div_ceil(u64::from(layers));
+        self.set_out(id, rest, messages, at)
+    }
+
+    fn set_out(&mut self, id: RequestId, bytes: u64, messages: u64, at: SimTime) -> SimTime {
         let transfer = self.between.get_mut(&id).expect("what is sent has a receiver");
-        (transfer.since, transfer.blocks) = (now, blocks);
-        let latency = self.network.path(transfer.from, transfer.to).latency;
-        now + latency * self.network.messages.of(blocks)
+        (transfer.since, transfer.bytes) = (at, bytes);
+        at + self.network.path(transfer.from, transfer.to).latency * messages
+    }
+
+    /// What came last was not all of a transfer.
+    pub fn was_a_part(&mut self) {
+        self.counters.transfers -= 1;
     }
 
     /// What `id` sends begins to flow.
     pub fn flow(&mut self, id: RequestId, now: SimTime) {
-        let Transfer { from, to, blocks, since, .. } = self.between[&id];
+        let Transfer { from, to, bytes, since, .. } = self.between[&id];
         let Path { ports, .. } = self.network.path(from, to);
-        let bytes = u64::from(blocks) * self.network.block_bytes;
         let rate = ports.map(|p| self.network.ports[p as usize]).into_iter().min().unwrap_or(1);
         let alone = (u128::from(bytes) * 1_000_000_000_000).div_ceil(u128::from(rate));
         self.counters.alone += alone + u128::from((now - since).as_ps());

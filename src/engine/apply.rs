@@ -21,7 +21,7 @@ pub(super) const PENDING: u32 = u32::MAX - 1;
 pub(super) const LOADED: u32 = u32::MAX - 2;
 
 /// Blocks that a step moves to or from host memory.
-type Moved = u32;
+pub(super) type Moved = u32;
 
 impl ReplicaState {
     /// Applies `flight.plan` at `now` and fills the flight's chunks, members and shape.
@@ -77,7 +77,14 @@ impl ReplicaState {
         Ok(())
     }
 
-    fn preempt(&mut self, id: RequestId, kind: Preempt, now: SimTime, world: &mut World<'_>) -> Moved {
+    /// A running request loses its place and its KV, or only its place. Returns how many blocks go to host memory.
+    pub(super) fn preempt(
+        &mut self,
+        id: RequestId,
+        kind: Preempt,
+        now: SimTime,
+        world: &mut World<'_>,
+    ) -> Moved {
         if world.request(id).stopping {
             self.remove(id, now, world);
             return 0;

@@ -30,7 +30,7 @@ impl ReplicaState {
             }
             // Between two replicas: the cluster knows both.
             Phase::Offered | Phase::Coming | Phase::Loaded => return None,
-            Phase::Outside | Phase::Held | Phase::Left => return None,
+            Phase::Outside | Phase::AtRouter | Phase::Held | Phase::Left => return None,
         }
         self.cut_leap(now, true)
     }
@@ -120,6 +120,25 @@ impl World<'_> {
             record.ledger.add(Cause::FrontEnd, streaming);
         }
         self.just_finished += 1;
+    }
+
+    /// A request whose client gives up while it waits for a replica to be up, or to be routed again.
+    pub fn time_out_at_router(&mut self, id: RequestId, now: SimTime) {
+        self.leave_router(id, now);
+        let request = self.request_mut(id);
+        let begun = request.record.scheduled != SimTime::MAX;
+        request.charge(if begun { request.loss() } else { Cause::Queue }, now);
+        self.time_out(id, now);
+        self.requests.close(id);
+    }
+
+    /// The time that a request spent at the router before it met its first replica ends.
+    pub fn leave_router(&mut self, id: RequestId, now: SimTime) {
+        let request = self.request_mut(id);
+        if request.phase == Phase::AtRouter && request.record.queued == SimTime::MAX {
+            request.charge(Cause::Router, now);
+            request.record.queued = now;
+        }
     }
 
     /// A request whose client gives up while it is in the front end; it never reaches a replica.

@@ -4,7 +4,7 @@ use crate::ids::ReplicaId;
 use crate::policy::order::Order;
 use crate::policy::router::RouterConfig;
 use crate::policy::scheduler::SchedulerConfig;
-use crate::units::SimDuration;
+use crate::units::{SimDuration, SimTime};
 
 /// How much KV memory an admitted request is given at once when allocation reserves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize, serde::Serialize, schemars::JsonSchema)]
@@ -111,6 +111,17 @@ pub struct HandOver {
     /// A decode replica takes no further request while those that it has taken and that do not run yet hold this share of
     /// its blocks, in thousandths.
     pub queue_share: u32,
+    /// KV is sent layer by layer while the last chunk of a prompt is computed.
+    pub overlap: Option<Overlap>,
+}
+
+/// Which KV is sent layer by layer, and how many layers that are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Overlap {
+    /// That of prompts of at least so many tokens.
+    pub from_tokens: u32,
+    /// Layers of the model, at least 1.
+    pub layers: u32,
 }
 
 /// How a running request gets to another replica.
@@ -139,6 +150,19 @@ pub struct Migration {
     pub last_stage_blocks: u32,
     /// A live move is given up after so many copies that left more than that.
     pub max_stages: u32,
+}
+
+/// A replica that fails (docs/semantics.md §15).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// Which one.
+    pub replica: ReplicaId,
+    /// From when on it does nothing.
+    pub at: SimTime,
+    /// How long after that the router knows, and sends its requests elsewhere.
+    pub detection: SimDuration,
+    /// How long it takes until it is up again.
+    pub repair: SimDuration,
 }
 
 /// How many messages a transfer takes.

@@ -105,13 +105,30 @@ impl ReplicaState {
         self.cut_leap(now, true)
     }
 
+    /// Whether this replica takes a request that needs `demand` blocks.
+    pub fn has_room(&self, demand: u32, queue_share: u32) -> bool {
+        let unstarted = u64::from(self.exchange.unstarted + self.exchange.promised) * 1000;
+        unstarted < u64::from(queue_share) * u64::from(self.pool.total())
+            && demand <= self.pool.free()
+            && self.waiting.is_empty()
+            && self.swapped.is_empty()
+    }
+
+    /// Requests whose prompts, of at least `from_tokens` tokens, the step launched last completes.
+    pub fn completing(&self, from_tokens: u32, world: &World<'_>) -> Vec<RequestId> {
+        let chunks = self.flights.back().map_or(&[][..], |flight| &flight.plan.prefill);
+        let completes = |&&(id, tokens): &&(RequestId, u32)| {
+            let request = world.request(id);
+            request.prompt >= from_tokens && request.computed + tokens == request.prompt
+        };
+        chunks.iter().filter(completes).map(|&(id, _)| id).collect()
+    }
+
     /// Takes the first offer if there is room for it (docs/semantics.md §12); call it before planning.
     pub fn take_offer(&mut self, queue_share: u32, now: SimTime, world: &mut World<'_>) -> Option<RequestId> {
         let &id = self.exchange.offers.front()?;
         let demand = self.demand(id, world);
-        let unstarted = u64::from(self.exchange.unstarted) * 1000;
-        let full = unstarted >= u64::from(queue_share) * u64::from(self.pool.total());
-        if full || demand > self.pool.free() || !self.waiting.is_empty() || !self.swapped.is_empty() {
+        if !self.has_room(demand, queue_share) {
             return None;
         }
         self.load_before_change(now);

@@ -12,6 +12,7 @@ mod contract;
 mod count;
 mod deadlines;
 mod event;
+mod failure;
 mod flight;
 mod gaps;
 mod handover;

@@ -5,11 +5,26 @@ use crate::ids::RequestId;
 use crate::kv::Released;
 use crate::metrics::record::Cause;
 use crate::policy::freeness::Freeness;
+use crate::policy::scheduler::ReplicaEvent;
 use crate::units::SimTime;
 
-use super::replica::ReplicaState;
+use super::replica::{Replica, ReplicaState};
 use super::request::{Phase, RequestState};
 use super::world::World;
+
+impl Replica {
+    /// A request that dropped its KV on another replica waits here. Returns the new completion event of a leap that it cuts.
+    pub fn wait_after_move(
+        &mut self,
+        id: RequestId,
+        now: SimTime,
+        world: &mut World<'_>,
+    ) -> Option<(u32, SimTime)> {
+        let cut = self.state.wait_after_move(id, now, world);
+        self.scheduler.on_event(ReplicaEvent::Arrived(id));
+        cut
+    }
+}
 
 impl ReplicaState {
     /// KV memory left for each request of the batch.
@@ -136,7 +151,7 @@ impl ReplicaState {
     }
 
     /// A request that dropped its KV elsewhere waits here. Returns the new completion event of a leap that this cuts.
-    pub fn wait_after_move(
+    fn wait_after_move(
         &mut self,
         id: RequestId,
         now: SimTime,

@@ -29,7 +29,7 @@ use super::world::World;
 /// A replica with the policy that plans it.
 pub(crate) struct Replica {
     pub state: ReplicaState,
-    scheduler: Box<dyn Scheduler>,
+    pub(super) scheduler: Box<dyn Scheduler>,
 }
 
 /// Everything of a replica that a scheduler's view may read.
@@ -37,6 +37,8 @@ pub(crate) struct ReplicaState {
     pub id: ReplicaId,
     /// Which group of equal replicas it is of.
     pub group: usize,
+    /// Whether requests are sent to it.
+    pub up: bool,
     pub kv: KvConfig,
     pub completion: Completion,
     pub knows_lengths: bool,
@@ -120,6 +122,7 @@ impl Replica {
         let state = ReplicaState {
             id,
             group,
+            up: true,
             kv: *kv,
             completion,
             knows_lengths: scheduler.knows_lengths(),
@@ -168,18 +171,6 @@ impl Replica {
         cut
     }
 
-    /// A request that dropped its KV on another replica waits here. Returns the new completion event of a leap that it cuts.
-    pub fn wait_after_move(
-        &mut self,
-        id: RequestId,
-        now: SimTime,
-        world: &mut World<'_>,
-    ) -> Option<(u32, SimTime)> {
-        let cut = self.state.wait_after_move(id, now, world);
-        self.scheduler.on_event(ReplicaEvent::Arrived(id));
-        cut
-    }
-
     /// The client of a request between prefill and decode gives up.
     pub fn leave_exchange(&mut self, id: RequestId, now: SimTime, world: &mut World<'_>) {
         self.state.leave_exchange(id, now, world);
@@ -200,7 +191,8 @@ impl Replica {
         cut
     }
 
-    fn tell_who_left(&mut self) {
+    /// Tells the policy who has left since it was told last.
+    pub(super) fn tell_who_left(&mut self) {
         for id in self.state.left.drain(..) {
             self.scheduler.on_event(ReplicaEvent::Left(id));
         }

@@ -13,6 +13,8 @@ use super::clock::BusyClock;
 pub(crate) enum Phase {
     /// Not yet at a replica.
     Outside,
+    /// At the router although it has left the front end: its replica failed, or none is up.
+    AtRouter,
     /// In the waiting queue of its replica.
     Waiting,
     /// Running, prompt incomplete.

@@ -38,6 +38,16 @@ impl<K: Ord + Copy> EventQueue<K> {
         self.heap.peek().map(|Reverse((at, _))| *at)
     }
 
+    /// The next event.
+    pub fn peek(&self) -> Option<K> {
+        self.heap.peek().map(|Reverse((_, key))| *key)
+    }
+
+    /// Removes the next event.
+    pub fn pop(&mut self) -> Option<K> {
+        self.heap.pop().map(|Reverse((_, key))| key)
+    }
+
     /// Removes the next event if it happens at `now`. O(log n).
     pub fn pop_at(&mut self, now: SimTime) -> Option<K> {
         if self.next_time() != Some(now) {

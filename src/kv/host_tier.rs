@@ -23,6 +23,11 @@ impl HostTier {
         HostTier { most: most as usize, entries, by_use, clock: 0 }
     }
 
+    /// Blocks that it has room for.
+    pub fn room(&self) -> u32 {
+        u32::try_from(self.most).expect("made of 32 bits")
+    }
+
     /// Whether the block is here.
     pub fn has(&self, key: BlockKey) -> bool {
         self.entries.get(&key).is_some()

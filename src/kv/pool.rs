@@ -76,6 +76,12 @@ impl Pool {
         self
     }
 
+    /// A pool of the same size in which nobody holds anything and nothing is found.
+    pub fn emptied(&self) -> Pool {
+        let tier = self.cache.as_ref().and_then(|c| c.host.as_ref()).map_or(0, HostTier::room);
+        Pool::new(self.block, self.total, self.host_total, self.caches()).with_host_tier(tier)
+    }
+
     /// Whether the block with this key is in host memory.
     pub fn in_host(&self, key: BlockKey) -> bool {
         self.cache.as_ref().and_then(|c| c.host.as_ref()).is_some_and(|host| host.has(key))

@@ -58,15 +58,16 @@ impl MemoryShares {
     }
 }
 
-/// Fills the columns that this module is about.
-pub(super) fn fill(stats: &mut RunStats, outcome: &Outcome, makespan_s: f64, context: &MeasureContext) {
+/// Fills the columns that this module is about; `provided_s` is the time of the run for which all replicas together were
+/// provided for.
+pub(super) fn fill(stats: &mut RunStats, outcome: &Outcome, provided_s: f64, context: &MeasureContext) {
     let c = &outcome.counters;
     let useful = c.work.without(&c.waste);
     let busy_s = c.busy.iter().sum::<u128>() as f64 / 1e12 / f64::from(context.stages);
     let utilisation = |work: &Work, seconds: f64| Utilisation::of(work, seconds, context);
-    let raw = utilisation(&c.work, makespan_s);
+    let raw = utilisation(&c.work, provided_s);
     (stats.mfu_ratio, stats.mbu_ratio) = (raw.map(|u| u.flops), raw.map(|u| u.bytes));
-    let needed = utilisation(&useful, makespan_s);
+    let needed = utilisation(&useful, provided_s);
     (stats.mfu_useful_ratio, stats.mbu_useful_ratio) = (needed.map(|u| u.flops), needed.map(|u| u.bytes));
     let in_steps = utilisation(&c.work, busy_s);
     (stats.mfu_busy_ratio, stats.mbu_busy_ratio) = (in_steps.map(|u| u.flops), in_steps.map(|u| u.bytes));
@@ -75,7 +76,6 @@ pub(super) fn fill(stats: &mut RunStats, outcome: &Outcome, makespan_s: f64, con
     stats.recompute_gpu_s = Some(c.recompute_time as f64 / 1e12 * width);
     stats.swap_gpu_s = Some(c.swap_time as f64 / 1e12 * width);
     preemption(stats, outcome);
-    super::traffic::fill(stats, &outcome.traffic, makespan_s);
     let bound: u128 = c.bound_time.iter().sum();
     let share = |state: Binding| (bound > 0).then(|| c.bound_time[state as usize] as f64 / bound as f64);
     stats.bound_none_ratio = share(Binding::Open);

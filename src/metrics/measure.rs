@@ -155,7 +155,11 @@ fn run_stats(
     let first = outcome.records.iter().map(|r| r.arrival).min().unwrap_or(SimTime::ZERO);
     let makespan_s = SimDuration::from_ps(outcome.end.as_ps().saturating_sub(first.as_ps())).as_secs_f64();
     let decoding = c.steps - c.prefill_steps;
-    let capacity_ps = makespan_s * 1e12 * f64::from(context.stages);
+    // Of all replicas, those that were provided for: the rest can neither be busy nor be paid for.
+    let mean_replicas = outcome.fleet.as_ref().and_then(|f| f.mean_replicas(makespan_s));
+    let provided = mean_replicas.map_or(1.0, |mean| mean / f64::from(context.replicas));
+    let gpus = f64::from(context.gpus) * provided;
+    let capacity_ps = makespan_s * 1e12 * f64::from(context.stages) * provided;
     let busy = c.busy.map(|ps| ratio(ps as f64, capacity_ps));
     let kv = |f: &dyn Fn(&mut dyn Iterator<Item = f64>) -> Option<f64>| {
         let total = context.kv_blocks;
@@ -166,8 +170,8 @@ fn run_stats(
     let mut stats = RunStats {
         offered_rate_per_s: context.offered_rate,
         makespan_s: Some(makespan_s),
-        goodput_per_gpu_per_s: requests.goodput_per_s.map(|g| g / f64::from(context.gpus)),
-        output_tok_per_gpu_per_s: requests.throughput_output_tok_per_s.map(|t| t / f64::from(context.gpus)),
+        goodput_per_gpu_per_s: requests.goodput_per_s.map(|g| g / gpus),
+        output_tok_per_gpu_per_s: requests.throughput_output_tok_per_s.map(|t| t / gpus),
         steps: c.steps,
         prefill_steps: c.prefill_steps,
         mixed_steps: c.mixed_steps,
@@ -200,7 +204,9 @@ fn run_stats(
         ..RunStats::default()
     };
     gap_stats(&mut stats, outcome, context);
-    super::inside::fill(&mut stats, outcome, makespan_s, context);
+    super::inside::fill(&mut stats, outcome, makespan_s * provided, context);
+    super::traffic::fill(&mut stats, &outcome.traffic, makespan_s);
+    super::fleet::fill(&mut stats, outcome.fleet.as_ref(), makespan_s, context);
     stats
 }
 

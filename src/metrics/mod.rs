@@ -5,6 +5,7 @@
 pub mod column;
 pub mod estimate;
 pub mod extract;
+mod fleet;
 pub mod inside;
 pub mod ledger;
 pub mod measure;

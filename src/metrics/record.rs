@@ -2,6 +2,7 @@
 
 use hdrhistogram::Histogram;
 
+pub use super::fleet::FleetUse;
 use super::records::Records;
 pub use super::traffic::{MoveCounters, PortUse, Traffic, TransferCounters};
 use super::work::{SizeBins, Work};
@@ -312,6 +313,8 @@ pub struct Sample {
     pub waiting: u32,
     /// Requests running.
     pub running: u32,
+    /// Replicas provided for.
+    pub provided: u32,
     /// KV blocks held by requests.
     pub kv_held: u64,
     /// Tokens those blocks have room for.
@@ -349,4 +352,6 @@ pub struct Outcome {
     pub end: SimTime,
     /// KV between replicas.
     pub traffic: Traffic,
+    /// Replicas that came and went; none where all were there from beginning to end.
+    pub fleet: Option<FleetUse>,
 }

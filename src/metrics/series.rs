@@ -83,6 +83,9 @@ pub struct TimelineRow {
     pub waiting: u32,
     /// Requests running.
     pub running: u32,
+    /// Replicas provided for: all, or those that are up, starting, draining or failing.
+    #[serde(default)]
+    pub replicas: u32,
     /// Share of KV blocks held by requests; absent when the capacity is not known.
     pub kv_occupancy: Option<f64>,
     /// Tokens generated per second since the sample before.
@@ -125,6 +128,7 @@ pub fn timeline(samples: &[Sample], context: &MeasureContext) -> Vec<TimelineRow
                 at_s: sample.at.as_secs_f64(),
                 waiting: sample.waiting,
                 running: sample.running,
+                replicas: sample.provided,
                 kv_occupancy: (kv_total > 0).then(|| sample.kv_held as f64 / kv_total as f64),
                 tok_per_s: if elapsed > 0.0 { tokens / elapsed } else { 0.0 },
                 finished: sample.finished,

@@ -89,8 +89,8 @@ columns! {
         gap_max_s: Option<f64>, "gap max", "s", Lower, "Pooled gaps between tokens, largest.";
         gap_error_ratio: Option<f64>, "gap error", "", Neither, "Relative error of the pooled gap quantiles (they come from a histogram).";
         gap_share_within_slo: Option<f64>, "gaps within SLO", "", Higher, "Share of pooled gaps within the P99-gap limit; the limit is met from 0.99 on.";
-        goodput_per_gpu_per_s: Option<f64>, "goodput/GPU", "req/s", Higher, "Goodput divided by the number of GPUs.";
-        output_tok_per_gpu_per_s: Option<f64>, "output tokens/s/GPU", "tok/s", Higher, "Answer tokens per second divided by the number of GPUs.";
+        goodput_per_gpu_per_s: Option<f64>, "goodput/GPU", "req/s", Higher, "Goodput divided by the number of GPUs; where replicas come and go, by the mean number provided for.";
+        output_tok_per_gpu_per_s: Option<f64>, "output tokens/s/GPU", "tok/s", Higher, "Answer tokens per second divided by the number of GPUs; where replicas come and go, by the mean number provided for.";
         steps: u64, "steps", "", Neither, "Engine steps.";
         prefill_steps: u64, "prefill steps", "", Neither, "Steps with prompt chunks only.";
         mixed_steps: u64, "mixed steps", "", Neither, "Steps with prompt chunks and decodes.";
@@ -105,7 +105,7 @@ columns! {
         run_host_cached_tokens: u64, "run host-cached tokens", "", Higher, "Prompt tokens that prefix hits loaded from host memory in the whole run.";
         wasted_slots: u64, "wasted slots", "", Lower, "Slots computed for sequences that had already finished.";
         swapped_blocks: u64, "swapped blocks", "", Lower, "KV blocks moved to or from host memory.";
-        busy_ratio: Option<f64>, "busy", "", Neither, "Time in steps per second of run, per replica and stage.";
+        busy_ratio: Option<f64>, "busy", "", Neither, "Time in steps per second of run, per replica (provided for) and stage.";
         busy_linear_ratio: Option<f64>, "busy linear", "", Neither, "Of the run, time in linear work.";
         busy_attention_ratio: Option<f64>, "busy attention", "", Neither, "Of the run, time in attention.";
         busy_link_ratio: Option<f64>, "busy link", "", Neither, "Of the run, time in collectives.";
@@ -129,6 +129,12 @@ columns! {
         moves: u64, "moves", "", Neither, "Requests that moved to another replica while they ran.";
         moves_given_up: u64, "moves given up", "", Neither, "Moves that ended without one: no room, or the request finished, lost its place or grew too fast.";
         move_standing_mean_s: Option<f64>, "standing still", "s", Lower, "Time from a moving request's stop to its last byte, mean; absent where KV is computed again.";
+        replicas_mean: Option<f64>, "replicas", "", Neither, "Replicas provided for (up, starting, draining or failing), mean over the run: all, where none comes or goes.";
+        provided_gpu_s: Option<f64>, "provided", "GPU·s", Lower, "GPU time of the replicas provided for: their GPUs × the run, where none comes or goes.";
+        scaled_out: u64, "scaled out", "", Neither, "Decisions to add a replica.";
+        scaled_in: u64, "scaled in", "", Neither, "Decisions to take a replica away.";
+        failures: u64, "failures", "", Neither, "Failures of replicas that could be sent requests.";
+        lost_replica: u64, "lost their replica", "", Lower, "Requests whose replica failed, once for each time.";
         bound_none_ratio: Option<f64>, "bound: none", "", Neither, "Share of the time with work under way in which nobody waited, or only for the end of a step.";
         bound_memory_ratio: Option<f64>, "bound: KV", "", Neither, "Share of that time in which requests waited for KV blocks.";
         bound_sequences_ratio: Option<f64>, "bound: sequences", "", Neither, "Share of that time in which they waited because no more requests may run.";

@@ -20,6 +20,14 @@ pub struct Freeness {
 }
 
 impl Freeness {
+    /// That of a replica that is to be emptied: smaller than any other (algorithm 1 has an infinite fake request there).
+    pub const DRAINING: Freeness = Freeness { blocks: i64::MIN, requests: 1 };
+
+    /// In thousandths of a block per request, rounded down.
+    pub fn thousandths(&self) -> i128 {
+        (i128::from(self.blocks) * 1000).div_euclid(i128::from(self.requests))
+    }
+
     /// Compares with a number of blocks per request.
     pub fn cmp_to(&self, blocks: i64) -> Ordering {
         self.compare(&Freeness { blocks, requests: 1 })
@@ -42,21 +50,27 @@ pub struct Pairing {
 
 impl Pairing {
     /// Pairs anew, with the freeness of every replica by id: below `out_below` a source, above `in_above` a destination.
+    /// Who has none takes no part.
     pub fn tick(
         &mut self,
-        freeness: &[Freeness],
+        freeness: &[Option<Freeness>],
         out_below: i64,
         in_above: i64,
     ) -> &[(ReplicaId, ReplicaId)] {
-        let gives = |r: ReplicaId| freeness[r.index()].cmp_to(out_below) == Ordering::Less;
-        let takes = |r: ReplicaId| freeness[r.index()].cmp_to(in_above) == Ordering::Greater;
+        let is =
+            |r: ReplicaId, side: Ordering, of: i64| freeness[r.index()].is_some_and(|f| f.cmp_to(of) == side);
+        let gives = |r: ReplicaId| is(r, Ordering::Less, out_below);
+        let takes = |r: ReplicaId| is(r, Ordering::Greater, in_above);
         self.pairs.retain(|&(source, destination)| gives(source) && takes(destination));
         let paired = |r: &ReplicaId| self.pairs.iter().any(|&(s, d)| s == *r || d == *r);
         let ids = || (0u16..).map(ReplicaId).take(freeness.len());
         let mut sources: Vec<ReplicaId> = ids().filter(|r| !paired(r) && gives(*r)).collect();
         let mut destinations: Vec<ReplicaId> =
             ids().filter(|r| !paired(r) && !gives(*r) && takes(*r)).collect();
-        let by_value = |a: &ReplicaId, b: &ReplicaId| freeness[a.index()].compare(&freeness[b.index()]);
+        let by_value = |a: &ReplicaId, b: &ReplicaId| match (freeness[a.index()], freeness[b.index()]) {
+            (Some(a), Some(b)) => a.compare(&b),
+            _ => Ordering::Equal,
+        };
         // Stable sorts: the lowest id first among equals.
         sources.sort_by(by_value);
         destinations.sort_by(|a, b| by_value(b, a));
@@ -70,8 +84,8 @@ impl Pairing {
 mod tests {
     use super::*;
 
-    fn of(values: &[(i64, u32)]) -> Vec<Freeness> {
-        values.iter().map(|&(blocks, requests)| Freeness { blocks, requests }).collect()
+    fn of(values: &[(i64, u32)]) -> Vec<Option<Freeness>> {
+        values.iter().map(|&(blocks, requests)| Some(Freeness { blocks, requests })).collect()
     }
 
     #[test]

@@ -3,4 +3,5 @@
 pub mod freeness;
 pub mod order;
 pub mod router;
+pub mod scaling;
 pub mod scheduler;

@@ -1,6 +1,7 @@
 //! What people look at: terminal table, plots, one page. It only shows; every statistic is made in `metrics`.
 
 pub mod capacity;
+mod columns;
 mod files;
 pub mod format;
 pub mod headline;

@@ -3,7 +3,7 @@
 use comfy_table::{Cell, CellAlignment, ContentArrangement, LineStyle, Table, presets};
 use serde::Serialize;
 
-use super::{format, headline};
+use super::{columns, format, headline};
 use crate::metrics::column;
 use crate::metrics::slo::Limit;
 use crate::metrics::{Estimate, Saturation, Summary};
@@ -37,17 +37,7 @@ const fn shown(key: &'static str, heading: &'static str, keep: u8, ratio: bool) 
     Shown { key, heading, keep, ratio }
 }
 
-/// Shown where systems have different numbers of GPUs.
-const PER_GPU: &str = "goodput_per_gpu_per_s";
-
-/// Whether a comparison of totals would compare different amounts of hardware.
-pub(in crate::report) fn gpus_differ(study: &Study) -> bool {
-    let mut gpus = study.systems.iter().filter(|s| !s.bound).map(|s| s.gpus);
-    let first = gpus.next();
-    gpus.any(|n| Some(n) != first)
-}
-
-const COLUMNS: [Shown; 11] = [
+const COLUMNS: [Shown; 12] = [
     shown("ttft_p50_s", "TTFT p50", 3, false),
     shown("ttft_p99_s", "TTFT p99", 0, true),
     shown("tpot_p50_s", "TPOT p50", 2, false),
@@ -56,7 +46,8 @@ const COLUMNS: [Shown; 11] = [
     shown("e2e_p99_s", "E2E p99", 2, true),
     shown("attainment", "in SLO", 0, false),
     shown("goodput_per_s", "goodput", 0, true),
-    shown(PER_GPU, "goodput/GPU", 1, true),
+    shown("goodput_per_gpu_per_s", "goodput/GPU", 1, true),
+    shown("replicas_mean", "replicas", 1, false),
     shown("throughput_output_tok_per_s", "tok/s", 4, false),
     shown("run_preemptions", "preempt.", 5, false),
 ];
@@ -194,7 +185,7 @@ type Hidden = (usize, String);
 /// The table of a point, and the columns for which the terminal is too narrow.
 fn point_table(study: &Study, point: &PointComparison, options: &TableOptions) -> (String, Hidden) {
     // Drop columns of least interest until the table fits: wrapped cells cannot be compared. What fails the SLO stays.
-    let all: Vec<&Shown> = COLUMNS.iter().filter(|c| c.key != PER_GPU || gpus_differ(study)).collect();
+    let all: Vec<&Shown> = COLUMNS.iter().filter(|c| columns::says_something(c.key, study)).collect();
     let make = |(keep, room): (u8, Room), colour: bool| {
         let columns: Vec<&Shown> = all.iter().copied().filter(|c| c.keep <= keep).collect();
         build(study, point, &Form { columns, room, colour })

@@ -3,7 +3,7 @@
 use super::plan::{Setting, SystemPlan};
 
 /// Axes in the order of a request's way through a system: (first part of the setting's path, what it decides).
-const AXES: [(&str, &str); 19] = [
+const AXES: [(&str, &str); 21] = [
     ("model", "architecture"),
     ("accelerator", "accelerator"),
     ("node", "server"),
@@ -14,6 +14,8 @@ const AXES: [(&str, &str); 19] = [
     ("router", "routing"),
     ("placement", "placement"),
     ("migration", "migration"),
+    ("scaling", "auto-scaling"),
+    ("failures", "failures"),
     ("scheduler", "batch formation"),
     ("kv", "KV allocation"),
     ("kv-blocks", "KV capacity"),

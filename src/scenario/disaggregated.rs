@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::diagnostic::{InputErrors, Node, Value, from_tree};
-use crate::engine::config::{FirstToken, HandOver, Network, Role, Sharing};
+use crate::engine::config::{FirstToken, HandOver, Network, Overlap, Role, Sharing};
 use crate::policy::router::RouterConfig;
 use crate::policy::scheduler::SchedulerConfig;
 use crate::units::Bytes;
@@ -87,6 +87,9 @@ pub struct Disaggregated {
     /// How replicas stand on servers.
     #[serde(default)]
     pub layout: Layout,
+    /// KV of prompts of at least so many tokens is sent layer by layer while their last chunk is computed; else, and
+    /// without this, when the prompt is complete.
+    pub layer_wise_from: Option<u32>,
     /// Link between servers; else that of the node.
     pub network: Option<String>,
     /// NICs of a server; else those of the node.
@@ -204,11 +207,13 @@ fn together(
     }
     settings.extend(network::settings(&network, "placement.disaggregated"));
     settings.sort_by(|a, b| a.path.cmp(&b.path));
+    let layers = pools[0].spec.model.layers.max(1);
     let hand_over = HandOver {
         router: options.router.clone(),
         first_token: options.first_token,
         same_server: options.same_server,
         queue_share: thousandths(options.queue_share),
+        overlap: options.layer_wise_from.map(|from_tokens| Overlap { from_tokens, layers }),
     };
     let roles = [Role::Prefill, Role::Decode];
     let groups = pools.iter().zip(roles).map(|(pool, role)| group_of(pool, role)).collect();

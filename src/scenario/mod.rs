@@ -25,6 +25,7 @@ mod plan_options;
 mod raw;
 pub mod requests;
 mod resolve;
+mod scaling;
 pub mod schema;
 pub mod sensitivity;
 pub mod single;

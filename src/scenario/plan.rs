@@ -4,12 +4,13 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::cluster::{Deployment, Group, Joint};
+use crate::cluster::{Changes, Deployment, Group, Joint};
 use crate::cost::{CostSpec, StepCost, UnitWork};
 use crate::diagnostic::Sources;
-use crate::engine::config::{ClusterConfig, HandOver, Migration, Network, ReplicaConfig, Role};
+use crate::engine::config::{ClusterConfig, Failure, HandOver, Migration, Network, ReplicaConfig, Role};
 use crate::hardware::Accelerator;
 use crate::metrics::slo::Slo;
+use crate::policy::scaling::Scaling;
 use crate::policy::scheduler::SchedulerConfig;
 use crate::results::SweepInfo;
 use crate::workload::RequestRate;
@@ -53,6 +54,10 @@ pub struct SystemPlan {
     pub joint: Option<JointPlan>,
     /// Blocks that count as used on a replica with a request of a priority level, by level.
     pub headroom: Vec<u32>,
+    /// When replicas are added and taken away; `replicas` is then the most there can be.
+    pub scaling: Option<Scaling>,
+    /// Replicas that fail, in order of time and replica.
+    pub failures: Vec<Failure>,
     /// Uses true output lengths or other knowledge no real system has.
     pub oracle: bool,
     /// Every value with its origin, by path.
@@ -102,12 +107,14 @@ impl SystemPlan {
     pub fn deployment(&self, seed: u64) -> Deployment<'_> {
         if self.groups.is_empty() {
             let uniform = Deployment::uniform(&self.cluster, &*self.cost);
-            return Deployment { seed, joint: self.joint(), headroom: &self.headroom, ..uniform };
+            let (joint, changes) = (self.joint(), self.changes());
+            return Deployment { seed, joint, changes, headroom: &self.headroom, ..uniform };
         }
         Deployment {
             groups: self.groups.iter().map(GroupPlan::group).collect(),
             router: &self.cluster.router,
             joint: self.joint(),
+            changes: self.changes(),
             headroom: &self.headroom,
             front_end: self.cluster.front_end,
             seed,
@@ -117,6 +124,16 @@ impl SystemPlan {
     fn joint(&self) -> Option<Joint<'_>> {
         let JointPlan { network, hand_over, migration } = self.joint.as_ref()?;
         Some(Joint { network, hand_over: hand_over.as_ref(), migration: migration.as_ref() })
+    }
+
+    fn changes(&self) -> Option<Changes<'_>> {
+        let changes = Changes { scaling: self.scaling.as_ref(), failures: &self.failures };
+        (changes.scaling.is_some() || !changes.failures.is_empty()).then_some(changes)
+    }
+
+    /// Whether prompts and answers are computed by different replicas.
+    pub fn has_pools(&self) -> bool {
+        self.joint.as_ref().is_some_and(|j| j.hand_over.is_some())
     }
 
     /// A figure of each accelerator, summed over all of them.

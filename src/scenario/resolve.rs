@@ -19,6 +19,7 @@ use super::mechanisms::{front_end, knows_lengths, order};
 use super::migration;
 use super::parts::{Parts, engine_limits};
 use super::plan::{Setting, SystemPlan};
+use super::scaling;
 use super::schema::{
     Backend, KvOptions, LengthPredictor, OrderOptions, PreemptionOptions, PrefixCache, SystemOptions,
 };
@@ -28,6 +29,7 @@ use super::topology;
 pub fn system(doc: &mut Document, name: &str, place: Range<usize>) -> Result<SystemPlan, InputErrors> {
     let mut node = doc.system(name, place.clone())?;
     let (migration, headroom) = migration::take(doc, &mut node)?;
+    let changes = scaling::take(&mut node);
     let placement = disaggregated::take(doc, &mut node)?;
     let groups = node.take("groups").map(|(_, list)| list);
     let plan = match (placement, groups) {
@@ -40,7 +42,8 @@ pub fn system(doc: &mut Document, name: &str, place: Range<usize>) -> Result<Sys
         (None, Some(list)) => groups::system(doc, name, &node, &list, &place),
         (None, None) => equal_replicas(doc, name, node, &place),
     }?;
-    migration::add(doc, plan, migration, headroom)
+    let plan = migration::add(doc, plan, migration, headroom)?;
+    scaling::add(doc, plan, &changes)
 }
 
 /// Resolves the merged layers of a system whose replicas are equal.
@@ -144,6 +147,8 @@ impl Builder<'_> {
             groups: Vec::new(),
             joint: None,
             headroom: Vec::new(),
+            scaling: None,
+            failures: Vec::new(),
             oracle,
             settings,
             places,

@@ -16,14 +16,16 @@ use super::slo::TokenLimit;
 use super::disaggregated::PlacementOptions;
 use super::groups::GroupOptions;
 use super::migration::MigrationOptions;
+use super::scaling::{FailureOptions, ScalingOptions};
 
 /// Tables that hold exactly one entry, the mechanism: another mechanism in an upper layer replaces the whole entry.
-pub const TAGGED: [&str; 10] = [
+pub const TAGGED: [&str; 11] = [
     "scheduler",
     "kv",
     "router",
     "placement",
     "migration",
+    "scaling",
     "placement.disaggregated.router",
     "placement.disaggregated.prefill.scheduler",
     "placement.disaggregated.prefill.kv",
@@ -281,6 +283,10 @@ pub struct SystemOptions {
     /// KV tokens that count as used on a replica with a request of a priority level, by level (`freeness`). Read before
     /// the rest: here it is always absent.
     pub priority_headroom: Option<Vec<u32>>,
+    /// When replicas are added and taken away. Read before the rest: here it is always absent.
+    pub scaling: Option<ScalingOptions>,
+    /// Replicas that fail. Read before the rest: here it is always absent.
+    pub failures: Option<Vec<FailureOptions>>,
     /// Batch formation.
     pub scheduler: SchedulerConfig,
     /// KV memory.
@@ -318,6 +324,8 @@ pub struct DeploymentOptions {
     groups: Option<Vec<GroupOptions>>,
     parallel: Option<Parallel>,
     router: Option<RouterConfig>,
+    scaling: Option<ScalingOptions>,
+    failures: Option<Vec<FailureOptions>>,
     admission: Option<AdmissionOptions>,
     front_end: Option<FrontEndOptions>,
     kv_blocks: Option<u32>,
@@ -330,7 +338,7 @@ pub struct DeploymentOptions {
 }
 
 /// Keys of a system that `[deployment]` may set for all systems.
-pub const DEPLOYMENT_KEYS: [&str; 17] = [
+pub const DEPLOYMENT_KEYS: [&str; 19] = [
     "model",
     "accelerator",
     "engine",
@@ -339,6 +347,8 @@ pub const DEPLOYMENT_KEYS: [&str; 17] = [
     "groups",
     "parallel",
     "router",
+    "scaling",
+    "failures",
     "admission",
     "front-end",
     "kv-blocks",

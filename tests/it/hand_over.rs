@@ -19,16 +19,17 @@ const COST: TestCost = TestCost { stages: 1, per_context: SimDuration::from_ps(1
 
 /// Prefill and decode replicas, each on a server of its own, behind ports of 1 GB/s with messages of 2 us.
 #[derive(Clone)]
-struct Setup {
-    prefill: (u16, ReplicaConfig),
-    decode: (u16, ReplicaConfig),
-    hand_over: HandOver,
-    sharing: Sharing,
-    block_bytes: u64,
-    router: RouterConfig,
+pub struct Setup {
+    pub prefill: (u16, ReplicaConfig),
+    pub decode: (u16, ReplicaConfig),
+    pub hand_over: HandOver,
+    pub sharing: Sharing,
+    pub block_bytes: u64,
+    pub router: RouterConfig,
+    pub front_end: FrontEnd,
 }
 
-fn replica(scheduler: SchedulerConfig, blocks: u32, preemption: Preemption) -> ReplicaConfig {
+pub fn replica(scheduler: SchedulerConfig, blocks: u32, preemption: Preemption) -> ReplicaConfig {
     let allocation = Allocation::Paged { watermark: 0 };
     ReplicaConfig {
         scheduler,
@@ -40,21 +41,28 @@ fn replica(scheduler: SchedulerConfig, blocks: u32, preemption: Preemption) -> R
     }
 }
 
-fn setup(first_token: FirstToken) -> Setup {
+pub fn setup(first_token: FirstToken) -> Setup {
     let unified = replica(SchedulerConfig::Unified(Unified::default()), 256, Preemption::Recompute);
     let least = RouterConfig::LeastTokens(LeastLoad::default());
     Setup {
         prefill: (1, unified.clone()),
         decode: (1, unified),
-        hand_over: HandOver { router: least, first_token, same_server: false, queue_share: 50 },
+        hand_over: HandOver {
+            router: least,
+            first_token,
+            same_server: false,
+            queue_share: 50,
+            overlap: None,
+        },
         sharing: Sharing::Fair,
         block_bytes: 1000,
         router: RouterConfig::default(),
+        front_end: FrontEnd::NONE,
     }
 }
 
 impl Setup {
-    fn run(&self, trace: &Trace, stepwise: bool) -> Outcome {
+    pub fn run(&self, trace: &Trace, stepwise: bool) -> Outcome {
         let replicas = u32::from(self.prefill.0 + self.decode.0);
         let latency = SimDuration::from_us(2);
         let network = islands(replicas, 1_000_000_000, latency, self.sharing, self.block_bytes);
@@ -66,8 +74,9 @@ impl Setup {
             ],
             router: &self.router,
             joint: Some(Joint { hand_over: Some(&self.hand_over), network: &network, migration: None }),
+            changes: None,
             headroom: &[],
-            front_end: FrontEnd::NONE,
+            front_end: self.front_end,
             seed: 0,
         };
         let options = RunOptions { audit: true, stepwise, ..RunOptions::default() };
@@ -75,7 +84,7 @@ impl Setup {
     }
 }
 
-fn trace(rows: &[(u64, u32, u32)]) -> Trace {
+pub fn trace(rows: &[(u64, u32, u32)]) -> Trace {
     let rows = rows.iter().map(|&(us, prompt, output)| Request {
         arrival: at_us(us),
         prompt,
@@ -94,7 +103,7 @@ fn trace(rows: &[(u64, u32, u32)]) -> Trace {
 }
 
 /// Arrival, first token and finish in us, and the time handed over.
-fn instants(record: &RequestRecord) -> [u64; 3] {
+pub fn instants(record: &RequestRecord) -> [u64; 3] {
     let us = |t: SimTime| t.as_ps() / 1_000_000;
     [us(record.first_token), us(record.finish), record.ledger.get(Cause::HandOver).as_ps() / 1_000_000]
 }

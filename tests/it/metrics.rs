@@ -63,6 +63,7 @@ fn run(records: Vec<RequestRecord>, context: &MeasureContext) -> Summary {
         samples: Vec::new(),
         end,
         traffic: Traffic::default(),
+        fleet: None,
     };
     let trace = Trace { classes: vec!["all".to_owned()], ..Trace::default() };
     measure(&outcome, &trace, context)
@@ -247,6 +248,7 @@ fn an_empty_run_has_no_numbers_and_does_not_fail() {
         samples: Vec::new(),
         end: at(0),
         traffic: Traffic::default(),
+        fleet: None,
     };
     assert!(curves(&outcome, &slo(1, 1, true)).ttft_s.is_empty());
     assert_eq!(measure(&outcome, &trace, &slo(1, 1, true)).classes, Vec::new());

@@ -67,6 +67,7 @@ impl Setup {
             groups: vec![group],
             router: &self.router,
             joint: Some(Joint { network: &network, hand_over: None, migration }),
+            changes: None,
             headroom: &[],
             front_end: FrontEnd {
                 admission: Admission { timeout: self.timeout, ..Admission::OPEN },

@@ -130,6 +130,7 @@ pub fn outcome(queue: usize, load: f64, seed: u64, requests: u32) -> Outcome {
         samples,
         end,
         traffic: Traffic::default(),
+        fleet: None,
     }
 }
 

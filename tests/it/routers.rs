@@ -79,6 +79,7 @@ impl Setup {
                 groups,
                 router: &self.router,
                 joint: None,
+                changes: None,
                 headroom: &[],
                 front_end: FrontEnd { admission: self.admission, ..FrontEnd::NONE },
                 seed: self.seed,
@@ -229,8 +230,15 @@ fn unequal_replicas_get_what_they_can_hold() {
             Group { replica: &small, replicas: 1, cost: &slow, role: Role::Whole },
             Group { replica: &large, replicas: 1, cost: &COST, role: Role::Whole },
         ];
-        let deployment =
-            Deployment { groups, router, joint: None, headroom: &[], front_end: FrontEnd::NONE, seed: 0 };
+        let deployment = Deployment {
+            groups,
+            router,
+            joint: None,
+            changes: None,
+            headroom: &[],
+            front_end: FrontEnd::NONE,
+            seed: 0,
+        };
         let outcome = run(&deployment, &crowd(60));
         assert!(outcome.records.iter().all(|r| r.fate == Fate::Finished));
         chosen(&outcome).iter().filter(|&&k| k == 0).count()

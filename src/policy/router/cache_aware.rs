@@ -25,7 +25,7 @@
 //! # Left out, and the effect
 //! The original evicts in a thread every `eviction-interval-secs`; here a tree never exceeds its limit, so that it forgets
 //! a little earlier. It counts characters and has one tree for all replicas with marks on its nodes; the default limit here
-//! takes four characters for a token. Of equal matches it takes any replica. Replicas that fail are not modelled.
+//! takes four characters for a token. Of equal matches it takes any replica.
 //!
 //! # Parameters
 //! | key | default | the original's |
@@ -227,7 +227,8 @@ struct Trees {
 
 impl Trees {
     fn is_unbalanced(&self, replicas: &mut dyn Replicas) -> bool {
-        let queues: Vec<u32> = all(replicas).map(|r| replicas.load(r).requests).collect();
+        let up: Vec<ReplicaId> = all(replicas).filter(|&r| replicas.is_up(r)).collect();
+        let queues: Vec<u32> = up.iter().map(|&r| replicas.load(r).requests).collect();
         let longest = queues.iter().copied().max().unwrap_or(0);
         let shortest = queues.iter().copied().min().unwrap_or(0);
         longest - shortest > self.parameters.balance_abs_threshold
@@ -237,7 +238,7 @@ impl Trees {
     /// By the trees: the best match, or the most room.
     fn by_trees(&mut self, request: &RouteRequest<'_>, replicas: &dyn Replicas) -> ReplicaId {
         let mut best: (ReplicaId, Vec<usize>) = (ReplicaId(0), Vec::new());
-        for r in all(replicas) {
+        for r in all(replicas).filter(|&r| replicas.is_up(r)) {
             let path = self.trees[r.index()].path(request.prefix);
             if path.len() > best.1.len() {
                 best = (r, path);
@@ -252,7 +253,8 @@ impl Trees {
         if f64::from(matched) > self.parameters.cache_threshold * f64::from(request.prompt) {
             return matching;
         }
-        all(replicas).min_by_key(|r| self.trees[r.index()].tokens).unwrap_or(ReplicaId(0))
+        let up = all(replicas).filter(|&r| replicas.is_up(r));
+        up.min_by_key(|r| self.trees[r.index()].tokens).unwrap_or(ReplicaId(0))
     }
 }
 
@@ -267,6 +269,12 @@ impl Router for Trees {
         };
         self.trees[chosen.index()].enter(request, self.parameters.max_tree_tokens, self.clock);
         chosen
+    }
+
+    fn forget(&mut self, replica: ReplicaId) {
+        if let Some(tree) = self.trees.get_mut(replica.index()) {
+            *tree = Tree::new();
+        }
     }
 }
 

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::least::all;
 use super::{Mechanism, Replicas, RouteRequest, Router};
 use crate::ids::ReplicaId;
+use crate::policy::freeness::Freeness;
 
 /// Parameters of `freeness`: none.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
@@ -28,13 +29,16 @@ impl Mechanism for Freest {
 
 impl Router for Freest {
     fn route(&mut self, _request: &RouteRequest<'_>, replicas: &mut dyn Replicas) -> ReplicaId {
-        let mut best = (ReplicaId(0), replicas.freeness(ReplicaId(0)));
-        for r in all(replicas).skip(1) {
+        let mut best: Option<(ReplicaId, Freeness)> = None;
+        for r in all(replicas) {
+            if !replicas.is_up(r) {
+                continue;
+            }
             let freeness = replicas.freeness(r);
-            if freeness.compare(&best.1).is_gt() {
-                best = (r, freeness);
+            if best.is_none_or(|(_, most)| freeness.compare(&most).is_gt()) {
+                best = Some((r, freeness));
             }
         }
-        best.0
+        best.map_or(ReplicaId(0), |(r, _)| r)
     }
 }

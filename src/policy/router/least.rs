@@ -56,7 +56,7 @@ fn share(replicas: &mut dyn Replicas, r: ReplicaId, measure: Measure, per_capaci
     Share { load: measure.of(replicas.load(r)), of }
 }
 
-/// The first of `candidates` with the smallest load.
+/// The first of `candidates` that are up with the smallest load.
 pub(super) fn least(
     candidates: impl IntoIterator<Item = ReplicaId>,
     replicas: &mut dyn Replicas,
@@ -65,6 +65,9 @@ pub(super) fn least(
 ) -> ReplicaId {
     let mut best: Option<(ReplicaId, Share)> = None;
     for r in candidates {
+        if !replicas.is_up(r) {
+            continue;
+        }
         let share = share(replicas, r, measure, per_capacity);
         if best.is_none_or(|(_, least)| share.is_less_than(least)) {
             best = Some((r, share));
@@ -187,14 +190,15 @@ impl Mechanism for PowerOfTwo {
 
 impl Router for PowerOfTwo {
     fn route(&mut self, _request: &RouteRequest<'_>, replicas: &mut dyn Replicas) -> ReplicaId {
-        let count = replicas.count();
+        let count = replicas.up();
         if count == 1 {
-            return ReplicaId(0);
+            return replicas.nth_up(0);
         }
         let first = replicas.draw(0, count);
         let other = replicas.draw(1, count - 1);
         let second = if other < first { other } else { other + 1 };
-        least([first, second].map(ReplicaId), replicas, Measure::Requests, self.per_capacity)
+        let drawn = [first, second].map(|number| replicas.nth_up(number));
+        least(drawn, replicas, Measure::Requests, self.per_capacity)
     }
 }
 
@@ -236,7 +240,9 @@ struct Sticky {
 
 impl Router for Sticky {
     fn route(&mut self, request: &RouteRequest<'_>, replicas: &mut dyn Replicas) -> ReplicaId {
-        if let Some(&home) = request.session.and_then(|s| self.homes.get(&s)) {
+        if let Some(&home) = request.session.and_then(|s| self.homes.get(&s))
+            && replicas.is_up(home)
+        {
             return home;
         }
         let chosen = least(all(replicas), replicas, Measure::Requests, self.per_capacity);

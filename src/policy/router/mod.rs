@@ -29,10 +29,15 @@ use crate::units::SimDuration;
 /// # Contract
 /// * Called once per routed request, in the order of routing; own state may change with every call.
 /// * Load, caches and draws come from [`Replicas`] only; a router never sees an answer's length (I6).
-/// * The replica returned exists.
+/// * The replica returned is up.
 pub trait Router: Send {
     /// The replica that gets `request`.
     fn route(&mut self, request: &RouteRequest<'_>, replicas: &mut dyn Replicas) -> ReplicaId;
+
+    /// What `replica` had cached is gone: it went down.
+    fn forget(&mut self, replica: ReplicaId) {
+        let _ = replica;
+    }
 }
 
 /// What a router may know of the request at hand.
@@ -74,6 +79,22 @@ pub struct Memory {
 pub trait Replicas {
     /// How many there are, at least 1; their ids are below.
     fn count(&self) -> u16;
+
+    /// Whether requests may be sent to `replica`. At least one is up.
+    fn is_up(&self, replica: ReplicaId) -> bool {
+        let _ = replica;
+        true
+    }
+
+    /// How many are up.
+    fn up(&self) -> u16 {
+        self.count()
+    }
+
+    /// Of those that are up, in id order, the one with this number, which is below [`Replicas::up`].
+    fn nth_up(&self, number: u16) -> ReplicaId {
+        ReplicaId(number)
+    }
 
     /// The load that `replica` reported last, with this router's later dispatches if it counts them.
     fn load(&mut self, replica: ReplicaId) -> Load;

@@ -170,14 +170,15 @@ impl Affinity {
     }
 
     fn choose(&self, request: &RouteRequest<'_>, replicas: &mut dyn Replicas) -> ReplicaId {
-        let requests: Vec<u32> = all(replicas).map(|r| replicas.load(r).requests).collect();
+        let up: Vec<ReplicaId> = all(replicas).filter(|&r| replicas.is_up(r)).collect();
+        let requests: Vec<u32> = up.iter().map(|&r| replicas.load(r).requests).collect();
         let idlest = |replicas: &mut dyn Replicas| least(all(replicas), replicas, Measure::Requests, false);
         if request.prefix.is_empty() || self.is_unbalanced(&requests) {
             return idlest(replicas);
         }
         let mut best: Option<(u32, u32, ReplicaId)> = None;
-        for r in all(replicas) {
-            let (known, busy) = (self.known(r, request, replicas), requests[r.index()]);
+        for (&r, &busy) in up.iter().zip(&requests) {
+            let known = self.known(r, request, replicas);
             if best.is_none_or(|(k, b, _)| known > k || (known == k && busy < b)) {
                 best = Some((known, busy, r));
             }
@@ -205,5 +206,11 @@ impl Router for Affinity {
             self.sent[chosen.index()].remember(request.prefix, most);
         }
         chosen
+    }
+
+    fn forget(&mut self, replica: ReplicaId) {
+        if let Some(sent) = self.sent.get_mut(replica.index()) {
+            *sent = Sent::default();
+        }
     }
 }

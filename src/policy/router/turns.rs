@@ -13,20 +13,25 @@ pub struct RoundRobin {}
 
 impl Mechanism for RoundRobin {
     fn build(&self) -> Box<dyn Router> {
-        Box::new(Turns { routed: 0 })
+        Box::new(Turns { next: 0 })
     }
 }
 
-/// Counts the requests it has routed.
+/// Remembers whose turn it is.
 struct Turns {
-    routed: u64,
+    next: u16,
 }
 
 impl Router for Turns {
     fn route(&mut self, _request: &RouteRequest<'_>, replicas: &mut dyn Replicas) -> ReplicaId {
-        let turn = self.routed % u64::from(replicas.count());
-        self.routed += 1;
-        ReplicaId(u16::try_from(turn).expect("below the number of replicas"))
+        let count = replicas.count();
+        let after = |turn: u16| if turn + 1 == count { 0 } else { turn + 1 };
+        let mut turn = self.next;
+        while !replicas.is_up(ReplicaId(turn)) {
+            turn = after(turn);
+        }
+        self.next = after(turn);
+        ReplicaId(turn)
     }
 }
 
@@ -43,6 +48,7 @@ impl Mechanism for Random {
 
 impl Router for Random {
     fn route(&mut self, _request: &RouteRequest<'_>, replicas: &mut dyn Replicas) -> ReplicaId {
-        ReplicaId(replicas.draw(0, replicas.count()))
+        let drawn = replicas.draw(0, replicas.up());
+        replicas.nth_up(drawn)
     }
 }

@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use crate::metrics::{Better, RequestStats, Saturation, column};
-use crate::report::{format, table};
+use crate::report::{columns, format, table};
 use crate::results::comparison::class_value;
 use crate::results::{Comparison, ComparisonRow, PointComparison, Study};
 
@@ -19,7 +19,7 @@ const fn shown(key: &'static str, heading: &'static str, detail: &'static str, r
     Shown { key, heading, detail, ratio }
 }
 
-const COLUMNS: [Shown; 10] = [
+const COLUMNS: [Shown; 11] = [
     shown("ttft_p50_s", "TTFT p50", "client", false),
     shown("ttft_p99_s", "TTFT p99", "client", true),
     shown("tpot_p50_s", "TPOT p50", "mean below", false),
@@ -28,6 +28,7 @@ const COLUMNS: [Shown; 10] = [
     shown("attainment", "in SLO", "of arrived", false),
     shown("goodput_per_s", "goodput", "req/s", true),
     shown("goodput_per_gpu_per_s", "goodput/GPU", "req/s", true),
+    shown("replicas_mean", "replicas", "mean", false),
     shown("throughput_output_tok_per_s", "output", "tok/s", false),
     shown("run_preemptions", "preempted", "per run", false),
 ];
@@ -50,14 +51,13 @@ pub(super) fn by_point(study: &Study, comparison: &Comparison) -> Markup {
     }
 }
 
-/// Goodput per GPU says something new only where the numbers of GPUs differ.
-fn columns(study: &Study) -> Vec<&'static Shown> {
-    let differ = table::gpus_differ(study);
-    COLUMNS.iter().filter(|c| differ || c.key != "goodput_per_gpu_per_s").collect()
+/// Those that say something about this study.
+fn shown_columns(study: &Study) -> Vec<&'static Shown> {
+    COLUMNS.iter().filter(|c| columns::says_something(c.key, study)).collect()
 }
 
 fn point_table(study: &Study, point: &PointComparison) -> Markup {
-    let columns = columns(study);
+    let columns = shown_columns(study);
     html! {
         table {
             thead { tr {
