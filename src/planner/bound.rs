@@ -57,6 +57,10 @@ fn apart(
     trace: &Trace,
     (slo, attainment): (&Slo, f64),
 ) -> f64 {
+    if system.groups.iter().any(|g| g.role == Role::Whole) {
+        // Who takes requests from both pools sets neither's bound.
+        return f64::INFINITY;
+    }
     let first = hand_over.first_token;
     let tokens_of_a_block = f64::from(system.cluster.replica.kv.block);
     let token_bytes = network.block_bytes as f64 / tokens_of_a_block;

@@ -15,7 +15,8 @@ use super::plan_options::{PlanOptions, check_knobs, check_limits, is_of_placemen
 use super::raw::Target;
 use super::study::Flags;
 use super::sweep::{Axis, Sweep, axes, combination, plain, short_names, write};
-use super::{dedupe, layouts, resolve};
+use super::system::resolve_system;
+use super::{dedupe, layouts};
 
 pub use super::layouts::{Pool, Space};
 pub use super::plan_options::{Objective, PlannerKind};
@@ -127,7 +128,14 @@ fn build(
     doc.sweep = Some(Sweep::of_variants(String::new(), span.clone(), variants));
     let (mut candidates, mut refused, mut problems) = (Vec::new(), Vec::new(), InputErrors::default());
     for Draft { name, pools, knobs, .. } in drafts {
-        match resolve::system(doc, &name, span.clone()) {
+        match resolve_system(doc, &name, span.clone()) {
+            Ok(system) if system.gpus != pools.iter().map(Pool::gpus).sum::<u32>() => {
+                let reason = "its system has replicas beside those of the layout (a mixed pool, or `groups`)"
+                    .to_owned();
+                let help = "name a system without them in `plan.base` or `plan.disaggregated.base`";
+                problems.0.push(doc.sources.error(span.clone(), format!("`plan`: {reason}"), help));
+                refused.push(Refused { name, reason });
+            }
             Ok(system) => candidates.push(Candidate { name, pools, knobs, system }),
             Err(errors) => {
                 let reason = errors.0.first().map_or_else(String::new, |e| e.message.clone());

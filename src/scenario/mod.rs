@@ -33,6 +33,7 @@ pub mod slo;
 mod study;
 mod study_results;
 mod sweep;
+mod system;
 pub mod topology;
 pub mod watch;
 

@@ -122,16 +122,19 @@ pub(super) fn build(
 /// Replicas in the order in which they stand.
 fn order(pools: &[SystemPlan], layout: Layout) -> Vec<Piece> {
     let prefill = usize::from(pools[0].cluster.replicas);
-    let decode = pools.get(1).map_or(0, |pool| usize::from(pool.cluster.replicas));
+    let count = |pool: usize| pools.get(pool).map_or(0, |pool| usize::from(pool.cluster.replicas));
+    let (decode, mixed) = (count(1), count(2));
+    let rest = (0..mixed).map(|i| Piece { pool: 2, id: prefill + decode + i });
     let (p, d) = (|i| Piece { pool: 0, id: i }, |i| Piece { pool: 1, id: prefill + i });
     if layout == Layout::Paired {
         let both = 0..prefill.max(decode);
         return both
             .flat_map(|i| [(i < prefill).then(|| p(i)), (i < decode).then(|| d(i))])
             .flatten()
+            .chain(rest)
             .collect();
     }
-    (0..prefill).map(p).chain((0..decode).map(d)).collect()
+    (0..prefill).map(p).chain((0..decode).map(d)).chain(rest).collect()
 }
 
 /// Whether a prefill replica has a decode replica to stand beside.
@@ -165,8 +168,10 @@ impl Ground<'_> {
 
     /// The next pair does not start on the rest of a server if it fits on a whole one only.
     fn keep_together(&mut self, pools: &[SystemPlan]) {
-        let (pair, holds) =
-            (pools.iter().map(accelerators).sum::<u32>(), pools[0].spec.accelerator.host.node.holds());
+        let (pair, holds) = (
+            pools.iter().take(2).map(accelerators).sum::<u32>(),
+            pools[0].spec.accelerator.host.node.holds(),
+        );
         if pair <= holds && self.used + pair > holds {
             self.next_server();
         }

@@ -57,6 +57,7 @@ fn draw(index: u64, redrawn: u64) -> Scenario {
         first_token: rng.pick(&[FirstToken::Prefill, FirstToken::Decode]),
         same_server: rng.chance(40),
         queue_share: rng.pick(&[1, 50, 100, 200, 500, 1000, 1000]),
+        mixed_above: 0,
         overlap: None,
     };
     s.apart = Some((hand_over, network));
