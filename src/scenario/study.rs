@@ -63,7 +63,7 @@ impl StudyPlan {
         let of_reference = reference.and_then(|i| systems.get(i));
         let capacity = of_reference.map(|r| errors.note(CapacityPlan::read(&doc, r)).flatten());
         if let Some(node) = &doc.plan {
-            errors.note(super::deployments::read(&doc, node));
+            errors.note(super::plan_options::read(&doc, node));
         }
         dedupe(&mut errors);
         let warnings = unused_variants(&doc);
