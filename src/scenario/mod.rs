@@ -32,6 +32,7 @@ mod study;
 mod study_results;
 mod sweep;
 pub mod topology;
+pub mod trace_events;
 pub mod watch;
 
 pub use axes::{AxisChoice, choices};
