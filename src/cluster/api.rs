@@ -30,7 +30,8 @@ pub struct Group<'a> {
     pub replicas: u16,
     /// What a step of each costs.
     pub cost: &'a dyn StepCost,
-    /// Which phases of a request they compute: all groups `Whole`, or some `Prefill` and the others `Decode`.
+    /// Which phases of a request they compute: all groups `Whole`, or some `Prefill` and some `Decode` (and then perhaps
+    /// some `Whole`: the mixed pool).
     pub role: Role,
 }
 

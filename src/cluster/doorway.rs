@@ -112,6 +112,7 @@ impl Run<'_> {
     pub(super) fn send_to_replica(&mut self, id: RequestId) {
         let now = self.now;
         let chosen = self.router.route(id, now, &mut self.world, &self.replicas);
+        let chosen = self.or_mixed(chosen, id);
         let replica = &mut self.replicas[chosen.index()];
         let request = self.world.request(id);
         let again = request.phase == Phase::AtRouter && request.record.queued != SimTime::MAX;

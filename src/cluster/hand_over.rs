@@ -21,6 +21,7 @@ impl<'a> Run<'a> {
                 let from = self.world.request(id).record.replica;
                 let decode = self.decode.as_mut().expect("a prefill replica has decode replicas");
                 let to = decode.choose(id, now, &mut self.world, &self.replicas);
+                let to = self.or_mixed_decode(to, id);
                 self.wires().join(id, from, to, now);
                 to
             }

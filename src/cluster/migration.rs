@@ -255,7 +255,7 @@ impl<'a> Run<'a> {
         let margin = self.migrations().config.last_stage_blocks;
         let state = &self.replicas[step.source.index()].state;
         let computed = state.computed_now(id, &self.world);
-        let wanted = state.pool.blocks_for(computed + 1) + margin;
+        let wanted = state.wanted_to_move(id, margin, &self.world);
         let full = computed / state.pool.block();
         let asked = wanted.saturating_sub(step.promised);
         self.pass(id, Move { asked, full, ..step }, Turn::Grant);

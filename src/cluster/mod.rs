@@ -13,6 +13,7 @@ mod ideal;
 mod joint;
 mod links;
 mod migration;
+mod mixed;
 mod outcome;
 mod run;
 mod sample;

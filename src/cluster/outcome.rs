@@ -5,6 +5,7 @@ use crate::units::SimTime;
 
 use super::alone::AloneTimes;
 use super::run::Run;
+use super::sample::stranded;
 use super::wires::Wires;
 
 impl Run<'_> {
@@ -22,6 +23,7 @@ impl Run<'_> {
         for replica in &self.replicas {
             replica.state.sample(at, &self.world, &mut sample);
         }
+        sample.kv_stranded = stranded(&self.replicas, &self.world, at);
         sample
     }
 

@@ -18,6 +18,7 @@ use super::fleet::Fleet;
 use super::front_end::Workers;
 use super::joint::DecodeRouters;
 use super::migration::Migrations;
+use super::mixed::MixedPool;
 use super::sample::Sampler;
 use super::watch::Watch;
 use super::wires::Wires;
@@ -58,6 +59,8 @@ pub(super) struct Run<'a> {
     pub router: Dispatcher<'a>,
     /// Of the replicas that decode, where others compute prompts.
     pub decode: Option<DecodeRouters<'a>>,
+    /// Replicas beside the pools that compute whole requests.
+    pub mixed: Option<MixedPool>,
     /// Where KV is sent while its prompt is computed.
     pub early: Option<EarlyHandOvers>,
     /// Where running requests move.
@@ -87,15 +90,18 @@ impl<'a> Run<'a> {
         world.headroom = deployment.headroom;
         let groups = deployment.groups.iter().enumerate();
         let owners: Vec<usize> = groups.flat_map(|(g, of)| vec![g; usize::from(of.replicas)]).collect();
-        let in_role = |decode: bool| -> Vec<ReplicaId> {
-            let of = |&(_, &group): &(u16, &usize)| (deployment.groups[group].role == Role::Decode) == decode;
+        let in_role = |role: Role| -> Vec<ReplicaId> {
+            let of = |&(_, &group): &(u16, &usize)| deployment.groups[group].role == role;
             (0u16..).zip(&owners).filter(of).map(|(r, _)| ReplicaId(r)).collect()
         };
-        let router = Dispatcher::new(deployment.router, in_role(false), trace, (DRAWS, deployment.seed));
         let joint = deployment.joint;
         let hand_over = joint.and_then(|j| Some((j.hand_over?, j.network)));
+        let first = in_role(if hand_over.is_some() { Role::Prefill } else { Role::Whole });
+        let router = Dispatcher::new(deployment.router, first, trace, (DRAWS, deployment.seed));
+        let mixed =
+            hand_over.and_then(|(config, _)| MixedPool::new(in_role(Role::Whole), config.mixed_above));
         let decode = hand_over.map(|(config, network)| {
-            DecodeRouters::new(config, network, &in_role(true), trace, deployment.seed)
+            DecodeRouters::new(config, network, &in_role(Role::Decode), trace, deployment.seed)
         });
         let migration = joint.and_then(|j| j.migration);
         let migrations = migration.map(|m| Migrations::new(m, owners.len()));
@@ -128,6 +134,7 @@ impl<'a> Run<'a> {
             replicas,
             router,
             decode,
+            mixed,
             early,
             migrations,
             fleet,

@@ -1,5 +1,6 @@
 //! A coarse timeline: the deployment on a regular grid of instants, read lazily (no periodic event).
 
+use crate::engine::{Replica, World};
 use crate::metrics::record::Sample;
 use crate::units::SimTime;
 
@@ -41,5 +42,43 @@ impl Sampler {
     /// All samples.
     pub fn into_samples(self) -> Vec<Sample> {
         self.samples
+    }
+}
+
+/// Tokens of free blocks that are in the wrong places (Llumnix, section 6.3): whole demands of heads of queues that wait
+/// for memory, the smallest first, as many as all free blocks of replicas that are up would meet together.
+pub(super) fn stranded(replicas: &[Replica], world: &World<'_>, at: SimTime) -> u64 {
+    let mut demands: Vec<u64> = replicas.iter().filter_map(|r| r.state.blocked_demand(at, world)).collect();
+    if demands.is_empty() {
+        return 0;
+    }
+    let free = replicas.iter().filter(|r| r.state.up).map(|r| r.state.free_room(at)).sum();
+    met_by(free, &mut demands)
+}
+
+/// The sum of as many of these demands as `free` meets, the smallest first.
+fn met_by(free: u64, demands: &mut [u64]) -> u64 {
+    demands.sort_unstable();
+    let mut sum = 0;
+    for demand in demands {
+        if sum + *demand > free {
+            break;
+        }
+        sum += *demand;
+    }
+    sum
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn free_memory_is_stranded_where_it_would_meet_whole_demands() {
+        // Eight free, three heads that ask for three: six would serve two of them.
+        assert_eq!(met_by(8, &mut [3, 3, 3]), 6);
+        assert_eq!(met_by(8, &mut [9, 2]), 2);
+        assert_eq!(met_by(2, &mut [3]), 0);
+        assert_eq!(met_by(8, &mut []), 0);
     }
 }

@@ -44,6 +44,14 @@ impl BoundClock {
         }
     }
 
+    /// The state at `at`, not before the last change.
+    pub fn state_at(&self, at: SimTime) -> Option<Binding> {
+        match self.next {
+            Some((from, next)) if from <= at && self.state.is_some() => Some(next),
+            _ => self.state,
+        }
+    }
+
     /// Adds the time from the last change to `now` to `sums`, and changes nothing.
     pub fn charge(&self, now: SimTime, sums: &mut [u128; 6]) {
         let mut add = |state: Binding, from: SimTime, to: SimTime| {
@@ -97,6 +105,10 @@ mod tests {
         clock.follow(Binding::Budget, at(25));
         clock.follow(Binding::Memory, at(27));
         let mut read = sums;
+        assert_eq!(
+            (clock.state_at(at(24)), clock.state_at(at(25))),
+            (Some(Binding::Open), Some(Binding::Budget))
+        );
         clock.charge(at(20), &mut read);
         assert_eq!(read, [10, 0, 0, 0, 0, 0]);
         clock.set(Some(Binding::Memory), at(40), &mut sums);

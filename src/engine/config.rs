@@ -111,6 +111,9 @@ pub struct HandOver {
     /// A decode replica takes no further request while those that it has taken and that do not run yet hold this share of
     /// its blocks, in thousandths.
     pub queue_share: u32,
+    /// A prompt for which its prefill replica has more than so many prompt tokens to compute (its own included) goes to a
+    /// replica of the mixed pool (of role `Whole`), if one has fewer.
+    pub mixed_above: u64,
     /// KV is sent layer by layer while the last chunk of a prompt is computed.
     pub overlap: Option<Overlap>,
 }

@@ -124,6 +124,15 @@ impl ReplicaState {
         self.under_way(now, false).1
     }
 
+    /// Prompt tokens to be computed of the requests that are here.
+    pub fn pending_prompts(&self, world: &World<'_>) -> u64 {
+        let left = |&id: &RequestId| {
+            let request = world.request(id);
+            u64::from(request.tokens() - request.computed)
+        };
+        self.waiting.iter().chain(&self.partial).map(left).sum()
+    }
+
     /// Blocks that a waiting or swapped request will ask for: its reservation, or those of its tokens.
     pub fn demand(&self, id: RequestId, world: &World<'_>) -> u32 {
         let tokens = if world.reserves() { world.reservation(id) } else { world.request(id).tokens() };

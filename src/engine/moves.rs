@@ -41,9 +41,11 @@ impl ReplicaState {
         }
     }
 
-    /// Blocks kept free for the priorities of the requests that are here.
+    /// Blocks kept free for the priorities of the requests that are here, those that wait for their KV or to resume included.
     fn headroom(&self, world: &World<'_>) -> i64 {
-        let here = || self.running.iter().chain(&self.waiting).chain(&self.swapped);
+        let on_their_way =
+            || self.exchange.offers.iter().chain(&self.exchange.coming).chain(&self.exchange.loaded);
+        let here = || self.running.iter().chain(&self.waiting).chain(&self.swapped).chain(on_their_way());
         let levels = (0u32..).zip(world.headroom);
         let kept = levels.filter(|&(level, _)| here().any(|&id| world.level(id) == level));
         kept.map(|(_, &blocks)| i64::from(blocks)).sum()
@@ -51,8 +53,10 @@ impl ReplicaState {
 
     /// Whether `id` runs here, decodes, and stands where a move can take it.
     pub fn can_move(&self, id: RequestId, now: SimTime, world: &World<'_>) -> bool {
+        // With one stage a step that lists who decodes is like one of all: only batches of a pipeline cannot be left.
+        let listed = |r: &RequestState| r.phase == Phase::Flying && self.stage_free.len() == 1;
         let sound = |r: &RequestState| {
-            r.phase == Phase::Decoding
+            (r.phase == Phase::Decoding || listed(r))
                 && r.record.replica == self.id
                 && !r.stopping
                 && !r.recovering
@@ -66,7 +70,9 @@ impl ReplicaState {
         let movable = self.running.iter().copied().filter(|&id| self.can_move(id, now, world));
         let place = |id: RequestId| {
             let request = world.request(id);
-            let tokens = request.prompt + self.cohort.generated(request);
+            let member = request.phase == Phase::Decoding;
+            let tokens =
+                if member { request.prompt + self.cohort.generated(request) } else { request.tokens() };
             (std::cmp::Reverse(world.level(id)), tokens, std::cmp::Reverse(request.place()))
         };
         movable.min_by_key(|&id| place(id))
@@ -75,6 +81,14 @@ impl ReplicaState {
     /// Tokens of a decoding request whose KV exists.
     pub fn computed_now(&self, id: RequestId, world: &World<'_>) -> u32 {
         self.cohort.computed(world.request(id))
+    }
+
+    /// Blocks that `id` asks a destination for, with `margin` blocks to grow into: reserving, those of its reservation.
+    pub fn wanted_to_move(&self, id: RequestId, margin: u32, world: &World<'_>) -> u32 {
+        if world.reserves() {
+            return self.pool.blocks_for(world.reservation(id));
+        }
+        self.pool.blocks_for(self.computed_now(id, world) + 1) + margin
     }
 
     /// Promises blocks to a move, if they are free.
@@ -165,7 +179,8 @@ impl ReplicaState {
         self.load.asks(demand);
         self.wait(id, world);
         self.bound_follows(now);
-        self.cut_leap(now, false)
+        // It got its number when it left: it may stand before a head that everybody else waits behind.
+        self.cut_leap(now, true)
     }
 }
 

@@ -1,6 +1,7 @@
 //! The state of one replica at an instant between two events, read in closed form: nothing is written.
 
 use crate::metrics::record::Sample;
+use crate::metrics::work::Binding;
 use crate::units::SimTime;
 
 use super::replica::ReplicaState;
@@ -27,6 +28,19 @@ impl ReplicaState {
         sample.waste.add(&waste);
         self.bound.charge(at, &mut sample.bound_time);
         self.sample_memory(steps, world, sample);
+    }
+
+    /// Tokens that the blocks have room for which the head of the queue asks for, if it waits for memory at `at`.
+    pub fn blocked_demand(&self, at: SimTime, world: &World<'_>) -> Option<u64> {
+        let head = *self.swapped.first().or(self.waiting.front())?;
+        let blocked = self.bound.state_at(at) == Some(Binding::Memory);
+        blocked.then(|| u64::from(self.demand(head, world)) * u64::from(self.pool.block()))
+    }
+
+    /// Tokens that free blocks have room for at `at`.
+    pub fn free_room(&self, at: SimTime) -> u64 {
+        let held = u64::from(self.pool.held()) + self.growth_under_way(at);
+        u64::from(self.pool.total()).saturating_sub(held) * u64::from(self.pool.block())
     }
 
     /// What the KV blocks hold once the leap on its way has taken `steps` steps. O(running).

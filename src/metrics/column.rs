@@ -100,6 +100,11 @@ pub fn find(key: &str) -> Option<&'static Column> {
     all().find(|c| c.key == key)
 }
 
+/// Whether a column is a number of requests, which every class of them has, too.
+pub fn of_requests(key: &str) -> bool {
+    super::RequestStats::COLUMNS.iter().any(|c| c.key == key)
+}
+
 /// The text of `list metrics`: one line per column.
 pub fn describe() -> String {
     let width = all().map(|c| c.key.len()).max().unwrap_or(0);

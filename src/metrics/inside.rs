@@ -91,6 +91,9 @@ pub(super) fn fill(stats: &mut RunStats, outcome: &Outcome, provided_s: f64, con
     stats.kv_fragmented_mean_ratio = mean_of(|m| m.fragmented);
     stats.kv_reserved_mean_ratio = mean_of(|m| m.reserved);
     stats.kv_cached_mean_ratio = mean_of(|m| m.cached);
+    let stranded = |s: &Sample| s.kv_stranded as f64 / context.kv_slots as f64;
+    stats.kv_stranded_mean_ratio =
+        mean(&outcome.samples.iter().filter(|_| context.kv_slots > 0).map(stranded).collect::<Vec<_>>());
 }
 
 /// What preemption cost: per request, and per victim.

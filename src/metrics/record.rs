@@ -325,6 +325,8 @@ pub struct Sample {
     pub kv_fragmented: u64,
     /// Tokens that the blocks have room for which nobody holds and whose content can still be found.
     pub kv_cached: u64,
+    /// Tokens of free blocks that heads of queues blocked by memory could use if all free blocks were in one place.
+    pub kv_stranded: u64,
     /// Work since the run began.
     pub work: Work,
     /// Of that, work that nobody needed.

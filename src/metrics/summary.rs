@@ -145,6 +145,7 @@ columns! {
         kv_reserved_mean_ratio: Option<f64>, "KV reserved", "", Lower, "Share of KV slots reserved or allocated ahead and unused, mean over the samples.";
         kv_fragmented_mean_ratio: Option<f64>, "KV fragmented", "", Lower, "Share of KV slots that are empty in the last block of a request, mean over the samples.";
         kv_cached_mean_ratio: Option<f64>, "KV cached", "", Neither, "Share of KV slots that nobody holds and the prefix cache can still find, mean over the samples.";
+        kv_stranded_mean_ratio: Option<f64>, "KV stranded", "", Lower, "Share of KV slots that are free and would meet whole demands of heads of queues that wait for KV, if all free blocks were in one place, mean over the samples.";
         backlog_slope_per_s: Option<f64>, "backlog slope", "req/s", Lower, "Growth of the queue over the second half of the arrivals.";
         kv_occupancy_mean: Option<f64>, "KV occupancy mean", "", Neither, "Share of KV blocks held by requests, mean over the samples.";
         kv_occupancy_peak: Option<f64>, "KV occupancy peak", "", Neither, "Share of KV blocks held by requests, largest sample.";

@@ -50,7 +50,7 @@ pub struct MoveCounters {
     pub aborted: u64,
     /// Copies of the requests that moved, the last ones included.
     pub copies: u64,
-    /// Σ time from a request's stop to its last byte, in ps.
+    /// Σ time from a request's stop to its last byte, in ps; those that drop their KV are left out.
     pub standing: u128,
 }
 
@@ -70,6 +70,6 @@ pub struct Traffic {
 pub struct PortUse {
     /// Bytes of the flows that have ended.
     pub bytes: u128,
-    /// Time with at least one flow, in ps.
+    /// Time in which at least one flow has a rate, in ps.
     pub busy: u128,
 }

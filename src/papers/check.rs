@@ -5,7 +5,7 @@ use crate::metrics::column;
 use crate::scenario::Axis;
 
 use super::judge;
-use super::plan::{CAPACITY, Experiment};
+use super::plan::{CAPACITY, Experiment, is_capacity};
 use super::schema::{ClaimOptions, Test};
 
 /// What must hold for a claim before anything is run.
@@ -63,10 +63,15 @@ impl Check<'_> {
             }
         }
         match &self.claim.test {
-            Test::Larger(larger) => {
-                for name in [&larger.claim, &larger.than] {
-                    let other = self.all.iter().find(|c| c.name == *name);
-                    if !other.is_some_and(|c| !matches!(c.test, Test::Larger(_) | Test::Order(_))) {
+            Test::Larger(_) | Test::Quotient(_) | Test::Ladder(_) => {
+                let names = self.claim.test.claims();
+                if names.is_empty() {
+                    errors.0.push(self.error("test", "a ladder has rungs", "name at least one claim"));
+                }
+                let number =
+                    |c: &&ClaimOptions| !c.test.is_about_claims() && !matches!(c.test, Test::Order(_));
+                for name in names {
+                    if !self.all.iter().filter(|c| c.name == name).any(|c| number(&c)) {
                         let message = format!("`{name}` is no claim with a number");
                         let help = "name claims with `ratio`, `value`, `spread` or `chain`";
                         errors.0.push(self.error("test", message, help));
@@ -96,15 +101,20 @@ impl Check<'_> {
 
     fn check_metric(&self, experiment: &Experiment, errors: &mut InputErrors) {
         let metric = self.claim.metric.as_deref().unwrap_or(CAPACITY);
-        if matches!(self.claim.test, Test::Larger(_)) {
-            if self.claim.metric.is_some() || self.claim.experiment.is_some() {
-                let help = "remove `metric` and `experiment`: they are those of the two claims";
-                errors.0.push(self.error("test", "`larger` compares two other claims", help));
+        if self.claim.test.is_about_claims() {
+            let own = [&self.claim.metric, &self.claim.experiment, &self.claim.class];
+            if own.iter().any(|key| key.is_some()) {
+                let help = "remove `metric`, `experiment` and `class`: they are those of the other claims";
+                errors.0.push(self.error("test", "this test is about other claims", help));
             }
             return;
         }
         let plan = &experiment.plans[0];
-        if metric == CAPACITY {
+        if is_capacity(Some(metric)) {
+            if self.claim.class.is_some() {
+                let message = "a capacity is that of all classes";
+                errors.0.push(self.error("class", message, "remove `class`, or name a `metric`"));
+            }
             if plan.slo.is_empty() && experiment.low_load.is_none() {
                 let message = format!("experiment `{}` has no limit, so it has no capacity", experiment.name);
                 errors.0.push(self.error("name", message, "add `[slo]`, or name a `metric` at a rate"));
@@ -114,9 +124,13 @@ impl Check<'_> {
         if column::find(metric).is_none() {
             let help = match nearest(metric, column::all().map(|c| c.key)) {
                 Some(best) => format!("did you mean `{best}`?"),
-                None => "see `windtunnel list metrics`, or write `capacity`".to_owned(),
+                None => "see `windtunnel list metrics`, or write `capacity` or `capacity-per-gpu`".to_owned(),
             };
             errors.0.push(self.error("metric", format!("unknown metric `{metric}`"), help));
+        }
+        if self.claim.class.is_some() && !column::of_requests(metric) {
+            let message = format!("`{metric}` is a number of the run, which no class has");
+            errors.0.push(self.error("class", message, "remove `class`, or name a number of requests"));
         }
         let fixed = match &plan.axis {
             Axis::Rates(rates) => rates.len() == 1,

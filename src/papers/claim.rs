@@ -1,9 +1,10 @@
 //! What a claim's number is, per seed and over seeds.
 
-use crate::metrics::{Better, Estimate, column};
+use crate::metrics::{Better, Estimate, Summary, column};
+use crate::scenario::SystemPlan;
 
 use super::judge::{self, Judged, Verdict};
-use super::plan::{CAPACITY, Mode, PaperPlan};
+use super::plan::{CAPACITY, Mode, PER_GPU, PaperPlan};
 use super::run::{Measured, Measurements, key};
 use super::schema::{ClaimOptions, Test};
 
@@ -27,6 +28,8 @@ pub struct Numbers {
     pub by_seed: Vec<f64>,
     /// Over the seeds.
     pub value: Option<Estimate>,
+    /// Of a ladder: the number of every rung at every seed.
+    pub rungs: Vec<f64>,
     /// Whether a relation holds, by seed; empty where the claim is a number.
     pub holds: Vec<bool>,
     /// Whether the relation holds between the means.
@@ -82,14 +85,15 @@ pub(super) fn judge_all(plan: &PaperPlan, measured: &Measurements) -> Vec<ClaimR
         .claims
         .iter()
         .zip(&numbers)
-        .map(|((claim, _), own)| match &claim.test {
-            Test::Larger(l) => match (named(&l.claim), named(&l.than)) {
-                (Some(a), Some(b)) => {
-                    Mode::ALL.map(|m| larger(&numbers[a][m as usize], &numbers[b][m as usize]))
-                }
-                _ => own.clone(),
-            },
-            _ => own.clone(),
+        .map(|((claim, _), own)| {
+            let others: Vec<usize> = claim.test.claims().into_iter().filter_map(named).collect();
+            if others.is_empty() {
+                return own.clone();
+            }
+            Mode::ALL.map(|m| {
+                let of: Vec<&Numbers> = others.iter().map(|&i| &numbers[i][m as usize]).collect();
+                of_others(&claim.test, &of)
+            })
         })
         .collect();
     let doubts = judge::doubts(plan);
@@ -114,12 +118,41 @@ pub(super) fn judge_all(plan: &PaperPlan, measured: &Measurements) -> Vec<ClaimR
         .collect()
 }
 
+/// The number of a claim about other claims.
+fn of_others(test: &Test, others: &[&Numbers]) -> Numbers {
+    match (test, others) {
+        (Test::Larger(_), [a, b]) => larger(a, b),
+        (Test::Quotient(_), [a, b]) => Numbers { holds: Vec::new(), ..larger(a, b) },
+        _ => ladder(others),
+    }
+}
+
+/// Geometric means over the rungs, by seed. A rung without a number at a seed (both sides are zero) is left out there.
+fn ladder(rungs: &[&Numbers]) -> Numbers {
+    let seeds = rungs.iter().map(|n| n.by_seed.len()).max().unwrap_or(0);
+    let at = |seed: usize| -> Vec<f64> {
+        let values = rungs.iter().filter_map(|n| n.by_seed.get(seed).copied());
+        values.filter(|v| !v.is_nan()).collect()
+    };
+    let mean = |values: Vec<f64>| {
+        let logs: f64 = values.iter().map(|v| libm::log(*v)).sum();
+        libm::exp(logs / values.len() as f64)
+    };
+    let by_seed: Vec<f64> = (0..seeds).map(at).filter(|v| !v.is_empty()).map(mean).collect();
+    Numbers {
+        value: Estimate::of(by_seed.iter().copied().filter(|v| v.is_finite())),
+        by_seed,
+        rungs: (0..seeds).flat_map(at).collect(),
+        ..Numbers::default()
+    }
+}
+
 fn larger(a: &Numbers, b: &Numbers) -> Numbers {
     let holds = a.by_seed.iter().zip(&b.by_seed).map(|(a, b)| a > b).collect();
     let mean = |n: &Numbers| n.value.map_or(f64::INFINITY, |v| v.mean);
     let value = Estimate::of_ratios(a.by_seed.iter().copied().zip(b.by_seed.iter().copied()));
     let by_seed = a.by_seed.iter().zip(&b.by_seed).map(|(a, b)| a / b).collect();
-    Numbers { by_seed, value, holds, holds_on_average: mean(a) > mean(b), systems: Vec::new() }
+    Numbers { by_seed, value, holds, holds_on_average: mean(a) > mean(b), ..Numbers::default() }
 }
 
 fn numbers(
@@ -134,7 +167,7 @@ fn numbers(
         .test
         .systems()
         .into_iter()
-        .map(|name| system_numbers(plan, measured, experiment, mode, metric, name))
+        .map(|name| system_numbers(plan, measured, experiment, mode, claim, name))
         .collect();
     let seeds = systems.iter().map(|s| s.by_seed.len()).min().unwrap_or(0);
     let of = |name: &str, seed: usize| {
@@ -160,7 +193,7 @@ fn numbers(
             })
             .collect(),
         Test::Chain(list) => (0..seeds).map(|s| (of(&list[list.len() - 1], s), of(&list[0], s))).collect(),
-        Test::Order(_) | Test::Larger(_) => Vec::new(),
+        Test::Order(_) | Test::Larger(_) | Test::Quotient(_) | Test::Ladder(_) => Vec::new(),
     };
     let mut result = Numbers {
         by_seed: pairs.iter().map(|(y, x)| y / x).collect(),
@@ -189,21 +222,33 @@ fn system_numbers(
     measured: &Measurements,
     experiment: usize,
     mode: Mode,
-    metric: &str,
+    claim: &ClaimOptions,
     name: &str,
 ) -> SystemNumbers {
     let of = &plan.experiments[experiment];
     let system = of.system(name).unwrap_or(0);
-    let runs = measured.get(&key(plan, mode, experiment, system, Some(metric)));
-    let by_seed: Vec<f64> = runs.into_iter().flatten().map(|m| value(m, metric)).collect();
-    let engine = of.plan(mode).systems[system].spec.engine.name.clone();
+    let runs = measured.get(&key(plan, mode, experiment, system, claim.metric.as_deref()));
+    let plan = &of.plan(mode).systems[system];
+    let by_seed: Vec<f64> = runs.into_iter().flatten().map(|m| value(m, claim, plan)).collect();
+    let engine = plan.spec.engine.name.clone();
     let mean = Estimate::of(by_seed.iter().copied());
     SystemNumbers { system: name.to_owned(), engine, by_seed, mean }
 }
 
-fn value(measured: &Measured, metric: &str) -> f64 {
+/// The metric of a claim in one measurement.
+fn value(measured: &Measured, claim: &ClaimOptions, system: &SystemPlan) -> f64 {
+    let metric = claim.metric.as_deref().unwrap_or(CAPACITY);
     match measured {
+        Measured::Capacity(capacity, _) if metric == PER_GPU => capacity.rate / f64::from(system.gpus),
         Measured::Capacity(capacity, _) => capacity.rate,
-        Measured::Run(summary) => summary.get(metric).unwrap_or(f64::NAN),
+        Measured::Run(summary) => number_of(summary, metric, claim.class.as_deref()).unwrap_or(f64::NAN),
+    }
+}
+
+/// A column of a run, or of one class of its requests.
+pub(super) fn number_of(summary: &Summary, metric: &str, class: Option<&str>) -> Option<f64> {
+    match class {
+        Some(class) => summary.classes.iter().find(|c| c.class == class)?.requests.get(metric),
+        None => summary.get(metric),
     }
 }

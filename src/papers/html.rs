@@ -142,7 +142,9 @@ fn row(c: &ClaimResult, experiment: &Experiment) -> Markup {
                 small {
                     (coded(&c.claim.statement))
                     @if let Some(source) = &c.claim.source { " (" (source) ")" }
-                    ". " a href=(format!("#e{}", c.experiment)) { (experiment.name) }
+                    ". "
+                    @if c.claim.test.is_about_claims() { "From " (c.claim.test.claims().join(", ")) }
+                    @else { a href=(format!("#e{}", c.experiment)) { (experiment.name) } }
                     ", hardware " (weakest_grade(&study.systems[study.reference]))
                 }
             }

@@ -126,8 +126,9 @@ impl Judged<'_> {
         let Some(band) = self.claim.band else { return Verdict::Shown };
         let inside = |n: &Numbers| n.value.is_some_and(|v| band[0] <= v.mean && v.mean <= band[1]);
         let sign = self.sign(band);
+        let all = |n: &Numbers| if n.rungs.is_empty() { n.by_seed.clone() } else { n.rungs.clone() };
         let signed =
-            |n: &Numbers| sign.is_none_or(|up| n.by_seed.iter().all(|&v| if up { v > 1.0 } else { v < 1.0 }));
+            |n: &Numbers| sign.is_none_or(|up| all(n).iter().all(|&v| if up { v > 1.0 } else { v < 1.0 }));
         if inside(self.ours) && signed(self.ours) {
             return Verdict::Reproduced;
         }
@@ -138,16 +139,18 @@ impl Judged<'_> {
             return Verdict::EraOnly(format!("on one engine it is {}", shown(self.ours)));
         }
         if sign.is_some() && !signed(self.ours) {
-            let against = self.ours.by_seed.iter().filter(|&&v| (v > 1.0) != (sign == Some(true))).count();
-            let seeds = self.ours.by_seed.len();
-            return Verdict::NotReproduced(format!("{against} of {seeds} seeds have the other sign"));
+            let values = all(self.ours);
+            let against = values.iter().filter(|&&v| (v > 1.0) != (sign == Some(true))).count();
+            let what = if self.ours.rungs.is_empty() { "seeds" } else { "rungs and seeds" };
+            let count = values.len();
+            return Verdict::NotReproduced(format!("{against} of {count} {what} have the other sign"));
         }
         Verdict::NotReproduced(self.outside(band))
     }
 
     /// Whether the number should be above 1 (or below); none where it is no ratio to 1.
     fn sign(&self, band: [f64; 2]) -> Option<bool> {
-        if !matches!(self.claim.test, Test::Ratio(_) | Test::Chain(_)) {
+        if !matches!(self.claim.test, Test::Ratio(_) | Test::Chain(_) | Test::Ladder(_)) {
             return None;
         }
         match self.claim.published {
@@ -218,10 +221,10 @@ pub(super) fn number(value: crate::metrics::Estimate) -> String {
     }
 }
 
-/// A band in words.
+/// A band in words; 1000 and more is no upper end.
 pub(super) fn band_text(band: [f64; 2]) -> String {
     let [low, high] = band;
-    match (low > 0.0 && low.is_finite(), high.is_finite()) {
+    match (low > 0.0 && low.is_finite(), high < 1000.0) {
         (true, true) => format!("{low} to {high}"),
         (false, true) => format!("at most {high}"),
         _ => format!("at least {low}"),
@@ -289,6 +292,14 @@ mod tests {
         let broken = relation(&[true, false], false);
         assert_eq!(word(&claim, &broken, Some(&relation(&[true, true], true))), "only with era engines");
         assert_eq!(word(&claim, &broken, None), "not reproduced");
+    }
+
+    #[test]
+    fn a_ladder_needs_the_sign_on_every_rung() {
+        let claim = claim("ladder = [\"a\", \"b\"]", "band = [1.3, inf]");
+        let with = |rungs: &[f64]| Numbers { rungs: rungs.to_vec(), ..numbers(&[1.8, 1.7]) };
+        assert_eq!(word(&claim, &with(&[1.1, 2.9, 1.2, 2.4]), None), "mechanism reproduced");
+        assert_eq!(word(&claim, &with(&[0.9, 3.6, 1.2, 2.4]), None), "not reproduced");
     }
 
     #[test]

@@ -8,10 +8,18 @@ use crate::scenario::schema::Paper;
 use crate::scenario::{Document, RawScenario, StudyPlan, Target, dedupe};
 
 use super::check::Check;
-use super::schema::{Change, ClaimOptions, Engines, ExperimentOptions, LowLoad, SECTIONS, Test};
+use super::schema::{Change, ClaimOptions, Engines, ExperimentOptions, LowLoad, SECTIONS};
 
 /// The metric of a claim that names none.
 pub const CAPACITY: &str = "capacity";
+
+/// The same divided by the system's accelerators.
+pub const PER_GPU: &str = "capacity-per-gpu";
+
+/// Whether a metric is a capacity, and not a column of one run.
+pub fn is_capacity(metric: Option<&str>) -> bool {
+    metric.is_none_or(|m| m == CAPACITY || m == PER_GPU)
+}
 
 /// Tables of a workload that hold one mechanism: another one in an experiment replaces it whole.
 const REPLACED: [&str; 2] = ["workload.lengths", "workload.arrivals"];
@@ -115,8 +123,7 @@ impl PaperPlan {
                 Check { claim, node, all: &own.claims, experiments: &experiments, sources: &raw.sources };
             claims.extend(errors.note(check.experiment()).map(|e| (claim.clone(), e)));
         }
-        let used =
-            |i: usize| i == 0 || claims.iter().any(|(c, e)| *e == i && !matches!(c.test, Test::Larger(_)));
+        let used = |i: usize| i == 0 || claims.iter().any(|(c, e)| *e == i && !c.test.is_about_claims());
         for (i, (name, span)) in places.iter().enumerate() {
             if !used(i) && errors.0.is_empty() {
                 let message = format!("no claim is about experiment `{name}`");

@@ -17,8 +17,8 @@ use crate::units::{Seconds, SimDuration};
 use crate::workload::Trace;
 
 use super::claim::ClaimResult;
-use super::plan::{CAPACITY, Mode, PaperPlan};
-use super::schema::{LowLoad, Test};
+use super::plan::{Mode, PaperPlan, is_capacity};
+use super::schema::LowLoad;
 
 /// What a claim needs of a system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -95,8 +95,27 @@ pub fn reproduce(plan: &PaperPlan, progress: &dyn Progress) -> Result<PaperResul
     for (key, result) in results {
         measured.entry(key).or_default().push(result);
     }
+    known_classes(plan, &measured)?;
     let claims = super::claim::judge_all(plan, &measured);
     Ok(PaperResult { plan: plan.clone(), measured, claims })
+}
+
+/// Every class that a claim is about has requests.
+fn known_classes(plan: &PaperPlan, measured: &Measurements) -> Result<(), InputErrors> {
+    for (claim, experiment) in &plan.claims {
+        let Some(class) = &claim.class else { continue };
+        let runs = measured.iter().filter(|(k, _)| k.experiment == *experiment).flat_map(|(_, runs)| runs);
+        let classes = runs.filter_map(|m| match m {
+            Measured::Run(summary) => Some(&summary.classes),
+            Measured::Capacity(..) => None,
+        });
+        if !classes.flatten().any(|c| c.class == *class) {
+            let message = format!("no request is of class `{class}`");
+            let help = "name a level of `workload.priorities` or another class of the requests";
+            return Err(InputError::named(format!("claim.{}.class", claim.name), message, help).into());
+        }
+    }
+    Ok(())
 }
 
 /// The requests of every experiment and seed; those of both runs are the same.
@@ -119,7 +138,7 @@ fn traces(plan: &PaperPlan, progress: &dyn Progress) -> Result<Vec<Vec<Trace>>, 
 /// and limits are the same.
 fn needed(plan: &PaperPlan) -> BTreeSet<Key> {
     let mut keys = BTreeSet::new();
-    for (claim, experiment) in plan.claims.iter().filter(|(c, _)| !matches!(c.test, Test::Larger(_))) {
+    for (claim, experiment) in plan.claims.iter().filter(|(c, _)| !c.test.is_about_claims()) {
         for name in claim.test.systems() {
             for mode in Mode::ALL {
                 let system = plan.experiments[*experiment].system(name);
@@ -134,7 +153,7 @@ fn needed(plan: &PaperPlan) -> BTreeSet<Key> {
 
 /// The measurement behind a metric of a system.
 pub fn key(plan: &PaperPlan, mode: Mode, experiment: usize, system: usize, metric: Option<&str>) -> Key {
-    let need = if metric.unwrap_or(CAPACITY) == CAPACITY { Need::Capacity } else { Need::Run };
+    let need = if is_capacity(metric) { Need::Capacity } else { Need::Run };
     let of = |mode: Mode| plan.experiments[experiment].plan(mode);
     let (ours, theirs) = (of(Mode::Mechanism), of(Mode::AsPublished));
     let same = ours.systems[system].spec.engine.name == theirs.systems[system].spec.engine.name

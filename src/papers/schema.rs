@@ -104,8 +104,10 @@ pub struct ClaimOptions {
     pub role: Role,
     /// Which experiment; the scenario itself where it is not said.
     pub experiment: Option<String>,
-    /// `capacity` (default), or a column of `list metrics` at the experiment's rate.
+    /// `capacity` (default), `capacity-per-gpu`, or a column of `list metrics` at the experiment's rate.
     pub metric: Option<String>,
+    /// Of the requests of this class only.
+    pub class: Option<String>,
     /// What is computed.
     pub test: Test,
     /// Least and greatest value that counts as the published size.
@@ -132,6 +134,10 @@ pub enum Test {
     Larger(Larger),
     /// Factors between neighbours; shown, judged by the product if there is a band.
     Chain(Vec<String>),
+    /// Another claim's number over a third one's.
+    Quotient(Quotient),
+    /// Numbers of these claims together: their geometric mean; a sign must hold for each of them at every seed.
+    Ladder(Vec<String>),
 }
 
 /// Parameters of `ratio`.
@@ -165,14 +171,39 @@ pub struct Larger {
     pub than: String,
 }
 
+/// Parameters of `quotient`.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Quotient {
+    /// Name of the claim above.
+    pub of: String,
+    /// Name of the claim below.
+    pub to: String,
+}
+
 impl Test {
+    /// The claims it is about, where it is about others.
+    pub fn claims(&self) -> Vec<&str> {
+        match self {
+            Test::Larger(l) => vec![&l.claim, &l.than],
+            Test::Quotient(q) => vec![&q.of, &q.to],
+            Test::Ladder(list) => list.iter().map(String::as_str).collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Whether it is about other claims, and so has no metric and no experiment of its own.
+    pub fn is_about_claims(&self) -> bool {
+        matches!(self, Test::Larger(_) | Test::Quotient(_) | Test::Ladder(_))
+    }
+
     /// The systems it needs, each once, in order.
     pub fn systems(&self) -> Vec<&str> {
         let lists: Vec<&Vec<String>> = match self {
             Test::Ratio(r) => vec![&r.of, &r.to],
             Test::Value(list) | Test::Spread(list) | Test::Chain(list) => vec![list],
             Test::Order(order) => vec![&order.rising],
-            Test::Larger(_) => Vec::new(),
+            Test::Larger(_) | Test::Quotient(_) | Test::Ladder(_) => Vec::new(),
         };
         let mut names: Vec<&str> = Vec::new();
         for name in lists.into_iter().flatten() {

@@ -8,7 +8,7 @@ use crate::report::format;
 use super::claim::{ClaimResult, SystemNumbers};
 use super::csv;
 use super::judge::{number, shown};
-use super::plan::{CAPACITY, Mode};
+use super::plan::{CAPACITY, Mode, PER_GPU, is_capacity};
 use super::run::{Measured, Need, PaperResult};
 use super::schema::Test;
 
@@ -47,6 +47,7 @@ pub(super) fn ratio(of: &SystemNumbers, to: &SystemNumbers) -> Option<Estimate> 
 pub(super) fn metric(c: &ClaimResult) -> String {
     match c.claim.metric.as_deref().unwrap_or(CAPACITY) {
         CAPACITY => "capacity (req/s)".to_owned(),
+        PER_GPU => "capacity (req/s per GPU)".to_owned(),
         column => format!("`{column}`"),
     }
 }
@@ -62,14 +63,28 @@ pub(super) fn limits(slo: &Slo) -> String {
 /// Limits and capacities of an experiment.
 pub(super) fn capacities(result: &PaperResult, experiment: usize) -> Option<Table> {
     let of = result.measured.iter().filter(|(k, _)| k.experiment == experiment && k.need == Need::Capacity);
+    let about = result.claims.iter().filter(|c| c.experiment == experiment);
+    let per_gpu = about.into_iter().any(|c| c.claim.metric.as_deref() == Some(PER_GPU));
     let rows = of.map(|(key, runs)| {
         let (system, engine) = csv::names(&result.plan, key);
         let mut row = vec![system, engine];
         row.extend(capacity_cells(runs));
+        if per_gpu {
+            let plan = &result.plan.experiments[experiment].plan(key.mode).systems[key.system];
+            let gpus = f64::from(plan.gpus);
+            let rates = runs.iter().filter_map(|m| match m {
+                Measured::Capacity(c, _) => Some(c.rate / gpus),
+                Measured::Run(_) => None,
+            });
+            row.extend([plan.gpus.to_string(), format::or_dash(Estimate::of(rates), number)]);
+        }
         row
     });
-    let header =
-        ["system", "engine", "limits", "capacity (req/s)", "by seed", "P99 E2E there", "longest trial"];
+    let mut header =
+        vec!["system", "engine", "limits", "capacity (req/s)", "by seed", "P99 E2E there", "longest trial"];
+    if per_gpu {
+        header.extend(["GPUs", "per GPU"]);
+    }
     Table::of(&header, rows.collect())
 }
 
@@ -94,11 +109,12 @@ fn capacity_cells(runs: &[Measured]) -> [String; 5] {
     ]
 }
 
-/// The columns that claims ask for, of the systems that were run at one rate.
+/// The columns that claims ask for, of the systems that were run at one rate; of a class where they say so.
 pub(super) fn runs(result: &PaperResult, experiment: usize) -> Option<Table> {
-    let mut metrics: Vec<&str> = Vec::new();
+    let mut metrics: Vec<(&str, Option<&str>)> = Vec::new();
     for c in result.claims.iter().filter(|c| c.experiment == experiment) {
-        metrics.extend(c.claim.metric.as_deref().filter(|m| *m != CAPACITY));
+        let column = c.claim.metric.as_deref().filter(|m| !is_capacity(Some(m)));
+        metrics.extend(column.map(|m| (m, c.claim.class.as_deref())));
     }
     metrics.sort_unstable();
     metrics.dedup();
@@ -108,9 +124,9 @@ pub(super) fn runs(result: &PaperResult, experiment: usize) -> Option<Table> {
     let of = result.measured.iter().filter(|(k, _)| k.experiment == experiment && k.need == Need::Run);
     let rows = of.map(|(key, runs)| {
         let (system, engine) = csv::names(&result.plan, key);
-        let value = |metric: &&str| {
+        let value = |&(metric, class): &(&str, Option<&str>)| {
             let of = runs.iter().filter_map(|m| match m {
-                Measured::Run(summary) => summary.get(metric),
+                Measured::Run(summary) => super::claim::number_of(summary, metric, class),
                 Measured::Capacity(..) => None,
             });
             format::or_dash(Estimate::of(of), number)
@@ -118,7 +134,11 @@ pub(super) fn runs(result: &PaperResult, experiment: usize) -> Option<Table> {
         [system, engine].into_iter().chain(metrics.iter().map(value)).collect()
     });
     let rows = rows.collect();
-    let columns: Vec<String> = metrics.iter().map(|m| format!("`{m}`")).collect();
+    let name = |(metric, class): &(&str, Option<&str>)| match class {
+        Some(class) => format!("`{metric}` of {class}"),
+        None => format!("`{metric}`"),
+    };
+    let columns: Vec<String> = metrics.iter().map(name).collect();
     let header = ["system", "engine"].into_iter().chain(columns.iter().map(String::as_str));
     Table::of(&header.collect::<Vec<&str>>(), rows)
 }

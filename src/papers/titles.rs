@@ -6,7 +6,7 @@ use crate::report::format;
 
 use super::claim::{ClaimResult, SystemNumbers};
 use super::judge;
-use super::plan::{CAPACITY, Mode};
+use super::plan::{Mode, PER_GPU, is_capacity};
 use super::run::{Measured, PaperResult};
 use super::schema::{Role, Test};
 use super::tables;
@@ -35,6 +35,11 @@ fn best<'a>(systems: &'a [SystemNumbers], names: &[String]) -> Option<(&'a str, 
     of.filter_map(|s| Some((s.system.as_str(), s.mean?))).max_by(|a, b| a.1.mean.total_cmp(&b.1.mean))
 }
 
+/// The unit of a capacity claim.
+fn unit(claim: &ClaimResult) -> &'static str {
+    if claim.claim.metric.as_deref() == Some(PER_GPU) { "req/s per GPU" } else { "req/s" }
+}
+
 /// `orca-64 serves 43.5 × the rate of ft-1 at 190 ms …: 11.6 against 0.266 req/s`.
 fn ratio_title(result: &PaperResult, claim: &ClaimResult) -> Option<String> {
     let Test::Ratio(ratio) = &claim.claim.test else { return None };
@@ -44,29 +49,34 @@ fn ratio_title(result: &PaperResult, claim: &ClaimResult) -> Option<String> {
     let place = limit(result, claim.experiment);
     let Some(value) = numbers.value.filter(|_| below.mean > 0.0) else {
         return Some(format!(
-            "{other} meets the limit at no rate; {winner} serves {above} req/s {place}",
-            above = format::digits(above.mean)
+            "{other} meets the limit at no rate; {winner} serves {above} {unit} {place}",
+            above = format::digits(above.mean),
+            unit = unit(claim)
         ));
     };
     let tie = if value.half_width.is_some() && !value.differs_from(1.0) { " (a tie)" } else { "" };
     Some(format!(
-        "{winner} serves {} × the rate of {other} {place}{tie}: {} against {} req/s",
+        "{winner} serves {} × the rate of {other} {place}{tie}: {} against {} {}",
         format::digits(value.mean),
         format::digits(above.mean),
-        format::digits(below.mean)
+        format::digits(below.mean),
+        unit(claim)
     ))
 }
 
 /// The finding of an experiment's curves: its first ratio of capacities, else who carries most and least.
 pub(super) fn curves(result: &PaperResult, experiment: usize) -> String {
-    let about = result
-        .claims
-        .iter()
-        .filter(|c| c.experiment == experiment && c.claim.metric.as_deref().unwrap_or(CAPACITY) == CAPACITY);
+    let about = result.claims.iter().filter(|c| {
+        c.experiment == experiment
+            && is_capacity(c.claim.metric.as_deref())
+            && !c.claim.test.is_about_claims()
+    });
     if let Some(title) = about.clone().find_map(|c| ratio_title(result, c)) {
         return title;
     }
+    let unit = about.clone().next().map_or("req/s", unit);
     let mut all: Vec<(&str, f64)> = about
+        .filter(|c| self::unit(c) == unit)
         .flat_map(|c| &c.of(Mode::Mechanism).systems)
         .filter_map(|s| Some((s.system.as_str(), s.mean?.mean)))
         .collect();
@@ -74,13 +84,13 @@ pub(super) fn curves(result: &PaperResult, experiment: usize) -> String {
     let place = limit(result, experiment);
     match (all.first(), all.last()) {
         (Some(most), Some(least)) if most.0 != least.0 => format!(
-            "{} serves most {place}: {} req/s, against {} with {}",
+            "{} serves most {place}: {} {unit}, against {} with {}",
             most.0,
             format::digits(most.1),
             format::digits(least.1),
             least.0
         ),
-        (Some(one), _) => format!("{} serves {} req/s {place}", one.0, format::digits(one.1)),
+        (Some(one), _) => format!("{} serves {} {unit} {place}", one.0, format::digits(one.1)),
         _ => format!("Rates {place}"),
     }
 }

@@ -1,5 +1,6 @@
 //! What a finding depends on, as one text: a search that was interrupted takes over what has the same fingerprint.
 
+use crate::metrics::slo::Slo;
 use crate::rng::ContentHash;
 use crate::scenario::capacity::TrialRule;
 use crate::scenario::load::SearchGrid;
@@ -26,15 +27,21 @@ pub(super) fn of_requests(prepared: &[Prepared]) -> String {
 /// Of the trials of one deployment in one stage: program, requests, limits, deployment with all its constants, search.
 pub(super) fn of_trials(
     study: &StudyPlan,
-    system: &SystemPlan,
+    (system, slo): (&SystemPlan, &Slo),
     (requests, seeds): (&str, usize),
     (rule, grid): (TrialRule, SearchGrid),
 ) -> String {
     let mut hash = ContentHash::default();
     let program = env!("CARGO_PKG_VERSION");
     hash.update(format!("{program} {requests} {seeds} {rule:?} {grid:?}\n").as_bytes());
-    hash.update(format!("{:?} {}\n", study.slo, study.attainment).as_bytes());
+    hash.update(format!("{:?} {}\n", slo, study.attainment).as_bytes());
     hash.update(format!("{:?}\n{:?}\n", system.spec, system.cluster).as_bytes());
+    for group in &system.groups {
+        hash.update(
+            format!("{} {:?} {:?} {:?}\n", group.replicas, group.role, group.replica, group.spec).as_bytes(),
+        );
+    }
+    hash.update(system.joint.as_ref().map_or_else(String::new, |joint| format!("{joint:?}\n")).as_bytes());
     for setting in &system.settings {
         hash.update(format!("{}={}\n", setting.path, setting.value).as_bytes());
     }

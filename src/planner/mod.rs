@@ -7,29 +7,34 @@
 //! (`src/planner/bound.rs`) cannot reach the best found are dropped and counted.
 //!
 //! Rounds have a fixed size and order, and a round only knows what the rounds before it found: so threads change nothing.
+//!
+//! Other planners (`plan.planners`) choose one deployment each, by rules of their own (`src/planner/distserve.rs`); what
+//! they choose has long trials like the last few of the search, and is ranked among them.
 
 mod bound;
+mod conclude;
+mod distserve;
 mod fingerprint;
 mod launch;
 mod passes;
+mod phases;
 mod rank;
 
 use rayon::prelude::*;
 
 use crate::cluster::RunOptions;
-use crate::metrics::Estimate;
-use crate::results::{
-    CapacityCell, CapacityTable, Fate, Finding, PlanDetail, PlanStage, Planned, Ranked, Study, Warning,
-};
-use crate::scenario::StudyPlan;
+use crate::metrics::slo::Slo;
+use crate::results::{Finding, PlanDetail, PlanStage, Planned, Study};
 use crate::scenario::capacity::{NoSeedCapacity, Search, SeedCapacity, Seeded, TrialRule};
-use crate::scenario::capacity_study::{check_open, check_rates, few_seeds};
-use crate::scenario::deployments::{Candidate, DeploymentPlan, Objective};
-use crate::scenario::execute::{Executed, Failure, Progress, prepare};
+use crate::scenario::capacity_study::{check_open, check_rates};
+use crate::scenario::deployments::{Candidate, DeploymentPlan, Objective, PlannerKind};
+use crate::scenario::execute::{Failure, Progress, prepare};
 use crate::scenario::load::SearchGrid;
-use crate::workload::Prepared;
+use crate::scenario::{StudyPlan, SystemPlan};
+use crate::workload::{Prepared, Trace};
 
-use passes::{finding, funnel, keep, planned, start};
+use distserve::Choice;
+use passes::{finding, keep, planned, start};
 
 pub use rank::{Sureness, bootstrap};
 
@@ -126,13 +131,40 @@ pub fn search(
     check_open(&plan.study, &prepared[0].trace)?;
     let requests = fingerprint::of_requests(&prepared);
     let planner = Planner { plan, prepared: &prepared, requests, options, store, progress };
-    let entries = planner.entries();
+    let others = plan.planners.iter().filter(|p| **p != PlannerKind::Search);
+    let choices =
+        others.map(|p| distserve::choose(&planner, *p)).collect::<Result<Vec<Choice>, Failure>>()?;
+    let entries = planner.entries(&choices);
     let mut found: Vec<Planned> = entries.iter().map(|e| planned(e)).collect();
-    let mut left = planner.short(&entries, &mut found)?;
-    for stage in &STAGES[1..] {
-        left = planner.pass(stage, &left, &entries, &mut found)?;
-    }
-    planner.conclude(&entries, &left, found)
+    let searched = plan.candidates.len();
+    let mut left = planner.short(&entries[..searched], &mut found[..searched])?;
+    left = planner.pass(&STAGES[1], &left, &entries, &mut found)?;
+    let chosen: Vec<usize> = choices.iter().filter_map(|c| position(&entries, c)).collect();
+    left.extend(
+        chosen.into_iter().filter(|i| !left.contains(i)).collect::<std::collections::BTreeSet<usize>>(),
+    );
+    left = planner.pass(&STAGES[2], &left, &entries, &mut found)?;
+    planner.conclude(&entries, &left, found, &choices)
+}
+
+/// The deployment that a planner chose.
+fn position(entries: &[Entry<'_>], choice: &Choice) -> Option<usize> {
+    let name = &choice.candidate.as_ref()?.name;
+    entries.iter().position(|e| e.candidate.name == *name)
+}
+
+/// One search of a capacity.
+struct Ask<'s> {
+    stage: PlanStage,
+    system: &'s SystemPlan,
+    slo: &'s Slo,
+    /// The requests by seed, and their fingerprint.
+    traces: Vec<&'s Trace>,
+    requests: &'s str,
+    rule: TrialRule,
+    grid: SearchGrid,
+    /// What is taken where so few requests never fill the system; none: that is an error.
+    ceiling: Option<f64>,
 }
 
 impl<'a> Planner<'a> {
@@ -140,10 +172,10 @@ impl<'a> Planner<'a> {
         &self.plan.study
     }
 
-    /// All deployments with their bounds.
-    fn entries(&self) -> Vec<Entry<'a>> {
+    /// All deployments with their bounds: those of the search, then those that others chose.
+    fn entries<'e>(&'e self, choices: &'e [Choice]) -> Vec<Entry<'e>> {
         let (study, trace) = (self.study(), &self.prepared[0].trace);
-        let entry = |(index, candidate): (usize, &'a Candidate)| {
+        let entry = |(index, candidate): (usize, &'e Candidate)| {
             let usd = candidate.system.sum_over_gpus(|a| a.usd_per_hour) / 3600.0;
             let units = match self.plan.objective {
                 Objective::GoodputPerGpu => f64::from(candidate.system.gpus),
@@ -154,20 +186,25 @@ impl<'a> Planner<'a> {
             let bound = bound::rate(&candidate.system, trace, &study.slo, study.attainment);
             Entry { index, candidate, units, bound }
         };
-        let all: Vec<(usize, &'a Candidate)> = self.plan.candidates.iter().enumerate().collect();
-        all.into_par_iter().map(entry).collect()
+        let mut all: Vec<&Candidate> = self.plan.candidates.iter().collect();
+        for candidate in choices.iter().filter_map(|c| c.candidate.as_ref()) {
+            if all.iter().all(|known| known.name != candidate.name) {
+                all.push(candidate);
+            }
+        }
+        all.into_iter().enumerate().collect::<Vec<_>>().into_par_iter().map(entry).collect()
     }
 
     /// Short trials for all, the largest bound first, in rounds; who goes on.
-    fn short(&self, entries: &[Entry<'a>], found: &mut [Planned]) -> Result<Vec<usize>, Failure> {
+    fn short(&self, entries: &[Entry<'_>], found: &mut [Planned]) -> Result<Vec<usize>, Failure> {
         let stage = &STAGES[0];
-        let mut order: Vec<&Entry<'a>> = entries.iter().collect();
+        let mut order: Vec<&Entry<'_>> = entries.iter().collect();
         order.sort_by(|a, b| (b.bound / b.units).total_cmp(&(a.bound / a.units)).then(a.index.cmp(&b.index)));
         self.progress.phase("short trials", order.len());
         let mut best = 0.0_f64;
         for round in order.chunks(ROUND) {
-            let reaches = |e: &&&Entry<'a>| e.bound > 0.0 && e.bound * bound::SLACK / e.units >= best * REACH;
-            let tried: Vec<&Entry<'a>> = round.iter().filter(reaches).copied().collect();
+            let reaches = |e: &&&Entry<'_>| e.bound > 0.0 && e.bound * bound::SLACK / e.units >= best * REACH;
+            let tried: Vec<&Entry<'_>> = round.iter().filter(reaches).copied().collect();
             (0..round.len() - tried.len()).for_each(|_| self.progress.step());
             for (entry, finding) in self.try_all(stage, &tried, |e| start(e, 0.3 * e.bound))? {
                 best = best.max(finding.mean() / entry.units);
@@ -182,10 +219,10 @@ impl<'a> Planner<'a> {
         &self,
         stage: &Stage,
         left: &[usize],
-        entries: &[Entry<'a>],
+        entries: &[Entry<'_>],
         found: &mut [Planned],
     ) -> Result<Vec<usize>, Failure> {
-        let tried: Vec<&Entry<'a>> = left.iter().map(|&i| &entries[i]).collect();
+        let tried: Vec<&Entry<'_>> = left.iter().map(|&i| &entries[i]).collect();
         self.progress.phase(stage.stage.name(), tried.len());
         let before: Vec<f64> = found.iter().map(|p| p.findings.last().map_or(0.0, Finding::mean)).collect();
         for (entry, finding) in self.try_all(stage, &tried, |e| start(e, before[e.index]))? {
@@ -198,10 +235,10 @@ impl<'a> Planner<'a> {
     fn try_all<'e>(
         &self,
         stage: &Stage,
-        tried: &[&'e Entry<'a>],
-        start: impl Fn(&Entry<'a>) -> f64 + Sync,
-    ) -> Result<Vec<(&'e Entry<'a>, Finding)>, Failure> {
-        let one = |entry: &&'e Entry<'a>| {
+        tried: &[&'e Entry<'e>],
+        start: impl Fn(&Entry<'_>) -> f64 + Sync,
+    ) -> Result<Vec<(&'e Entry<'e>, Finding)>, Failure> {
+        let one = |entry: &&'e Entry<'e>| {
             let grid = SearchGrid { start: start(entry), step: stage.search.0, precision: stage.search.1 };
             let finding = self.finding(stage, entry, grid)?;
             self.progress.step();
@@ -211,114 +248,45 @@ impl<'a> Planner<'a> {
     }
 
     /// What a stage finds of a deployment, now or before.
-    fn finding(&self, stage: &Stage, entry: &Entry<'a>, grid: SearchGrid) -> Result<Finding, Failure> {
+    fn finding(&self, stage: &Stage, entry: &Entry<'_>, grid: SearchGrid) -> Result<Finding, Failure> {
         let study = self.study();
         let asked = study.capacity.as_ref().map_or_else(TrialRule::default, |c| c.rule);
-        let rule = stage.rule.unwrap_or(asked);
         let seeds = stage.seeds.unwrap_or(usize::MAX).min(self.prepared.len());
-        let system = &entry.candidate.system;
-        let key = fingerprint::of_trials(study, system, (&self.requests, seeds), (rule, grid));
+        // So few requests never fill it: the bound is all that is known.
+        let ceiling = if entry.bound.is_finite() { entry.bound } else { grid.start };
+        self.measured(&Ask {
+            stage: stage.stage,
+            system: &entry.candidate.system,
+            slo: &study.slo,
+            traces: self.prepared[..seeds].iter().map(|p| &p.trace).collect(),
+            requests: &self.requests,
+            rule: stage.rule.unwrap_or(asked),
+            grid,
+            ceiling: stage.rule.is_some().then_some(ceiling),
+        })
+    }
+
+    /// The capacities of a system by seed, now or before.
+    fn measured(&self, ask: &Ask<'_>) -> Result<Finding, Failure> {
+        let (study, &Ask { system, slo, rule, grid, .. }) = (self.study(), ask);
+        let key =
+            fingerprint::of_trials(study, (system, slo), (ask.requests, ask.traces.len()), (rule, grid));
         if let Some(found) = self.store.find(&key) {
             return Ok(found);
         }
-        let search = Search { plan: study, slo: &study.slo, rule, grid, options: self.options };
-        let of_seed = |(seed, prepared): (usize, &Prepared)| {
-            let trace = Seeded { trace: &prepared.trace, seed: seed as u64 + 1 };
-            match search.of_seed(system, trace) {
-                // So few requests never fill it: the bound is all that is known.
-                Err(NoSeedCapacity::AlwaysMet) if stage.rule.is_some() => Ok(SeedCapacity {
-                    rate: if entry.bound.is_finite() { entry.bound } else { grid.start },
-                    trials: Vec::new(),
-                    short: true,
-                }),
-                other => other.map_err(|e| crate::scenario::capacity::failure(study, system, e)),
+        let search = Search { plan: study, slo, rule, grid, options: self.options };
+        let of_seed = |(seed, trace): (usize, &&Trace)| {
+            let trace = Seeded { trace, seed: seed as u64 + 1 };
+            match (search.of_seed(system, trace), ask.ceiling) {
+                (Err(NoSeedCapacity::AlwaysMet), Some(rate)) => {
+                    Ok(SeedCapacity { rate, trials: Vec::new(), short: true })
+                }
+                (other, _) => other.map_err(|e| crate::scenario::capacity::failure(study, system, e)),
             }
         };
-        let found = self.prepared[..seeds].par_iter().enumerate().map(|(i, p)| of_seed((i, p)));
-        let finding = finding(stage.stage, &found.collect::<Result<Vec<SeedCapacity>, Failure>>()?);
+        let found = ask.traces.par_iter().enumerate().map(of_seed);
+        let finding = finding(ask.stage, &found.collect::<Result<Vec<SeedCapacity>, Failure>>()?);
         self.store.keep(&key, &finding);
         Ok(finding)
-    }
-
-    /// The ranking among those that were left to the end.
-    fn conclude(
-        &self,
-        entries: &[Entry<'a>],
-        left: &[usize],
-        mut found: Vec<Planned>,
-    ) -> Result<(Study, PlanDetail), Failure> {
-        let last = |i: usize| found[i].findings.last().map_or(Vec::new(), |f| f.rates.clone());
-        let values: Vec<Vec<f64>> =
-            left.iter().map(|&i| last(i).iter().map(|rate| rate / entries[i].units).collect()).collect();
-        let sure = bootstrap(&values);
-        let mut ranked: Vec<Ranked> = left
-            .iter()
-            .zip(values.iter().zip(&sure))
-            .filter_map(|(&i, (values, sure))| {
-                let value = Estimate::of(values.iter().copied())?;
-                Some(Ranked { deployment: i, value, best: sure.best, regret: sure.regret })
-            })
-            .collect();
-        ranked.sort_by(|a, b| b.value.mean.total_cmp(&a.value.mean).then(a.deployment.cmp(&b.deployment)));
-        ranked.iter().for_each(|r| found[r.deployment].fate = Fate::Ranked);
-        let funnel = funnel(&found, self.plan.refused.len());
-        let refused = self.plan.refused.iter().map(|r| (r.name.clone(), r.reason.clone())).collect();
-        let winner = ranked.first().map(|r| entries[r.deployment].candidate);
-        let launch = winner.map_or_else(Vec::new, |c| launch::launch(&c.system, &c.pools));
-        let study = self.study_of(&ranked, &found);
-        let detail = PlanDetail {
-            objective: match self.plan.objective {
-                Objective::GoodputPerGpu => "goodput-per-gpu".to_owned(),
-                Objective::GoodputPerDollar => "goodput-per-dollar".to_owned(),
-            },
-            unit: match self.plan.objective {
-                Objective::GoodputPerGpu => "req/s per GPU".to_owned(),
-                Objective::GoodputPerDollar => "requests per $".to_owned(),
-            },
-            base: self.plan.base.clone(),
-            gpus: self.plan.gpus,
-            funnel,
-            ranked,
-            deployments: found,
-            refused,
-            launch,
-        };
-        Ok((study, detail))
-    }
-
-    /// The finalists as a study without runs, for what is shown of any study.
-    fn study_of(&self, ranked: &[Ranked], found: &[Planned]) -> Study {
-        let mut plan = self.study().clone();
-        plan.systems = ranked.iter().map(|r| self.plan.candidates[r.deployment].system.clone()).collect();
-        let prepared: Vec<Prepared> = self.prepared.to_vec();
-        if plan.systems.is_empty() {
-            // Nothing was left: the reference still says what was deployed.
-            plan.systems = self.plan.candidates.iter().take(1).map(|c| c.system.clone()).collect();
-        }
-        let asked = plan.capacity.as_ref().map_or_else(TrialRule::default, |c| c.rule);
-        let cell = |(system, r): (usize, &Ranked)| {
-            let finding = found[r.deployment].findings.last();
-            let by_seed = finding.map_or_else(Vec::new, |f| f.rates.clone());
-            let short = finding.map_or(0, |f| f.short);
-            CapacityCell { system, point: 0, value: Estimate::of(by_seed.iter().copied()), by_seed, short }
-        };
-        let cells: Vec<CapacityCell> = ranked.iter().enumerate().map(cell).collect();
-        let short: u32 = cells.iter().map(|c| c.short).sum();
-        let table =
-            CapacityTable { requests: asked.requests, spans: asked.spans, cells, ..CapacityTable::default() };
-        let executed = Executed::of_capacities(prepared, table);
-        // What is worth saying of the winner alone: that knobs differ is the point of a search.
-        let winner = StudyPlan { systems: plan.systems[..1].to_vec(), ..plan.clone() };
-        let warnings = executed.clone().into_study(&winner).warnings;
-        let mut study = executed.into_study(&plan);
-        study.warnings = warnings;
-        study.warnings.extend(few_seeds(&plan, self.prepared.len()));
-        study.warnings.extend((short > 0).then(|| Warning::Note {
-            message: format!(
-                "{short} of the last trials are shorter than the rule asks, because the workload ends"
-            ),
-            advice: "use more requests (`--set workload.requests=…`)".to_owned(),
-        }));
-        study
     }
 }

@@ -11,12 +11,7 @@ use super::{ALIKE_MAX, Entry, Stage};
 /// A deployment of which nothing is known yet.
 pub(super) fn planned(entry: &Entry<'_>) -> Planned {
     let candidate = entry.candidate;
-    let pool = |p: &Pool| PlannedPool {
-        role: format!("{:?}", p.role).to_lowercase(),
-        tp: p.tp,
-        pp: p.pp,
-        replicas: p.replicas,
-    };
+    let pool = |p: &Pool| PlannedPool { role: role(p), tp: p.tp, pp: p.pp, replicas: p.replicas };
     Planned {
         name: candidate.name.clone(),
         pools: candidate.pools.iter().map(pool).collect(),
@@ -27,6 +22,11 @@ pub(super) fn planned(entry: &Entry<'_>) -> Planned {
         fate: Fate::Pruned,
         findings: Vec::new(),
     }
+}
+
+/// The role of a pool as the results say it.
+pub(super) fn role(pool: &Pool) -> String {
+    format!("{:?}", pool.role).to_lowercase()
 }
 
 /// Where a search begins: near what is known, else at 1 req/s.

@@ -8,6 +8,7 @@ mod error;
 pub mod extracts;
 mod manifest;
 pub mod plan;
+mod plan_files;
 mod read;
 mod render;
 pub mod study;
@@ -22,9 +23,9 @@ pub use commit::{CANDIDATES, Content, FileSet, Streamed, commit, redraw, refuse_
 pub use comparison::{Comparison, ComparisonRow, Exclusion, PointComparison};
 pub use error::ResultsError;
 pub use plan::{
-    Fate, Finding, Funnel, Launch, PlanDetail, PlanStage, Planned, PlannedPool, Ranked, Remembered,
-    plan_files,
+    Chosen, Fate, Finding, Funnel, Launch, PlanDetail, PlanStage, Planned, PlannedPool, Ranked, Remembered,
 };
+pub use plan_files::plan_files;
 pub use read::{SummaryFile, SummaryRun, read_study, read_summary};
 pub use render::{RunFiles, SCHEMA, files, summary_json};
 pub(crate) use render::{csv_bytes, json};

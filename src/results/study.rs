@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::capacity::CapacityTable;
+use super::plan::PlannedPool;
 use super::{TokenTimeline, Warning};
 use crate::metrics::Records;
 use crate::metrics::{Curves, Extract, Slo, Summary, TimelineRow};
@@ -108,6 +109,9 @@ pub struct SystemInfo {
     /// Grade of the accelerator's profile: `measured`, `fitted` or `derived`; empty when not known.
     #[serde(default)]
     pub hardware_grade: String,
+    /// Where prefill and decode are apart: their pools.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pools: Vec<PlannedPool>,
 }
 
 impl SystemInfo {

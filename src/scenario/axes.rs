@@ -63,7 +63,7 @@ fn axis_of(path: &str) -> &str {
 /// The pool that a setting is of, if it is not of the whole system, and its path there.
 fn pool_of(path: &str) -> (Option<&'static str>, &str) {
     let inside = |pool| path.strip_prefix("placement.disaggregated.")?.strip_prefix(pool)?.strip_prefix('.');
-    let pools = ["prefill", "decode"];
+    let pools = ["prefill", "decode", "mixed"];
     pools.into_iter().find_map(|pool| Some((Some(pool), inside(pool)?))).unwrap_or((None, path))
 }
 
@@ -74,7 +74,11 @@ fn value(key: &str, settings: &[&Setting]) -> String {
         let text = (!mine.is_empty()).then(|| value_inside(key, &mine))?;
         Some(pool.map_or(text.clone(), |pool| format!("{pool} {text}")))
     };
-    [None, Some("prefill"), Some("decode")].into_iter().filter_map(of).collect::<Vec<_>>().join("; ")
+    [None, Some("prefill"), Some("decode"), Some("mixed")]
+        .into_iter()
+        .filter_map(of)
+        .collect::<Vec<_>>()
+        .join("; ")
 }
 
 /// `chunked.token-budget = 2048, chunked.max-sequences = 128` as `chunked: token-budget 2048, max-sequences 128`.

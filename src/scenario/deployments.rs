@@ -1,89 +1,28 @@
 //! `[plan]`: which deployments of a model `windtunnel plan` may choose from, each resolved like a variant.
 //!
-//! A deployment is a list of pools of equal replicas. Today there is one pool that computes whole requests
-//! (`Role::Whole`); a placement with prefill and decode apart has one pool per role, and its GPUs are their sum.
+//! A deployment is a list of pools of equal replicas: one that computes whole requests (`Role::Whole`), or with
+//! `[plan.disaggregated]` one for prefill and one for decode, whose GPUs are their sum.
 
 use std::ops::Range;
 
-use schemars::JsonSchema;
-use serde::Deserialize;
-
-use crate::diagnostic::{InputErrors, Node, Value, from_tree};
+use crate::diagnostic::{InputErrors, Node, Value};
 use crate::engine::config::Role;
+use crate::workload::RequestRate;
 
 use super::document::Document;
 use super::plan::{StudyPlan, SystemPlan};
+use super::plan_options::{PlanOptions, check_knobs, check_limits, is_of_placement, read};
 use super::raw::Target;
 use super::study::Flags;
-use super::sweep::{Sweep, axes, combination, plain, short_names, write};
-use super::{dedupe, resolve};
+use super::sweep::{Axis, Sweep, axes, combination, plain, short_names, write};
+use super::system::resolve_system;
+use super::{dedupe, layouts};
+
+pub use super::layouts::{Pool, Space};
+pub use super::plan_options::{Objective, PlannerKind};
 
 /// Most deployments of a search.
 const DEPLOYMENTS_MAX: usize = 20_000;
-
-/// What is to be large.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Objective {
-    /// Requests per second within the limits, per accelerator.
-    #[default]
-    GoodputPerGpu,
-    /// Requests within the limits per US dollar.
-    GoodputPerDollar,
-}
-
-/// `[plan]` as typed.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub(super) struct PlanOptions {
-    /// Accelerators there are; a deployment may use fewer.
-    gpus: u32,
-    /// What is to be large; default `goodput-per-gpu`.
-    #[serde(default)]
-    objective: Objective,
-    /// The system that is deployed: a preset or a variant; default `systems.reference`.
-    base: Option<String>,
-    /// Tensor parallel ranks of a replica.
-    #[serde(default = "powers")]
-    tp: Vec<u32>,
-    /// Pipeline stages of a replica.
-    #[serde(default = "one_stage")]
-    pp: Vec<u32>,
-    /// Numbers of replicas; default: all that fit.
-    replicas: Option<Vec<u32>>,
-    /// Lists of values for keys of a system; every combination of them is tried with every layout.
-    #[serde(default, rename = "knobs")]
-    #[schemars(with = "std::collections::BTreeMap<String, serde_json::Value>")]
-    _knobs: Option<serde::de::IgnoredAny>,
-}
-
-fn powers() -> Vec<u32> {
-    vec![1, 2, 4, 8]
-}
-
-fn one_stage() -> Vec<u32> {
-    vec![1]
-}
-
-/// Equal replicas.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Pool {
-    /// Which phases of a request they compute.
-    pub role: Role,
-    /// Tensor parallel ranks of each.
-    pub tp: u32,
-    /// Pipeline stages of each.
-    pub pp: u32,
-    /// How many.
-    pub replicas: u32,
-}
-
-impl Pool {
-    /// Accelerators of all of them.
-    pub fn gpus(&self) -> u32 {
-        self.tp * self.pp * self.replicas
-    }
-}
 
 /// A deployment of the search.
 #[derive(Clone)]
@@ -118,10 +57,26 @@ pub struct DeploymentPlan {
     pub gpus: u32,
     /// The system that is deployed.
     pub base: String,
-    /// What can be built, in the order of the lists.
+    /// Who plans.
+    pub planners: Vec<PlannerKind>,
+    /// What DistServe's planners plan for; none: the highest rate whose plan fits.
+    pub rate: Option<RequestRate>,
+    /// What a prefill and a decode pool may be.
+    pub spaces: Option<(Space, Space)>,
+    /// What can be built, in the order of the lists; empty where no planner searches.
     pub candidates: Vec<Candidate>,
     /// What cannot.
     pub refused: Vec<Refused>,
+    /// Builds pairs of pools that the lists do not have.
+    workshop: Workshop,
+}
+
+/// The scenario, and the system that is deployed with prefill and decode apart.
+#[derive(Clone)]
+struct Workshop {
+    doc: Document,
+    span: Range<usize>,
+    base: String,
 }
 
 /// A deployment before it is resolved.
@@ -130,6 +85,66 @@ struct Draft {
     pools: Vec<Pool>,
     knobs: Vec<(String, String)>,
     variant: Node,
+}
+
+impl Draft {
+    /// Pools of a system.
+    fn of(pools: Vec<Pool>, base: &str, span: &Range<usize>) -> Draft {
+        let mut variant = Node::table(span.clone());
+        let node = |value: Value| Node { span: span.clone(), value };
+        write(&mut variant, "base", &node(Value::String(base.to_owned())));
+        for pool in &pools {
+            let at = match pool.role {
+                Role::Whole => "",
+                Role::Prefill => "placement.disaggregated.prefill.",
+                Role::Decode => "placement.disaggregated.decode.",
+            };
+            let numbers = [("parallel.tp", pool.tp), ("parallel.pp", pool.pp), ("replicas", pool.replicas)];
+            for (key, n) in numbers {
+                write(&mut variant, &format!("{at}{key}"), &node(Value::Integer(i64::from(n))));
+            }
+        }
+        if pools.iter().all(|p| p.role == Role::Whole) {
+            write(&mut variant, "placement.colocated", &Node::table(span.clone()));
+        }
+        Draft { name: layouts::name(&pools), pools, knobs: Vec::new(), variant }
+    }
+
+    /// Sets a knob.
+    fn set(&mut self, axis: &Axis<'_>, short: &str, value: &Node) {
+        write(&mut self.variant, &axis.path, value);
+        self.name.push_str(&format!(" {short}={}", plain(value)));
+        self.knobs.push((axis.path.clone(), plain(value)));
+    }
+}
+
+/// Resolves drafts: what can be built, what cannot, and all that is wrong.
+fn build(
+    doc: &mut Document,
+    span: &Range<usize>,
+    drafts: Vec<Draft>,
+) -> (Vec<Candidate>, Vec<Refused>, InputErrors) {
+    let variants = drafts.iter().map(|d| (d.name.clone(), d.variant.clone())).collect();
+    doc.sweep = Some(Sweep::of_variants(String::new(), span.clone(), variants));
+    let (mut candidates, mut refused, mut problems) = (Vec::new(), Vec::new(), InputErrors::default());
+    for Draft { name, pools, knobs, .. } in drafts {
+        match resolve_system(doc, &name, span.clone()) {
+            Ok(system) if system.gpus != pools.iter().map(Pool::gpus).sum::<u32>() => {
+                let reason = "its system has replicas beside those of the layout (a mixed pool, or `groups`)"
+                    .to_owned();
+                let help = "name a system without them in `plan.base` or `plan.disaggregated.base`";
+                problems.0.push(doc.sources.error(span.clone(), format!("`plan`: {reason}"), help));
+                refused.push(Refused { name, reason });
+            }
+            Ok(system) => candidates.push(Candidate { name, pools, knobs, system }),
+            Err(errors) => {
+                let reason = errors.0.first().map_or_else(String::new, |e| e.message.clone());
+                refused.push(Refused { name, reason });
+                problems.0.extend(errors.0);
+            }
+        }
+    }
+    (candidates, refused, problems)
 }
 
 impl DeploymentPlan {
@@ -149,135 +164,112 @@ impl DeploymentPlan {
                 .into());
         };
         let options = read(&doc, &node)?;
+        check_limits(&doc, &node, &options, &study.slo)?;
         let base = options.base.clone().unwrap_or_else(|| study.systems[study.reference].name.clone());
-        let drafts = drafts(&doc, &node, &options, &base)?;
-        let span = node.value_span("base");
-        let variants = drafts.iter().map(|d| (d.name.clone(), d.variant.clone())).collect();
-        doc.sweep = Some(Sweep::of_variants(base.clone(), span.clone(), variants));
-        let (mut candidates, mut refused, mut problems) = (Vec::new(), Vec::new(), InputErrors::default());
-        for draft in drafts {
-            match resolve::system(&mut doc, &draft.name, span.clone()) {
-                Ok(system) => candidates.push(Candidate {
-                    name: draft.name,
-                    pools: draft.pools,
-                    knobs: draft.knobs,
-                    system,
-                }),
-                Err(errors) => {
-                    let reason = errors.0.first().map_or_else(String::new, |e| e.message.clone());
-                    refused.push(Refused { name: draft.name, reason });
-                    problems.0.extend(errors.0);
-                }
-            }
+        let apart = options.disaggregated.as_ref().and_then(|a| a.base.clone());
+        let apart = (apart.unwrap_or_else(|| base.clone()), node.value_span("disaggregated.base"));
+        doc.sweep = None;
+        for (name, span) in [(base.clone(), node.value_span("base")), apart.clone()] {
+            doc.system(&name, span)?;
         }
-        if candidates.is_empty() {
+        let span = node.value_span("base");
+        let drafts = drafts(&doc, &node, &options, (&base, &apart.0))?;
+        let (candidates, refused, mut problems) = build(&mut doc, &span, drafts);
+        if candidates.is_empty() && options.searches() {
             // What is wrong with all of them is wrong with the scenario.
             dedupe(&mut problems);
             return Err(problems);
         }
-        study.systems = candidates.iter().map(|c| c.system.clone()).collect();
-        study.reference = 0;
+        if !candidates.is_empty() {
+            study.systems = candidates.iter().map(|c| c.system.clone()).collect();
+            study.reference = 0;
+        }
         study.sweep = None;
-        study.sources = doc.sources;
+        study.sources = doc.sources.clone();
         Ok(DeploymentPlan {
             study,
             objective: options.objective,
             gpus: options.gpus,
             base,
+            spaces: options.apart(),
+            planners: options.planners,
+            rate: options.rate,
             candidates,
             refused,
+            workshop: Workshop { doc, span, base: apart.0 },
         })
     }
-}
 
-/// Reads and checks `[plan]`; knobs are read with the drafts.
-pub(super) fn read(doc: &Document, node: &Node) -> Result<PlanOptions, InputErrors> {
-    let options: PlanOptions = from_tree(node, "plan", &doc.sources)?;
-    let mut errors = InputErrors::default();
-    let mut refuse = |key: &str, message: String, help: &str| {
-        errors.0.push(doc.sources.error(node.value_span(key), message, help));
-    };
-    if options.gpus == 0 {
-        refuse("gpus", "`plan.gpus`: a deployment has accelerators".to_owned(), "write for example 16");
-    }
-    let mut lists = vec![("tp", &options.tp), ("pp", &options.pp)];
-    lists.extend(options.replicas.as_ref().map(|list| ("replicas", list)));
-    for (key, list) in lists {
-        let twice = list.iter().enumerate().any(|(i, n)| list[..i].contains(n));
-        if list.is_empty() || list.contains(&0) || twice {
-            let message = format!("`plan.{key}` needs different numbers from 1 up");
-            refuse(key, message, "write for example `[1, 2, 4]`");
+    /// A prefill and a decode pool; `on_one_server`: each prefill replica stands beside a decode replica, and hands over
+    /// to those on its server. Else as `plan.disaggregated.base` says. Fails with the reason where it cannot be built.
+    pub fn pair(&self, prefill: Pool, decode: Pool, on_one_server: bool) -> Result<Candidate, Refused> {
+        let Workshop { doc, span, base } = self.workshop.clone();
+        let mut doc = doc;
+        let mut draft = Draft::of(vec![prefill, decode], &base, &span);
+        if on_one_server {
+            let at = "placement.disaggregated";
+            let node = |value: Value| Node { span: span.clone(), value };
+            write(&mut draft.variant, &format!("{at}.layout"), &node(Value::String("paired".to_owned())));
+            write(&mut draft.variant, &format!("{at}.same-server"), &node(Value::Boolean(true)));
+            draft.name.push_str(", in pairs on a server");
         }
+        let (mut built, mut refused, _) = build(&mut doc, &span, vec![draft]);
+        built.pop().ok_or_else(|| refused.pop().expect("what is not built is refused"))
     }
-    errors.or(options)
 }
 
-/// Every pool that fits, with every combination of the knobs.
-fn drafts(doc: &Document, node: &Node, options: &PlanOptions, base: &str) -> Result<Vec<Draft>, InputErrors> {
-    let pools = pools(options);
-    if pools.is_empty() {
+/// Every layout that fits, with every combination of the knobs; none where no planner searches.
+fn drafts(
+    doc: &Document,
+    node: &Node,
+    options: &PlanOptions,
+    (base, apart_base): (&str, &str),
+) -> Result<Vec<Draft>, InputErrors> {
+    let knobs = node.get("knobs").filter(|k| k.entries().is_some_and(|e| !e.is_empty()));
+    let axes = knobs.map_or(Ok(Vec::new()), |knobs| axes(knobs, "plan.knobs", &doc.sources))?;
+    check_knobs(doc, node, options, &axes)?;
+    if !options.searches() {
+        return Ok(Vec::new());
+    }
+    let (whole, spaces) = (options.whole(), options.apart());
+    let together = options.colocated.then(|| layouts::together(&whole, options.gpus)).into_iter().flatten();
+    let apart = spaces.iter().flat_map(|(p, d)| layouts::apart(p, d, options.gpus));
+    let all: Vec<Vec<Pool>> = together.chain(apart).take(DEPLOYMENTS_MAX + 1).collect();
+    if all.is_empty() {
         let message = format!("no layout of `plan.tp` and `plan.pp` fits {} accelerators", options.gpus);
         let help = "write smaller numbers, or more `gpus`";
         return Err(doc.sources.error(node.value_span("gpus"), message, help).into());
     }
-    let knobs = node.get("knobs").filter(|k| k.entries().is_some_and(|e| !e.is_empty()));
-    let axes = knobs.map_or(Ok(Vec::new()), |knobs| axes(knobs, "plan.knobs", &doc.sources))?;
-    if let Some(axis) =
-        axes.iter().find(|a| ["replicas", "parallel.tp", "parallel.pp"].contains(&a.path.as_str()))
-    {
-        let message = format!("`plan.knobs.{}` belongs to the layout", axis.path);
-        let help = "use `plan.tp`, `plan.pp` and `plan.replicas`";
-        return Err(doc.sources.error(node.value_span("knobs"), message, help).into());
-    }
-    let cells = axes.iter().map(|a| a.values.len()).fold(1, usize::saturating_mul);
-    let all = cells.saturating_mul(pools.len());
-    if all > DEPLOYMENTS_MAX {
-        let message = format!("`plan` has {all} deployments");
-        let help = format!("at most {DEPLOYMENTS_MAX}; shorten a list");
-        return Err(doc.sources.error(node.value_span("knobs"), message, help).into());
-    }
     let short = short_names(&axes);
-    let mut drafts = Vec::new();
-    for pool in pools {
-        for cell in 0..cells {
-            let chosen = combination(&axes, cell);
-            let mut variant = Node::table(node.span.clone());
-            let number = |n: u32| integer(n, node.span.clone());
-            for (path, n) in [("parallel.tp", pool.tp), ("parallel.pp", pool.pp), ("replicas", pool.replicas)]
+    let of_placement = |pools: &[Pool]| pools.len() > 1;
+    let combinations = |pools: &[Pool]| {
+        let applies = |a: &&Axis<'_>| of_placement(pools) || !is_of_placement(a);
+        axes.iter().filter(applies).map(|a| a.values.len()).fold(1, usize::saturating_mul)
+    };
+    let count = all.iter().map(|pools| combinations(pools)).fold(0, usize::saturating_add);
+    if count > DEPLOYMENTS_MAX {
+        let more = if all.len() > DEPLOYMENTS_MAX { "more than " } else { "" };
+        let count = if more.is_empty() { count } else { DEPLOYMENTS_MAX };
+        let message = format!("`plan` has {more}{count} deployments");
+        let help = format!("at most {DEPLOYMENTS_MAX}; shorten a list");
+        let at = if knobs.is_some() { "knobs" } else { "gpus" };
+        return Err(doc.sources.error(node.value_span(at), message, help).into());
+    }
+    let mut drafts = Vec::with_capacity(count);
+    for pools in all {
+        let applies = |a: &Axis<'_>| of_placement(&pools) || !is_of_placement(a);
+        let mine: Vec<usize> = (0..axes.len()).filter(|&i| applies(&axes[i])).collect();
+        let chosen_from: Vec<Axis<'_>> = mine.iter().map(|&i| axes[i].clone()).collect();
+        let base = if pools.len() > 1 { apart_base } else { base };
+        for cell in 0..combinations(&pools) {
+            let mut draft = Draft::of(pools.clone(), base, &node.value_span("base"));
+            for (axis, (&i, value)) in
+                chosen_from.iter().zip(mine.iter().zip(combination(&chosen_from, cell)))
             {
-                write(&mut variant, path, &number(n));
+                draft.set(axis, &short[i], &value);
             }
-            let base = Node { span: node.value_span("base"), value: Value::String(base.to_owned()) };
-            write(&mut variant, "base", &base);
-            let mut name = format!("tp{} pp{} x{}", pool.tp, pool.pp, pool.replicas);
-            let mut knobs = Vec::new();
-            for ((axis, value), short) in axes.iter().zip(&chosen).zip(&short) {
-                write(&mut variant, &axis.path, value);
-                name.push_str(&format!(" {short}={}", plain(value)));
-                knobs.push((axis.path.clone(), plain(value)));
-            }
-            drafts.push(Draft { name, pools: vec![pool], knobs, variant });
+            drafts.push(draft);
         }
     }
     Ok(drafts)
-}
-
-fn integer(n: u32, span: Range<usize>) -> Node {
-    Node { span, value: Value::Integer(i64::from(n)) }
-}
-
-/// Every layout of whole replicas that fits.
-fn pools(options: &PlanOptions) -> Vec<Pool> {
-    let mut pools = Vec::new();
-    for &tp in &options.tp {
-        for &pp in &options.pp {
-            let most = tp.checked_mul(pp).map_or(0, |one| options.gpus / one);
-            let all: Vec<u32> = match &options.replicas {
-                Some(list) => list.iter().copied().filter(|&n| n <= most).collect(),
-                None => (1..=most).collect(),
-            };
-            pools.extend(all.into_iter().map(|replicas| Pool { role: Role::Whole, tp, pp, replicas }));
-        }
-    }
-    pools
 }

@@ -72,6 +72,11 @@ pub struct Disaggregated {
     /// Replicas that compute answers.
     #[serde(default)]
     pub decode: PoolOptions,
+    /// Replicas that compute whole requests, for what is too much for the pools.
+    pub mixed: Option<PoolOptions>,
+    /// A prompt goes to a mixed replica where its prefill replica has more than so many prompt tokens to compute.
+    #[serde(default = "splitwise_tokens")]
+    pub mixed_above: u64,
     /// Which decode replica gets a request whose prompt is complete.
     #[serde(default = "least_requests")]
     pub router: RouterConfig,
@@ -113,6 +118,11 @@ fn least_requests() -> RouterConfig {
     RouterConfig::all().into_iter().find(|r| r.key() == "least-requests").unwrap_or_default()
 }
 
+/// `prompt_max_pending_batch_tokens` of splitwise-sim.
+fn splitwise_tokens() -> u64 {
+    8192
+}
+
 fn whole() -> f64 {
     1.0
 }
@@ -129,7 +139,7 @@ pub(super) fn system(
     let options = from_tree::<Disaggregated>(&table, "placement.disaggregated", &doc.sources)?;
     let mut errors = InputErrors::default();
     let mut pools = Vec::new();
-    for key in POOLS {
+    for &(key, _) in pools_of(&options) {
         let mut merged = node.clone();
         if let Some(pool) = table.get(key) {
             merged.overlay(pool, "", &TAGGED);
@@ -146,7 +156,13 @@ pub(super) fn system(
 }
 
 /// The pools, in the order of their replicas' ids.
-const POOLS: [&str; 2] = ["prefill", "decode"];
+const POOLS: [(&str, Role); 3] =
+    [("prefill", Role::Prefill), ("decode", Role::Decode), ("mixed", Role::Whole)];
+
+/// Those that a placement has.
+fn pools_of(options: &Disaggregated) -> &'static [(&'static str, Role)] {
+    if options.mixed.is_some() { &POOLS } else { &POOLS[..2] }
+}
 
 /// What no run can work with although each pool is sound.
 fn check(
@@ -168,7 +184,7 @@ fn check(
     if let Err((key, message, help)) = options.router.validate() {
         refuse(&format!("router.{}.{key}", options.router.key()), message, &help);
     }
-    for (key, pool) in POOLS.into_iter().zip(pools) {
+    for (&(key, _), pool) in POOLS.iter().zip(pools) {
         let scheduler = &pool.cluster.replica.scheduler;
         if !scheduler.allows_order() {
             let message = format!("`scheduler.{}` computes whole requests only", scheduler.key());
@@ -176,20 +192,23 @@ fn check(
             refuse(&format!("{key}.scheduler"), message, help);
         }
     }
-    let [prefill, decode] = pools else { return Ok(()) };
-    let (p, d) = (&prefill.cluster.replica.kv, &decode.cluster.replica.kv);
-    if (p.block, p.allocation.rule()) != (d.block, d.allocation.rule()) {
-        let message = format!(
-            "the pools have blocks of {} and {} tokens, or reserve by different rules",
-            p.block, d.block
-        );
-        let place = if table.get("prefill.kv").is_some() { "prefill.kv" } else { "decode.kv" };
-        refuse(place, message, "give both pools the same `kv` but for its preemption");
+    let p = &pools[0].cluster.replica.kv;
+    for (&(key, _), pool) in POOLS.iter().zip(pools).skip(1) {
+        let d = &pool.cluster.replica.kv;
+        if (p.block, p.allocation.rule()) != (d.block, d.allocation.rule()) {
+            let message = format!(
+                "the pools have blocks of {} and {} tokens, or reserve by different rules",
+                p.block, d.block
+            );
+            let own = format!("{key}.kv");
+            let place = if table.get("prefill.kv").is_some() { "prefill.kv" } else { &own };
+            refuse(place, message, "give all pools the same `kv` but for its preemption");
+        }
     }
     if errors.0.is_empty() { Ok(()) } else { Err(errors) }
 }
 
-/// One plan for both pools: that of the prefill pool, with both in it.
+/// One plan for all pools: that of the prefill pool, with all in it.
 fn together(
     pools: Vec<SystemPlan>,
     options: &Disaggregated,
@@ -197,10 +216,11 @@ fn together(
     table: &Node,
     doc: &Document,
 ) -> SystemPlan {
-    let names = POOLS.map(|pool| format!("placement.disaggregated.{pool}"));
+    let of = pools_of(options);
+    let names: Vec<String> = of.iter().map(|(pool, _)| format!("placement.disaggregated.{pool}")).collect();
     let mut settings = settings(&pools, &names);
     for (path, leaf) in table.leaves() {
-        if POOLS.iter().all(|pool| !path.starts_with(&format!("{pool}."))) {
+        if of.iter().all(|(pool, _)| !path.starts_with(&format!("{pool}."))) {
             let path = format!("placement.disaggregated.{path}");
             settings.push(Setting { path, value: leaf.to_string(), origin: doc.sources.origin(&leaf.span) });
         }
@@ -213,13 +233,13 @@ fn together(
         first_token: options.first_token,
         same_server: options.same_server,
         queue_share: thousandths(options.queue_share),
+        mixed_above: options.mixed_above,
         overlap: options.layer_wise_from.map(|from_tokens| Overlap { from_tokens, layers }),
     };
-    let roles = [Role::Prefill, Role::Decode];
-    let groups = pools.iter().zip(roles).map(|(pool, role)| group_of(pool, role)).collect();
+    let groups = pools.iter().zip(of).map(|(pool, &(_, role))| group_of(pool, role)).collect();
     let (gpus, oracle) = (pools.iter().map(|p| p.gpus).sum(), pools.iter().any(|p| p.oracle));
     let mut pools = pools.into_iter();
-    let first = pools.next().expect("there are two pools");
+    let first = pools.next().expect("there are pools");
     let joint = Some(JointPlan { network, hand_over: Some(hand_over), migration: None });
     SystemPlan { settings, gpus, oracle, groups, joint, ..first }
 }

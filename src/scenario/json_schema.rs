@@ -13,8 +13,8 @@ use serde_json::{Map, Value, json};
 use crate::workload::{RequestRate, WorkloadSpec};
 
 use super::capacity_options::CapacityOptions;
-use super::deployments::PlanOptions;
 use super::groups::GroupOptions;
+use super::plan_options::PlanOptions;
 use super::schema::{DeploymentOptions, Head, Section, SloOptions, SystemOptions, SystemsOptions};
 use super::sensitivity::SensitivityOptions;
 use super::sweep::Options as SweepOptions;

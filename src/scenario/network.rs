@@ -27,7 +27,8 @@ pub enum Layout {
     Packed,
     /// The decode replicas start on a server of their own.
     Apart,
-    /// A prefill and a decode replica in turn, as long as there are both.
+    /// A prefill and a decode replica in turn, as long as there are both; a pair that does not fit on the rest of a
+    /// server stands on the next one.
     Paired,
 }
 
@@ -109,6 +110,9 @@ pub(super) fn build(
         if layout == Layout::Apart && piece.pool != last {
             ground.next_server();
         }
+        if layout == Layout::Paired && piece.pool == 0 && is_paired(pools, piece) {
+            ground.keep_together(pools);
+        }
         last = piece.pool;
         ground.place(piece, &pools[piece.pool]);
     }
@@ -118,16 +122,29 @@ pub(super) fn build(
 /// Replicas in the order in which they stand.
 fn order(pools: &[SystemPlan], layout: Layout) -> Vec<Piece> {
     let prefill = usize::from(pools[0].cluster.replicas);
-    let decode = pools.get(1).map_or(0, |pool| usize::from(pool.cluster.replicas));
+    let count = |pool: usize| pools.get(pool).map_or(0, |pool| usize::from(pool.cluster.replicas));
+    let (decode, mixed) = (count(1), count(2));
+    let rest = (0..mixed).map(|i| Piece { pool: 2, id: prefill + decode + i });
     let (p, d) = (|i| Piece { pool: 0, id: i }, |i| Piece { pool: 1, id: prefill + i });
     if layout == Layout::Paired {
         let both = 0..prefill.max(decode);
         return both
             .flat_map(|i| [(i < prefill).then(|| p(i)), (i < decode).then(|| d(i))])
             .flatten()
+            .chain(rest)
             .collect();
     }
-    (0..prefill).map(p).chain((0..decode).map(d)).collect()
+    (0..prefill).map(p).chain((0..decode).map(d)).chain(rest).collect()
+}
+
+/// Whether a prefill replica has a decode replica to stand beside.
+fn is_paired(pools: &[SystemPlan], piece: Piece) -> bool {
+    pools.get(1).is_some_and(|decode| piece.id < usize::from(decode.cluster.replicas))
+}
+
+/// Accelerators of one replica.
+fn accelerators(pool: &SystemPlan) -> u32 {
+    pool.options.parallel.tp * pool.options.parallel.pp
 }
 
 /// Where the next replica goes, and the ports so far.
@@ -149,10 +166,21 @@ impl Ground<'_> {
         }
     }
 
+    /// The next pair does not start on the rest of a server if it fits on a whole one only.
+    fn keep_together(&mut self, pools: &[SystemPlan]) {
+        let (pair, holds) = (
+            pools.iter().take(2).map(accelerators).sum::<u32>(),
+            pools[0].spec.accelerator.host.node.holds(),
+        );
+        if pair <= holds && self.used + pair > holds {
+            self.next_server();
+        }
+    }
+
     fn place(&mut self, piece: Piece, pool: &SystemPlan) {
         let host = &pool.spec.accelerator.host;
         let holds = host.node.holds();
-        let gpus = pool.options.parallel.tp * pool.options.parallel.pp;
+        let gpus = accelerators(pool);
         if self.used + gpus > holds {
             self.next_server();
         }

@@ -11,40 +11,15 @@ use crate::model::Model;
 use crate::policy::scheduler::SchedulerConfig;
 
 use super::cost;
-use super::disaggregated;
 use super::document::Document;
-use super::groups;
 use super::kv;
 use super::mechanisms::{front_end, knows_lengths, order};
-use super::migration;
 use super::parts::{Parts, engine_limits};
 use super::plan::{Setting, SystemPlan};
-use super::scaling;
 use super::schema::{
     Backend, KvOptions, LengthPredictor, OrderOptions, PreemptionOptions, PrefixCache, SystemOptions,
 };
 use super::topology;
-
-/// Resolves the system called `name`; `place` is where the scenario names it.
-pub fn system(doc: &mut Document, name: &str, place: Range<usize>) -> Result<SystemPlan, InputErrors> {
-    let mut node = doc.system(name, place.clone())?;
-    let (migration, headroom) = migration::take(doc, &mut node)?;
-    let changes = scaling::take(&mut node);
-    let placement = disaggregated::take(doc, &mut node)?;
-    let groups = node.take("groups").map(|(_, list)| list);
-    let plan = match (placement, groups) {
-        (Some(_), Some(list)) => {
-            let message =
-                "`groups` and `placement.disaggregated` both say which replicas there are".to_owned();
-            return Err(doc.sources.error(list.span, message, "remove one of the two").into());
-        }
-        (Some(placement), None) => disaggregated::system(doc, name, &node, &placement, &place),
-        (None, Some(list)) => groups::system(doc, name, &node, &list, &place),
-        (None, None) => equal_replicas(doc, name, node, &place),
-    }?;
-    let plan = migration::add(doc, plan, migration, headroom)?;
-    scaling::add(doc, plan, &changes)
-}
 
 /// Resolves the merged layers of a system whose replicas are equal.
 pub(super) fn equal_replicas(

@@ -19,7 +19,7 @@ use super::migration::MigrationOptions;
 use super::scaling::{FailureOptions, ScalingOptions};
 
 /// Tables that hold exactly one entry, the mechanism: another mechanism in an upper layer replaces the whole entry.
-pub const TAGGED: [&str; 11] = [
+pub const TAGGED: [&str; 13] = [
     "scheduler",
     "kv",
     "router",
@@ -31,6 +31,8 @@ pub const TAGGED: [&str; 11] = [
     "placement.disaggregated.prefill.kv",
     "placement.disaggregated.decode.scheduler",
     "placement.disaggregated.decode.kv",
+    "placement.disaggregated.mixed.scheduler",
+    "placement.disaggregated.mixed.kv",
 ];
 
 /// Keys of `[systems]` that are not variants.

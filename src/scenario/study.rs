@@ -10,8 +10,8 @@ use super::document::Document;
 use super::plan::{Axis, Setting, StudyPlan, SystemPlan};
 use super::raw::Target;
 use super::requests::Requests;
-use super::resolve;
 use super::schema::SystemsOptions;
+use super::system;
 
 /// Most seeds of one point.
 const SEEDS_MAX: u32 = 1_000;
@@ -63,7 +63,7 @@ impl StudyPlan {
         let of_reference = reference.and_then(|i| systems.get(i));
         let capacity = of_reference.map(|r| errors.note(CapacityPlan::read(&doc, r)).flatten());
         if let Some(node) = &doc.plan {
-            errors.note(super::deployments::read(&doc, node));
+            errors.note(super::plan_options::read(&doc, node));
         }
         dedupe(&mut errors);
         let warnings = unused_variants(&doc);
@@ -115,7 +115,7 @@ fn read_systems(doc: &mut Document, errors: &mut InputErrors) -> Vec<SystemPlan>
             errors.0.push(doc.sources.error(at, message, "remove one of the two"));
             continue;
         }
-        if let Some(system) = errors.note(resolve::system(doc, name, at)) {
+        if let Some(system) = errors.note(system::resolve_system(doc, name, at)) {
             systems.push(system);
         }
     }
@@ -123,7 +123,7 @@ fn read_systems(doc: &mut Document, errors: &mut InputErrors) -> Vec<SystemPlan>
     for (name, at) in
         swept.into_iter().flat_map(|(names, at)| names.into_iter().map(move |n| (n, at.clone())))
     {
-        systems.extend(errors.note(resolve::system(doc, &name, at)));
+        systems.extend(errors.note(system::resolve_system(doc, &name, at)));
     }
     systems
 }

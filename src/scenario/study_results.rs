@@ -1,9 +1,9 @@
 //! A study that was carried out, as the report takes it.
 
-use crate::results::{InputFile, Provenance, Study, SystemInfo};
+use crate::results::{InputFile, PlannedPool, Provenance, Study, SystemInfo};
 
 use super::execute::Executed;
-use super::plan::{Setting, StudyPlan, SystemPlan};
+use super::plan::{GroupPlan, Setting, StudyPlan, SystemPlan};
 
 impl Executed {
     /// Hands everything over to the report.
@@ -55,7 +55,20 @@ fn info(system: &SystemPlan) -> SystemInfo {
         kv_tokens: system.kv_slots(),
         host_cache_tokens: system.host_cache_slots(),
         hardware_grade: weakest_grade(system),
+        pools: pools(system),
     }
+}
+
+/// The pools of a system with prefill and decode apart.
+fn pools(system: &SystemPlan) -> Vec<PlannedPool> {
+    let apart = system.joint.as_ref().is_some_and(|joint| joint.hand_over.is_some());
+    let pool = |g: &GroupPlan| PlannedPool {
+        role: format!("{:?}", g.role).to_lowercase(),
+        tp: g.spec.tensor_parallel,
+        pp: g.stages,
+        replicas: u32::from(g.replicas),
+    };
+    system.groups.iter().filter(|_| apart).map(pool).collect()
 }
 
 /// Every value with its origin, as text for the manifest.

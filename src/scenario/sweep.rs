@@ -38,6 +38,7 @@ pub struct Sweep {
 }
 
 /// One key of the grid.
+#[derive(Clone)]
 pub(super) struct Axis<'a> {
     pub(super) path: String,
     pub(super) values: &'a [Node],

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::lengths::{Lognormal, ZipfLengths, tokens, zipf};
+use super::quantiles::{Curve, Quantiles};
 use crate::diagnostic::InputError;
 use crate::rng::Draws;
 
@@ -26,6 +27,8 @@ pub enum TokenLaw {
     Weibull(Spread),
     /// Zipf below a limit.
     Zipf(ZipfLengths),
+    /// Through published quantiles.
+    Quantiles(Quantiles),
 }
 
 /// A law by its mean and coefficient of variation.
@@ -49,6 +52,7 @@ pub(super) enum Tokens {
     Gamma { shape: f64, scale: f64, max: u32 },
     Weibull { shape: f64, scale: f64, max: u32 },
     Zipf(Vec<f64>),
+    Quantiles(Curve),
 }
 
 impl TokenLaw {
@@ -78,6 +82,7 @@ impl TokenLaw {
                 Ok(Tokens::Weibull { shape, scale: law.mean / weibull_mean(shape), max })
             }
             TokenLaw::Zipf(law) => Ok(Tokens::Zipf(zipf(&law, key)?)),
+            TokenLaw::Quantiles(law) => Ok(Tokens::Quantiles(law.build(key)?)),
         }
     }
 }
@@ -107,6 +112,7 @@ impl Tokens {
             Tokens::Lognormal { mu, sigma, max } => tokens(draws.lognormal(*mu, *sigma)).min(*max),
             Tokens::Gamma { shape, scale, max } => tokens(draws.gamma(*shape, *scale)).min(*max),
             Tokens::Weibull { shape, scale, max } => tokens(draws.weibull(*shape, *scale)).min(*max),
+            Tokens::Quantiles(curve) => curve.draw(draws),
             Tokens::Zipf(cumulative) => u32::try_from(draws.pick(cumulative) + 1).unwrap_or(u32::MAX),
         }
     }

@@ -22,6 +22,8 @@ const COST: TestCost = TestCost { stages: 1, per_context: SimDuration::from_ps(1
 pub struct Setup {
     pub prefill: (u16, ReplicaConfig),
     pub decode: (u16, ReplicaConfig),
+    /// Replicas that compute whole requests; perhaps none.
+    pub mixed: (u16, ReplicaConfig),
     pub hand_over: HandOver,
     pub sharing: Sharing,
     pub block_bytes: u64,
@@ -46,12 +48,14 @@ pub fn setup(first_token: FirstToken) -> Setup {
     let least = RouterConfig::LeastTokens(LeastLoad::default());
     Setup {
         prefill: (1, unified.clone()),
-        decode: (1, unified),
+        decode: (1, unified.clone()),
+        mixed: (0, unified),
         hand_over: HandOver {
             router: least,
             first_token,
             same_server: false,
             queue_share: 50,
+            mixed_above: 0,
             overlap: None,
         },
         sharing: Sharing::Fair,
@@ -63,14 +67,15 @@ pub fn setup(first_token: FirstToken) -> Setup {
 
 impl Setup {
     pub fn run(&self, trace: &Trace, stepwise: bool) -> Outcome {
-        let replicas = u32::from(self.prefill.0 + self.decode.0);
+        let replicas = u32::from(self.prefill.0 + self.decode.0 + self.mixed.0);
         let latency = SimDuration::from_us(2);
         let network = islands(replicas, 1_000_000_000, latency, self.sharing, self.block_bytes);
-        let (p, d) = (&self.prefill, &self.decode);
+        let (p, d, m) = (&self.prefill, &self.decode, &self.mixed);
         let deployment = Deployment {
             groups: vec![
                 Group { replica: &p.1, replicas: p.0, cost: &COST, role: Role::Prefill },
                 Group { replica: &d.1, replicas: d.0, cost: &COST, role: Role::Decode },
+                Group { replica: &m.1, replicas: m.0, cost: &COST, role: Role::Whole },
             ],
             router: &self.router,
             joint: Some(Joint { hand_over: Some(&self.hand_over), network: &network, migration: None }),
@@ -157,13 +162,38 @@ fn kv_waits_on_the_prefill_replica_for_room() {
 }
 
 #[test]
+fn a_mixed_replica_computes_what_is_too_much_for_the_prefill_pool() {
+    let mut setup = setup(FirstToken::Prefill);
+    setup.mixed.0 = 1;
+    setup.hand_over.mixed_above = 250;
+    setup.hand_over.queue_share = 1000;
+    let records = setup.run(&trace(&[(0, 100, 2), (1, 100, 2), (2, 100, 2), (3, 200, 2)]), false).records;
+    // The third would make 300 tokens; it computes and decodes on replica 2. The fourth finds 100 there, and stays.
+    assert_eq!([0, 1, 2, 3].map(|id| records.get(id).replica.0), [1, 1, 2, 1]);
+    assert_eq!(records.get(2).ledger.get(Cause::HandOver), SimDuration::ZERO);
+}
+
+#[test]
+fn a_mixed_replica_decodes_what_has_no_room_in_the_decode_pool() {
+    let mut setup = setup(FirstToken::Prefill);
+    setup.mixed.0 = 1;
+    setup.hand_over.mixed_above = 1_000;
+    setup.hand_over.queue_share = 1000;
+    setup.decode.1.kv.blocks = 8;
+    let records = setup.run(&trace(&[(0, 100, 5), (0, 100, 5)]), false).records;
+    // 7 of 8 blocks go to the first, at once; the second waits for nobody.
+    assert_eq!([0, 1].map(|id| records.get(id).replica.0), [1, 2]);
+    assert_eq!(instants(&records.get(1))[2], 16, "both flows share the port out of the prefill replica");
+}
+
+#[test]
 fn leaps_are_steps_where_memory_is_short_and_links_are_slow() {
     let schedulers = [
         SchedulerConfig::Unified(Unified { max_sequences: 6, token_budget: 128, ..Unified::default() }),
         SchedulerConfig::Chunked(Chunked { token_budget: 64, max_sequences: 6, hybrid: true }),
         SchedulerConfig::PrefillFirst(PrefillFirst { token_budget: 128, max_sequences: 6 }),
     ];
-    let (mut preempted, mut handed) = (0, 0);
+    let (mut preempted, mut handed, mut mixed) = (0, 0, 0);
     for (n, scheduler) in schedulers.into_iter().enumerate() {
         for seed in 0..20 {
             let draw = |index, below| stream(seed, "hand-over-test", n as u64, index).below(below);
@@ -181,16 +211,22 @@ fn leaps_are_steps_where_memory_is_short_and_links_are_slow() {
             setup.decode = (2, replica(scheduler.clone(), 16, preemption));
             setup.block_bytes = 50_000;
             setup.hand_over.queue_share = 300;
+            if seed % 5 > 2 {
+                setup.mixed = (1, setup.decode.1.clone());
+                setup.hand_over.mixed_above = 150;
+            }
             setup.sharing = if seed % 2 == 0 { Sharing::Fair } else { Sharing::Fifo };
             let (leaps, steps) = (setup.run(&trace(&rows), false), setup.run(&trace(&rows), true));
             assert_eq!(leaps.end, steps.end, "scheduler {n}, seed {seed}");
             for (leap, step) in leaps.records.iter().zip(steps.records.iter()) {
                 assert_eq!(leap, step, "scheduler {n}, seed {seed}");
                 assert_eq!(leap.fate, Fate::Finished);
+                mixed += u64::from(leap.replica.0 == 4);
             }
             preempted += leaps.counters.preemptions;
             handed += leaps.traffic.transfers.transfers;
         }
     }
-    assert!(preempted > 300 && handed > 3_000, "{preempted} preemptions, {handed} hand-overs");
+    let seen = format!("{preempted} preemptions, {handed} hand-overs, {mixed} on mixed replicas");
+    assert!(preempted > 300 && handed > 3_000 && mixed > 300, "{seen}");
 }

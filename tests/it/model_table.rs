@@ -18,6 +18,7 @@ const TABLE: &[(&str, f64, Option<f64>, f64)] = &[
     ("gpt-3-101b", 101.2, None, 3200.0),
     ("gpt-3-341b", 340.5, None, 7200.0),
     ("llama-7b", 6.7, None, 512.0),
+    ("llama-7b-16k", 6.7, None, 512.0),
     ("llama-2-7b", 6.7, None, 512.0),
     ("llama-13b", 13.0, None, 800.0),
     ("llama-2-13b", 13.0, None, 800.0),

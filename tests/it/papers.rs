@@ -69,6 +69,110 @@ fn sarathi_in_miniature_keeps_the_order_of_its_ablation() {
 }
 
 #[test]
+fn distserve_in_miniature_keeps_the_order_of_its_links() {
+    let result = miniature("distserve", &["algorithm-1-needs-the-link", "gap-stalls-vllm"], &[]);
+    assert!(holds(&result, "algorithm-1-needs-the-link"), "{:?}", result.claims[0].numbers);
+    let stalled = by_seed(&result, "gap-stalls-vllm");
+    assert!(stalled.iter().all(|r| *r < 0.5), "{stalled:?}");
+}
+
+#[test]
+fn llumnix_in_miniature_has_flat_stops_and_changes_nothing_alone() {
+    let claims = [
+        "live-256",
+        "live-8k",
+        "blocking-256",
+        "blocking-8k",
+        "live-is-flat",
+        "blocking-grows",
+        "one-instance",
+    ];
+    let result = miniature("llumnix", &claims, &["experiment.one-instance.workload.requests=100"]);
+    let (live, blocking) = (by_seed(&result, "live-is-flat"), by_seed(&result, "blocking-grows"));
+    assert!(live.iter().all(|r| (0.7..1.3).contains(r)), "{live:?}");
+    assert!(blocking.iter().all(|r| *r > 16.0), "{blocking:?}");
+    assert!(by_seed(&result, "one-instance").iter().all(|r| *r == 1.0));
+}
+
+/// A paper with two systems, of which one has twice the GPUs, and two classes.
+const TWO: &str = r#"
+seeds = 2
+paper = { title = "t", venue = "v", url = "https://example.org", row = "A10" }
+engines = { mechanism = "none" }
+trial = { requests = 60, spans = 1 }
+slo.ttft = "1 s"
+deployment = { model = "opt-13b", accelerator = "a100-80g-sxm" }
+[workload]
+lengths.fixed = { prompt = 200, output = 40 }
+arrivals.poisson = { rate = "1 req/s" }
+requests = 200
+rate = "8 req/s"
+priorities = [{ name = "urgent", share = 0.2, priority = 0 }, { name = "other", share = 0.8, priority = 1 }]
+[systems]
+reference = "one"
+compare = ["one", "two"]
+one = { base = "vllm-0.2" }
+two = { base = "vllm-0.2", replicas = 2 }
+[[claim]]
+name = "rate"
+statement = "s"
+test.ratio = { of = ["two"], to = ["one"] }
+[[claim]]
+name = "per-gpu"
+statement = "s"
+metric = "capacity-per-gpu"
+test.ratio = { of = ["two"], to = ["one"] }
+[[claim]]
+name = "half"
+statement = "s"
+test.quotient = { of = "per-gpu", to = "rate" }
+[[claim]]
+name = "all"
+statement = "s"
+metric = "e2e_mean_s"
+test.value = ["one"]
+[[claim]]
+name = "urgent"
+statement = "s"
+metric = "e2e_mean_s"
+class = "urgent"
+test.value = ["one"]
+[[claim]]
+name = "other"
+statement = "s"
+metric = "e2e_mean_s"
+class = "other"
+test.value = ["one"]
+[[claim]]
+name = "middle"
+statement = "s"
+test.ladder = ["urgent", "other"]
+"#;
+
+#[test]
+fn claims_may_be_about_a_class_a_gpu_and_other_claims() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("paper.toml");
+    std::fs::write(&path, TWO).unwrap();
+    let plan = PaperPlan::resolve(&Target::File(path.clone()), &[]).unwrap_or_else(|e| panic!("{e}"));
+    let result = reproduce(&plan, &()).unwrap_or_else(|e| panic!("{e:?}"));
+    for seed in 0..2 {
+        let at = |name: &str| by_seed(&result, name)[seed];
+        assert!(at("rate") > 1.5, "two replicas serve more: {}", at("rate"));
+        assert!((at("per-gpu") - at("rate") / 2.0).abs() < 1e-9);
+        assert!((at("half") - 0.5).abs() < 1e-9);
+        assert!((at("urgent") - at("other")).abs() > 1e-9, "the classes are told apart");
+        let between = at("urgent").min(at("other"))..=at("urgent").max(at("other"));
+        assert!(between.contains(&at("all")), "the mean of all lies between those of the classes");
+        assert!((at("middle") - (at("urgent") * at("other")).sqrt()).abs() < 1e-12);
+    }
+    std::fs::write(&path, TWO.replace("class = \"other\"", "class = \"others\"")).unwrap();
+    let plan = PaperPlan::resolve(&Target::File(path), &[]).unwrap_or_else(|e| panic!("{e}"));
+    let error = format!("{:?}", reproduce(&plan, &()).err().expect("no request is of that class"));
+    assert!(error.contains("no request is of class `others`"), "{error}");
+}
+
+#[test]
 fn a_page_names_every_claim_and_its_files_are_the_same_twice() {
     let make = || {
         let result = miniature("sarathi-serve", &["chunk-overhead"], &[]);

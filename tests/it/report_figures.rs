@@ -204,3 +204,38 @@ fn systems_on_derived_hardware_are_marked_in_tables_legends_and_bars() {
     assert!(page.contains(&format!("{}<small>", study.systems[3].name)));
     assert!(page.contains("<small>[derived]</small>") && page.contains("Hatched: the profile"));
 }
+
+#[test]
+fn a_study_of_ratios_has_its_map_and_one_without_pools_has_none() {
+    let sets =
+        ["workload.requests=200", "workload.rate=[\"8 req/s\", \"20 req/s\"]"].map(str::to_owned).to_vec();
+    let flags = Flags { sets, seeds: Some(1) };
+    let plan = StudyPlan::resolve(&Target::Embedded("pd-ratio".to_owned()), &flags)
+        .unwrap_or_else(|e| panic!("{e}"));
+    let study = execute(&plan, Options::default(), &()).unwrap_or_else(|e| panic!("{e:?}")).into_study(&plan);
+    let roles = |name: &str| {
+        let system = study.systems.iter().find(|s| s.name == name).expect("a system of the study");
+        system.pools.iter().map(|p| (p.role.clone(), p.replicas)).collect::<Vec<_>>()
+    };
+    assert_eq!(roles("3P 5D"), [("prefill".to_owned(), 3), ("decode".to_owned(), 5)]);
+    assert!(roles("colocated").is_empty());
+    let map = |study: &Study| {
+        let comparison = Comparison::of(study);
+        let figures = plot::figures(study, &comparison);
+        figures.into_iter().map(|(_, f)| f).find(|f| f.file == "ratio-goodput.svg").map(|f| f.svg())
+    };
+    let svg = map(&study).expect("seven ratios");
+    // The best cell's goodput is the largest of those that meet the limits, as the title says.
+    let comparison = Comparison::of(&study);
+    let value =
+        |r: &windtunnel::results::ComparisonRow| r.value("goodput_per_gpu_per_s").expect("goodput").mean;
+    let met = || comparison.points.iter().flat_map(|p| &p.rows).filter(|r| r.slo_met);
+    let best = met().map(value).fold(0.0, f64::max);
+    assert!(best > 0.0, "some ratio meets the limits");
+    let said = |name: &str| svg.contains(&format!("<title>{name} carries most within the limits"));
+    assert!(met().filter(|r| value(r) == best).any(|r| said(&r.name)), "{best}: {}", &svg[..300]);
+    for row in ["1P 7D", "7P 1D", "colocated", "8 req/s", "20 req/s"] {
+        assert!(svg.contains(row), "{row} is not in the map");
+    }
+    assert!(map(&crate::report_fixture::study(&Shape::default())).is_none());
+}

@@ -299,6 +299,7 @@ pub fn study(shape: &Shape) -> Study {
                 kv_tokens: 16_000,
                 host_cache_tokens: 0,
                 hardware_grade: "fitted".to_owned(),
+                pools: Vec::new(),
             })
             .collect(),
         points: shape

@@ -6,7 +6,7 @@ use super::notes;
 use super::page::{subtitle, warning_box};
 use super::shell::{document, inline};
 use crate::report::capacity::ties_per;
-use crate::report::plan::{COLUMNS, fates, funnel, lead, refusals, row};
+use crate::report::plan::{CHOICES, COLUMNS, choices, choices_note, fates, funnel, lead, refusals, row};
 use crate::report::plot::Figure;
 use crate::results::capacity::Unit;
 use crate::results::{PlanDetail, Study};
@@ -23,6 +23,7 @@ pub fn plan_page(study: &Study, detail: &PlanDetail, figures: &[Figure]) -> Stri
         section.card.answer { p { strong { (lead(detail)) } } p.note { (funnel(detail)) } }
         (warning_box(study))
         (ranking(study, detail))
+        (planners(detail))
         (launch(detail))
         @for figure in figures {
             (inline(figure.picture.as_ref(), &figure.caption, &format!("plots/{}", figure.file)))
@@ -54,6 +55,24 @@ fn ranking(study: &Study, detail: &PlanDetail) -> Markup {
         @let tied = ties_per(study, if detail.unit == Unit::Dollar.heading() { Unit::Dollar } else { Unit::Gpu });
         @if !tied.is_empty() {
             details { summary { (tied.len()) " ties" } ul { @for tie in &tied { li { (tie) } } } }
+        }
+    }
+}
+
+fn planners(detail: &PlanDetail) -> Markup {
+    let rows = choices(detail);
+    html! {
+        @if !rows.is_empty() {
+            h2 { "What the planners chose" }
+            p.note { (choices_note(detail)) }
+            div.scroll {
+                table {
+                    thead { tr { @for column in CHOICES { th { (column) } } } }
+                    tbody {
+                        @for cells in &rows { tr { th scope="row" { (cells[0]) } @for cell in &cells[1..] { td { (cell) } } } }
+                    }
+                }
+            }
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The charts of a study: one line of `REGISTRY` per chart, in page order.
 
 use super::inside::{memory, preemption, queue, steps, tokens, utilisation};
-use super::{Layout, curves, heat, ledger, lengths, pareto, prefix, quadrants, timeline, tornado};
+use super::{Layout, curves, heat, ledger, lengths, pareto, prefix, quadrants, ratio, timeline, tornado};
 use crate::results::{Comparison, Study};
 
 /// Something that is drawn in any layout.
@@ -91,6 +91,7 @@ const REGISTRY: &[(Section, Build)] = &[
     (Section::Capacity, heat::goodput),
     (Section::Capacity, heat::ttft),
     (Section::Capacity, heat::gap),
+    (Section::Capacity, ratio::figure),
     (Section::Capacity, curves::load_attainment),
     (Section::Capacity, curves::load_goodput),
     (Section::Capacity, pareto::per_gpu),

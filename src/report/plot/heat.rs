@@ -16,26 +16,28 @@ const SHADES: (f64, f64) = (0.04, 0.55);
 
 /// One combination: its place, its mean, and how it is judged.
 #[derive(Debug)]
-struct Cell {
-    column: usize,
-    row: usize,
-    value: f64,
-    slo_met: bool,
-    overloaded: bool,
+pub(super) struct Cell {
+    pub column: usize,
+    pub row: usize,
+    pub value: f64,
+    pub slo_met: bool,
+    pub overloaded: bool,
 }
 
 /// A map of one metric over a grid.
 #[derive(Debug)]
-struct HeatMap {
-    title: String,
-    key: &'static str,
-    cells: Vec<Cell>,
+pub(super) struct HeatMap {
+    pub title: String,
+    pub key: &'static str,
+    pub cells: Vec<Cell>,
     /// Cells that are outlined.
-    best: Vec<usize>,
-    columns: Vec<String>,
-    rows: Vec<String>,
-    column_axis: String,
-    row_axis: String,
+    pub best: Vec<usize>,
+    /// Cells that are outlined together, by a thinner line.
+    pub region: Vec<usize>,
+    pub columns: Vec<String>,
+    pub rows: Vec<String>,
+    pub column_axis: String,
+    pub row_axis: String,
 }
 
 /// Goodput over the grid of `[sweep]`.
@@ -71,6 +73,7 @@ fn map(study: &Study, comparison: &Comparison, file: &'static str, wording: Word
         key: wording.key,
         cells,
         best,
+        region: Vec::new(),
         columns,
         rows,
         column_axis: last.key.clone(),
@@ -115,12 +118,32 @@ impl Picture for HeatMap {
             let size = layout.text().min(width / (text.chars().count().max(1) as f64 * 0.6));
             canvas.text(middle, &Label { size, bold, ..layout.label(&text, Anchor::Middle, ink) });
         }
+        self.outline_region(&mut canvas, (left, top), width);
         self.label_axes(&mut canvas, layout, (left, top), width);
         canvas.finish()
     }
 }
 
 impl HeatMap {
+    /// A line along each side of a cell of the region beyond which there is none.
+    fn outline_region(&self, canvas: &mut Canvas, (left, top): (f64, f64), width: f64) {
+        let place = |i: &usize| (self.cells[*i].column, self.cells[*i].row);
+        let places: Vec<(usize, usize)> = self.region.iter().map(place).collect();
+        for &(column, row) in &places {
+            let (x0, y0) = (left + column as f64 * width - 1.0, top + row as f64 * ROW - 1.0);
+            let (x1, y1) = (x0 + width, y0 + ROW);
+            let beyond = [
+                (column.checked_sub(1).map(|c| (c, row)), [(x0, y0), (x0, y1)]),
+                (Some((column + 1, row)), [(x1, y0), (x1, y1)]),
+                (row.checked_sub(1).map(|r| (column, r)), [(x0, y0), (x1, y0)]),
+                (Some((column, row + 1)), [(x0, y1), (x1, y1)]),
+            ];
+            for (_, side) in beyond.iter().filter(|(there, _)| there.is_none_or(|t| !places.contains(&t))) {
+                canvas.line(side, Ink::Foreground, 1.2, 0);
+            }
+        }
+    }
+
     fn label_axes(&self, canvas: &mut Canvas, layout: Layout, (left, top): (f64, f64), width: f64) {
         let bottom = top + ROW * self.rows.len() as f64;
         for (i, text) in self.columns.iter().enumerate() {

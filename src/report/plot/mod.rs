@@ -19,6 +19,7 @@ mod pareto;
 pub(super) mod plan_pareto;
 mod prefix;
 mod quadrants;
+mod ratio;
 mod style;
 mod systems;
 mod ticks;

@@ -50,13 +50,26 @@ fn draw(index: u64, redrawn: u64) -> Scenario {
     let trace = scenario::trace(&mut rng, config.replica.kv.block);
     let more = decoders(&mut rng, &config);
     let seed = rng.range(0, 9);
-    let mut s = Scenario { kind, index, redrawn, config, cost, more, apart: None, seed, trace };
+    let mut s = Scenario {
+        kind,
+        index,
+        redrawn,
+        config,
+        cost,
+        more,
+        apart: None,
+        moving: None,
+        headroom: Vec::new(),
+        seed,
+        trace,
+    };
     let network = network(&mut rng, usize::from(s.replicas()), s.config.replica.kv.block);
     let hand_over = HandOver {
         router: scenario::router(&mut rng),
         first_token: rng.pick(&[FirstToken::Prefill, FirstToken::Decode]),
         same_server: rng.chance(40),
         queue_share: rng.pick(&[1, 50, 100, 200, 500, 1000, 1000]),
+        mixed_above: 0,
         overlap: None,
     };
     s.apart = Some((hand_over, network));
@@ -113,7 +126,7 @@ fn decoders(rng: &mut Rng, config: &ClusterConfig) -> Vec<Others> {
 }
 
 /// One to four servers; each has ports that its replicas share, or each replica has its own.
-fn network(rng: &mut Rng, replicas: usize, block: u32) -> Network {
+pub fn network(rng: &mut Rng, replicas: usize, block: u32) -> Network {
     let rates =
         [20_000_000_000, 100_000_000_000, 333_333_333_331, 1_000_000_000_000, 1 << 43, 1_000_000_000_000_000];
     let usual = rng.pick(&rates);

@@ -96,6 +96,23 @@ pub fn difference(
     (!text.is_empty()).then_some(text)
 }
 
+/// What differs in moves, transfers and ports.
+fn traffic(engine: &Outcome, oracle: &OracleOutcome) -> String {
+    let ports: Vec<(u128, u128)> = engine.traffic.ports.iter().map(|p| (p.bytes, p.busy)).collect();
+    let lines = [
+        ("moves", format!("{:?}", engine.traffic.moves), format!("{:?}", oracle.coverage.moves)),
+        ("transfers", format!("{:?}", engine.traffic.transfers), format!("{:?}", oracle.transfers)),
+        ("ports", format!("{ports:?}"), format!("{:?}", oracle.ports)),
+    ];
+    let mut text = String::new();
+    for (name, here, there) in lines {
+        if here != there {
+            let _ = writeln!(text, "{name} {here} here,\n{name} {there} in the oracle");
+        }
+    }
+    text
+}
+
 /// The records of a run of ours.
 fn rows(engine: &Outcome) -> Vec<RequestRecord> {
     engine.records.iter().collect()
@@ -139,6 +156,11 @@ impl Differences {
                     if found.is_some() {
                         self.explain(s, &outcome);
                     }
+                    let sent = traffic(&outcome, oracle);
+                    let found = match (found, sent.is_empty()) {
+                        (found, true) => found,
+                        (found, false) => Some(found.unwrap_or_default() + &sent),
+                    };
                     if !stepwise {
                         samples_of_leaps.clone_from(&outcome.samples);
                     }
@@ -159,7 +181,9 @@ impl Differences {
 
     /// Counts the faults and readings under which the oracle would agree with the engine.
     fn explain(&mut self, s: &Scenario, engine: &Outcome) {
-        for mutation in Mutation::READINGS.into_iter().chain(Mutation::ALL).chain(Mutation::APART) {
+        for mutation in
+            Mutation::READINGS.into_iter().chain(Mutation::ALL).chain(Mutation::APART).chain(Mutation::MOVES)
+        {
             let options = Options { mutation, max_steps: 2 * MAX_STEPS, ..Options::default() };
             let other = run_with(&s.deployment(), &s.trace, options);
             let theirs = rows(engine);

@@ -3,36 +3,13 @@
 use windtunnel::cluster::Deployment;
 use windtunnel::engine::config::{FirstToken, HandOver, Network, Role};
 
+use super::links::{self, Parcel};
 use super::outcome::Mutation;
 use super::patience;
 use super::plan::Planner;
-use super::ports::{Flow, share};
 use super::request::Way;
 use super::router::{Router, demand};
 use super::sim::{Sim, insert};
-
-/// KV between replicas.
-#[derive(Default)]
-pub struct Links {
-    flows: Vec<Flow>,
-    /// What remains of the flows is as of this instant.
-    upto: u64,
-    /// (instant, request) of flows that have not started, and of acknowledgements on their way.
-    starts: Vec<(u64, usize)>,
-    acknowledgements: Vec<(u64, usize)>,
-    /// Requests whose prompt is complete at this instant.
-    completed: Vec<usize>,
-    /// Idle prefill replicas with a queue that got an acknowledgement at this instant (coverage).
-    freed: Vec<usize>,
-}
-
-impl Links {
-    pub fn next_instant(&self) -> Option<u64> {
-        let ends = self.flows.iter().filter_map(|f| f.time_left()).map(|left| self.upto + left);
-        let others = self.starts.iter().chain(&self.acknowledgements).map(|e| e.0);
-        ends.chain(others).min()
-    }
-}
 
 fn parts<'a>(deployment: &Deployment<'a>) -> Option<(&'a HandOver, &'a Network)> {
     let joint = deployment.joint.as_ref()?;
@@ -78,44 +55,12 @@ pub fn complete(sim: &mut Sim<'_>, k: usize, r: usize) {
     request.outstanding = false;
     request.lease = Some((k, std::mem::take(&mut request.blocks)));
     request.way = Way::Completed;
-    sim.links.completed.push(r);
+    sim.completed.push(r);
 }
 
-/// Its blocks on the prefill replica are let go.
-fn end_lease(sim: &mut Sim<'_>, r: usize) {
-    let last_first = !sim.mutated(Mutation::FreesFirstBlockFirst);
-    if let Some((k, blocks)) = sim.requests[r].lease.take() {
-        let replica = &mut sim.replicas[k];
-        replica.kv.release(blocks, last_first);
-        replica.touched = true;
-        if replica.in_flight.is_empty() && !replica.waiting.is_empty() {
-            sim.links.freed.push(k);
-        }
-    }
-}
-
-/// Coverage: replicas that an acknowledgement let go on.
-pub fn count_unblocked(sim: &mut Sim<'_>) {
-    for k in std::mem::take(&mut sim.links.freed) {
-        sim.coverage.unblocked += u64::from(!sim.replicas[k].in_flight.is_empty());
-    }
-}
-
-/// Class 2: flows, acknowledgements, offers.
-pub fn transfers(sim: &mut Sim<'_>) {
-    let Some((_, network)) = parts(sim.deployment) else { return };
-    move_flows(sim, network);
-    let now = sim.now;
-    let mut due: Vec<usize> = Vec::new();
-    sim.links.acknowledgements.retain(|&(at, r)| {
-        if at == now {
-            due.push(r);
-        }
-        at != now
-    });
-    due.sort_unstable();
-    due.into_iter().for_each(|r| end_lease(sim, r));
-    let mut completed = std::mem::take(&mut sim.links.completed);
+/// Class 2, last: prompts that are complete are offered.
+pub fn offers(sim: &mut Sim<'_>) {
+    let mut completed = std::mem::take(&mut sim.completed);
     if !sim.mutated(Mutation::OffersInCompletionOrder) {
         completed.sort_unstable();
     }
@@ -127,60 +72,13 @@ pub fn transfers(sim: &mut Sim<'_>) {
     }
 }
 
-/// Flows that start or end now, by request id.
-fn move_flows(sim: &mut Sim<'_>, network: &Network) {
-    let (now, passed) = (sim.now, u128::from(sim.now - sim.links.upto));
-    sim.links.upto = now;
-    for flow in &mut sim.links.flows {
-        flow.remaining = flow.remaining.saturating_sub(u128::from(flow.rate) * passed);
-    }
-    let starting: Vec<usize> = sim.links.starts.iter().filter(|s| s.0 == now).map(|s| s.1).collect();
-    sim.links.starts.retain(|s| s.0 != now);
-    for &r in &starting {
-        let (from, to) = path(sim, r);
-        let blocks = sim.requests[r].computed.div_ceil(sim.config(to).kv.block);
-        let ports = network.path(replica_id(from), replica_id(to)).ports;
-        let remaining = u128::from(network.block_bytes) * u128::from(blocks) * 1_000_000_000_000;
-        sim.coverage.shared_ports +=
-            u64::from(sim.links.flows.iter().any(|f| f.ports.iter().any(|p| ports.contains(p))));
-        sim.links.flows.push(Flow { request: r, ports, start: now, remaining, rate: 0 });
-    }
-    let mut ended: Vec<usize> =
-        sim.links.flows.iter().filter(|f| f.remaining == 0).map(|f| f.request).collect();
-    ended.sort_unstable();
-    sim.links.flows.retain(|f| f.remaining > 0);
-    let again = !sim.mutated(Mutation::RatesNotSharedAgain);
-    if !starting.is_empty() || (!ended.is_empty() && again) {
-        share(&mut sim.links.flows, network, sim.options.mutation);
-        let waits = sim.links.flows.iter().filter(|f| f.rate == 0).count();
-        sim.coverage.fifo_waits += waits as u64;
-    }
-    ended.into_iter().for_each(|r| last_byte(sim, network, r));
-}
-
-fn replica_id(k: usize) -> windtunnel::ids::ReplicaId {
-    windtunnel::ids::ReplicaId(k as u16)
-}
-
-/// From its lease to where it was offered.
-fn path(sim: &Sim<'_>, r: usize) -> (usize, usize) {
-    let request = &sim.requests[r];
-    (request.lease.as_ref().map_or(request.prefilled_at, |l| l.0), request.replica)
-}
-
 /// All KV has come.
-fn last_byte(sim: &mut Sim<'_>, network: &Network, r: usize) {
-    let (from, to) = path(sim, r);
+pub fn last_byte(sim: &mut Sim<'_>, parcel: &Parcel) {
+    let (r, to) = (parcel.request, parcel.to);
     if sim.options.log {
-        let way = network.path(replica_id(from), replica_id(to));
-        sim.log.push(format!("t={} KV of {r} has come from k{from} to k{to} through {way:?}", sim.now));
+        sim.log.push(format!("t={} KV of {r} has come from k{} to k{to}", sim.now, parcel.from));
     }
-    let latency = network.path(replica_id(from), replica_id(to)).latency.as_ps();
-    if sim.mutated(Mutation::LeaseFreedAtLastByte) || latency == 0 {
-        sim.links.acknowledgements.push((sim.now, r));
-    } else {
-        sim.links.acknowledgements.push((sim.now + latency, r));
-    }
+    links::acknowledge(sim, parcel);
     let replica = &mut sim.replicas[to];
     replica.touched = true;
     let inside = replica.in_flight.last().is_some_and(|b| b.prefill.is_empty() && b.start < sim.now);
@@ -211,13 +109,13 @@ fn offer(sim: &mut Sim<'_>, r: usize) {
     replica.touched = true;
     sim.coverage.handed_over += 1;
     if sim.mutated(Mutation::LeaseFreedAtOffer) {
-        end_lease(sim, r);
+        links::end_lease(sim, r);
     }
 }
 
 /// Before a decode replica plans.
 pub fn take_offers(sim: &mut Sim<'_>, k: usize) {
-    let Some((hand_over, network)) = parts(sim.deployment) else { return };
+    let Some((hand_over, _)) = parts(sim.deployment) else { return };
     while let Some(&r) = sim.replicas[k].offers.first() {
         let replica = &sim.replicas[k];
         let busy = !replica.waiting.is_empty() || !replica.swapped.is_empty();
@@ -250,9 +148,9 @@ pub fn take_offers(sim: &mut Sim<'_>, k: usize) {
             sim.log.push(format!("t={} k{k} takes {r} in {wanted} blocks", sim.now));
         }
         let blocks = sim.requests[r].computed.div_ceil(sim.config(k).kv.block);
-        let (from, to) = path(sim, r);
-        let latency = network.path(replica_id(from), replica_id(to)).latency.as_ps();
-        sim.links.starts.push((sim.now + latency * network.messages.of(blocks), r));
+        let lease = sim.requests[r].lease.as_ref();
+        let from = lease.map_or(sim.requests[r].prefilled_at, |l| l.0);
+        links::send(sim, r, (from, k), blocks);
     }
 }
 
@@ -286,7 +184,11 @@ pub fn resume_early(s: &mut Planner<'_, '_>, limit: u32) {
 
 /// It is decode-ready, without keys, and holds the blocks of its KV only (or its reservation).
 fn start(s: &mut Planner<'_, '_>, r: usize) {
-    let reserving = s.reserving();
+    let (reserving, held) = (s.reserving(), s.request(r).blocks.len() as u32);
+    let kept = s.blocks_for(s.request(r).computed + 1);
+    if !reserving && !s.sim.mutated(Mutation::LetGoInThePlan) {
+        s.plan.let_go += held - kept;
+    }
     let replica = &mut s.sim.replicas[s.k];
     let request = &mut s.sim.requests[r];
     replica.loaded.retain(|&x| x != r);
@@ -306,7 +208,7 @@ pub fn give_up(sim: &mut Sim<'_>, r: usize) {
         Way::Offered => {
             sim.replicas[k].offers.retain(|&x| x != r);
             sim.coverage.gave_up_offered += 1;
-            end_lease(sim, r);
+            links::end_lease(sim, r);
             patience::leave(sim, r);
         }
         Way::Loaded => {
@@ -322,6 +224,6 @@ pub fn give_up(sim: &mut Sim<'_>, r: usize) {
 
 /// A client gave up during the step that completed the prompt (§6 comes before the offer).
 pub fn leave_completed(sim: &mut Sim<'_>, r: usize) {
-    end_lease(sim, r);
+    links::end_lease(sim, r);
     patience::leave(sim, r);
 }

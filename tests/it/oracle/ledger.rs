@@ -15,7 +15,7 @@ fn add(request: &mut Req, cause: Cause, ps: u64) {
 /// Time in which no step works on the request, up to `to`.
 pub fn account_wait(request: &mut Req, to: u64, pipelined: bool) {
     let cause = if request.loss != Loss::None {
-        Cause::PreemptionLoss
+        request.lost_to
     } else if request.holding || pipelined {
         Cause::Bubble
     } else if !request.prefilled {
@@ -36,10 +36,15 @@ pub fn account_queue(request: &mut Req, now: u64) {
     }
 }
 
-/// §12: the time since its prompt was complete.
+/// §12: the time since its prompt was complete; §14: since it stopped.
 pub fn account_hand_over(request: &mut Req, now: u64, mutation: Mutation) {
-    let charged = mutation == Mutation::HandOverIsDecoding;
-    add(request, if charged { Cause::DecodeStalled } else { Cause::HandOver }, now - request.upto);
+    let cause = match (request.stands, mutation) {
+        (true, Mutation::StandingIsDecoding) | (false, Mutation::HandOverIsDecoding) => Cause::DecodeStalled,
+        (true, _) => Cause::Migration,
+        (false, _) => Cause::HandOver,
+    };
+    request.stands = false;
+    add(request, cause, now - request.upto);
     request.upto = now;
 }
 
@@ -69,7 +74,7 @@ fn account_work(request: &mut Req, batch: &Batch, pipelined: bool, mutation: Mut
         request.loss = Loss::None;
     }
     if request.loss == Loss::UntilToken {
-        add(request, Cause::PreemptionLoss, length);
+        add(request, request.lost_to, length);
         return;
     }
     let feeds = batch.decode.contains(&request.id) && mutation == Mutation::ReadFeedIsDecoding;

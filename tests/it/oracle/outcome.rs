@@ -1,6 +1,6 @@
 //! What an oracle run leaves behind, and the ways to break it on purpose.
 
-use windtunnel::metrics::record::{RequestRecord, RunCounters};
+use windtunnel::metrics::record::{MoveCounters, RequestRecord, RunCounters, TransferCounters};
 
 /// A deliberate fault, so that a test can show that the comparison would notice it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -94,6 +94,29 @@ pub enum Mutation {
     /// Offers of one instant are made in the order of completions.
     OffersInCompletionOrder,
 
+    /// Headroom of priority levels is not kept.
+    HeadroomIgnored,
+    /// A pair lasts however free its replicas are.
+    PairsNeverEnd,
+    /// A request moves again before the acknowledgement of its last move has come.
+    MovesBeforeAcknowledged,
+    /// The most urgent level moves first.
+    MostUrgentMoves,
+    /// Turns pass in no time.
+    MessagesTakeNoTime,
+    /// A request that was preempted moves nevertheless once it decodes again.
+    MovesTheVictim,
+    /// The source asks for one block too many.
+    AsksForOneMore,
+    /// A request stops with one block too many left.
+    LastStageOffByOne,
+    /// Blocks that a resuming request lets go serve the rest of the plan.
+    LetGoInThePlan,
+    /// Who moves may find its own blocks again when it comes back.
+    PrivateKeysStay,
+    /// Standing still is charged to decoding.
+    StandingIsDecoding,
+
     // Other readings of the specification, tried when engine and oracle differ.
     /// A plan that only names victims is applied while batches are in flight.
     ReadBarrenPlanApplied,
@@ -166,6 +189,21 @@ impl Mutation {
         Mutation::HostTierMissing,
         Mutation::RecomputationIsUseful,
         Mutation::BoundFromArrival,
+    ];
+
+    /// The faults of §14, which need replicas between which requests move.
+    pub const MOVES: [Mutation; 11] = [
+        Mutation::HeadroomIgnored,
+        Mutation::PairsNeverEnd,
+        Mutation::MovesBeforeAcknowledged,
+        Mutation::MostUrgentMoves,
+        Mutation::MessagesTakeNoTime,
+        Mutation::MovesTheVictim,
+        Mutation::AsksForOneMore,
+        Mutation::LastStageOffByOne,
+        Mutation::StandingIsDecoding,
+        Mutation::PrivateKeysStay,
+        Mutation::LetGoInThePlan,
     ];
 
     /// The faults of §12 and §13, which need prefill and decode apart.
@@ -268,6 +306,25 @@ pub struct Coverage {
     pub decode_swaps: u64,
     /// Arrivals of KV inside a decode-only step.
     pub kv_cuts: u64,
+    pub moves: MoveCounters,
+    /// Pairs that ended at a threshold, and requests that did not move because of an acknowledgement.
+    pub pairs_ended: u64,
+    pub held_by_acknowledgement: u64,
+    /// Moves that came to nothing at the source: the request had finished or left, was preempted, had too many copies.
+    pub void_finished: u64,
+    pub void_preempted: u64,
+    pub void_stages: u64,
+    /// Turns of a source that waited for a batch in a pipeline, and questions after the first one of a move.
+    pub turns_put_off: u64,
+    pub asked_again: u64,
+    /// Moves that were made, by kind; those out of a pipeline; most copies of one.
+    pub live_moves: u64,
+    pub blocking_moves: u64,
+    pub recompute_moves: u64,
+    pub moved_in_pipelines: u64,
+    pub copies_most: u64,
+    /// Clients that gave up while the request stood still.
+    pub gave_up_standing: u64,
 }
 
 /// Everything an oracle run leaves behind.
@@ -275,6 +332,9 @@ pub struct Coverage {
 pub struct OracleOutcome {
     pub records: Vec<RequestRecord>,
     pub counters: RunCounters,
+    /// KV that was sent, and bytes and busy time of each port.
+    pub transfers: TransferCounters,
+    pub ports: Vec<(u128, u128)>,
     pub coverage: Coverage,
     /// Ends of steps.
     pub boundaries: Vec<u64>,

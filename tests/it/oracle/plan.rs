@@ -1,6 +1,7 @@
 //! What a scheduler decides for one step, and how it is applied (§3 "per plan", §5).
 
 use windtunnel::engine::config::{Allocation, KvConfig, Preemption, Role};
+use windtunnel::metrics::record::Cause;
 use windtunnel::metrics::work::Binding;
 use windtunnel::policy::scheduler::SchedulerConfig;
 
@@ -8,6 +9,7 @@ use super::apply::apply;
 use super::hand_over;
 use super::kv::{Key, key_of, reserved_tokens};
 use super::ledger;
+use super::moves;
 use super::outcome::Mutation;
 use super::pipeline;
 use super::request::{Loss, Req};
@@ -52,6 +54,8 @@ pub struct Plan {
     pub pad_prefill_to: u32,
     /// Blocks of the free queue that hits of this plan pin.
     pub pinned: Vec<usize>,
+    /// Blocks that resuming requests let go: free from the next plan on (§12).
+    pub let_go: u32,
     /// Blocks promised by entries of this plan, per request.
     pub promised: Vec<(usize, u32)>,
     /// Why nobody else is admitted (§11).
@@ -73,6 +77,7 @@ pub fn plan_replica(sim: &mut Sim<'_>, k: usize) {
             return;
         }
         hand_over::take_offers(sim, k);
+        moves::turn(sim, k);
         sim.counters.plans += 1;
         // §1: while batches are in flight a plan that only names victims is dropped.
         let drops = !sim.replicas[k].in_flight.is_empty() && !sim.mutated(Mutation::ReadBarrenPlanApplied);
@@ -170,7 +175,7 @@ impl Planner<'_, '_> {
     /// Free blocks less pins and promises of this plan (§8 "fits").
     pub fn available(&self) -> u32 {
         let promised: u32 = self.plan.promised.iter().map(|p| p.1).sum();
-        self.replica().kv.free.len() as u32 - self.plan.pinned.len() as u32 - promised
+        self.replica().kv.free.len() as u32 - self.plan.pinned.len() as u32 - promised - self.plan.let_go
     }
 
     pub fn fits(&self, blocks: u32) -> bool {
@@ -310,6 +315,9 @@ impl Planner<'_, '_> {
         let replica = &mut self.sim.replicas[self.k];
         let request = &mut self.sim.requests[v];
         ledger::account_wait(request, now, pipelined);
+        if request.loss == Loss::None {
+            request.lost_to = Cause::PreemptionLoss;
+        }
         request.loss = if request.generated == 0 { Loss::UntilStep } else { Loss::UntilToken };
         request.preemptions += 1;
         self.sim.counters.preemptions += 1;

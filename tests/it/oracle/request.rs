@@ -1,7 +1,7 @@
 //! One request with all of its own counters.
 
 use windtunnel::ids::{ClassId, ReplicaId, RequestId};
-use windtunnel::metrics::record::{Deadlines, Fate, Ledger, Rejection, RequestRecord};
+use windtunnel::metrics::record::{Cause, Deadlines, Fate, Ledger, Rejection, RequestRecord};
 use windtunnel::units::{SimDuration, SimTime};
 
 /// When tokens are due in every comparison with the engine.
@@ -84,6 +84,8 @@ pub struct Req {
     pub lease: Option<(usize, Vec<usize>)>,
     /// Where its prompt was computed.
     pub prefilled_at: usize,
+    /// It stopped to move and has not resumed (§14).
+    pub stands: bool,
 
     pub scheduled: Option<u64>,
     pub first_token: Option<u64>,
@@ -97,6 +99,8 @@ pub struct Req {
     /// The ledger is complete up to here.
     pub upto: u64,
     pub loss: Loss,
+    /// What took its place or its KV.
+    pub lost_to: Cause,
 }
 
 impl Req {
@@ -129,6 +133,7 @@ impl Req {
             way: Way::None,
             lease: None,
             prefilled_at: 0,
+            stands: false,
             scheduled: None,
             first_token: None,
             last_token: 0,
@@ -144,6 +149,7 @@ impl Req {
             ledger: Ledger::default(),
             upto: 0,
             loss: Loss::None,
+            lost_to: Cause::PreemptionLoss,
         }
     }
 

@@ -6,6 +6,7 @@ use windtunnel::policy::router::{CacheAware, Knowledge, PrefixAffinity, Report, 
 use windtunnel::rng::stream;
 
 use super::kv::{Key, key_of, reserved_tokens};
+use super::migration::freeness;
 use super::outcome::Mutation;
 use super::request::Way;
 use super::sim::Sim;
@@ -129,19 +130,13 @@ impl Router<'_> {
         k
     }
 
-    /// §14: (blocks free − demand of who is first in line) / (requests running and that one), the lowest id on ties.
+    /// §14: the largest freeness, the lowest id on ties.
     fn freest(sim: &Sim<'_>, pool: &[usize]) -> usize {
+        let of: Vec<_> = pool.iter().map(|&k| freeness(sim, k)).collect();
         let mut best = 0;
-        let mut most: Option<(i128, i128)> = None;
-        for (at, &k) in pool.iter().enumerate() {
-            let replica = &sim.replicas[k];
-            let first = replica.swapped.first().or(replica.waiting.first());
-            let held = replica.kv.blocks.iter().filter(|b| b.holders > 0).count() as i128;
-            let asked = first.map_or(0, |&r| i128::from(demand(sim, k, r)));
-            let requests = (replica.running.len() + usize::from(first.is_some())).max(1) as i128;
-            let free = i128::from(sim.config(k).kv.blocks) - held - asked;
-            if most.is_none_or(|(blocks, of)| free * of > blocks * requests) {
-                (best, most) = (at, Some((free, requests)));
+        for at in 1..of.len() {
+            if of[at].compare(of[best]).is_gt() {
+                best = at;
             }
         }
         best

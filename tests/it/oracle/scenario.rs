@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use windtunnel::cluster::{Deployment, Group, Joint};
 use windtunnel::engine::config::{
-    Admission, Allocation, ClusterConfig, FrontEnd, HandOver, KvConfig, Network, Preemption, ReplicaConfig,
-    ReserveRule, Role,
+    Admission, Allocation, ClusterConfig, FrontEnd, HandOver, KvConfig, Migration, Network, Preemption,
+    ReplicaConfig, ReserveRule, Role,
 };
 use windtunnel::ids::{ClassId, RequestId};
 use windtunnel::policy::order::Order;
 use windtunnel::policy::router::{
-    CacheAware, Knowledge, LeastLoad, MemoryLoad, PowerOfTwo, PrefixAffinity, Random, RoundRobin,
+    CacheAware, Freest, Knowledge, LeastLoad, MemoryLoad, PowerOfTwo, PrefixAffinity, Random, RoundRobin,
     RouterConfig, Session,
 };
 use windtunnel::policy::scheduler::{
@@ -44,6 +44,10 @@ pub struct Scenario {
     pub more: Vec<Others>,
     /// Prefill (the replicas of `config`) and decode (the others) apart.
     pub apart: Option<(HandOver, Network)>,
+    /// Requests move between replicas (all of them compute whole requests).
+    pub moving: Option<(Migration, Network)>,
+    /// Blocks that count as used, by priority level.
+    pub headroom: Vec<u32>,
     pub seed: u64,
     pub trace: Trace,
 }
@@ -59,7 +63,8 @@ pub struct Others {
 impl Scenario {
     /// All of its replicas.
     pub fn deployment(&self) -> Deployment<'_> {
-        let mut deployment = Deployment { seed: self.seed, ..Deployment::uniform(&self.config, &self.cost) };
+        let uniform = Deployment::uniform(&self.config, &self.cost);
+        let mut deployment = Deployment { seed: self.seed, headroom: &self.headroom, ..uniform };
         deployment.groups.extend(self.more.iter().map(|o| Group {
             replica: &o.replica,
             replicas: o.replicas,
@@ -71,6 +76,9 @@ impl Scenario {
                 group.role = if g == 0 { Role::Prefill } else { Role::Decode };
             }
             deployment.joint = Some(Joint { network, hand_over: Some(hand_over), migration: None });
+        }
+        if let Some((migration, network)) = &self.moving {
+            deployment.joint = Some(Joint { network, hand_over: None, migration: Some(migration) });
         }
         deployment
     }
@@ -99,6 +107,7 @@ impl fmt::Display for Scenario {
         writeln!(f, "cost: {:?}", self.cost)?;
         writeln!(f, "more: {:?}, seed: {}", self.more, self.seed)?;
         writeln!(f, "apart: {:?}", self.apart)?;
+        writeln!(f, "moving: {:?}, headroom: {:?}", self.moving, self.headroom)?;
         writeln!(f, "sessions: {:?}, priorities: {:?}", self.trace.sessions, self.trace.priorities)?;
         writeln!(f, "closed: {:?}, prefixes: {:?}", self.trace.closed, self.trace.prefixes)?;
         write!(f, "requests (arrival, prompt, output, max_tokens):")?;
@@ -143,6 +152,8 @@ fn draw(kind: usize, index: u64, redrawn: u64) -> Scenario {
         cost,
         more: Vec::new(),
         apart: None,
+        moving: None,
+        headroom: Vec::new(),
         seed: rng.range(0, 9),
         trace,
     };
@@ -280,7 +291,7 @@ pub fn router(rng: &mut Rng) -> RouterConfig {
     let staleness = SimDuration::from_ps(staleness);
     let (own_dispatches, per_capacity) = (rng.chance(60), rng.chance(30));
     let load = LeastLoad { staleness, own_dispatches, per_capacity };
-    match rng.range(0, 8) {
+    match rng.range(0, 9) {
         0 => RouterConfig::RoundRobin(RoundRobin {}),
         1 => RouterConfig::LeastRequests(load),
         2 => RouterConfig::LeastTokens(load),
@@ -288,7 +299,8 @@ pub fn router(rng: &mut Rng) -> RouterConfig {
         4 => RouterConfig::MemoryLoad(MemoryLoad { staleness, own_dispatches }),
         5 => RouterConfig::Session(Session { staleness, own_dispatches, per_capacity }),
         6 => RouterConfig::Random(Random {}),
-        7 => RouterConfig::CacheAware(CacheAware {
+        7 => RouterConfig::Freeness(Freest {}),
+        8 => RouterConfig::CacheAware(CacheAware {
             cache_threshold: rng.pick(&[0.0, 0.3, 0.5]),
             balance_abs_threshold: rng.small(0, 4),
             balance_rel_threshold: rng.pick(&[1.0, 1.5, 3.0]),

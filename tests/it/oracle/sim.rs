@@ -11,9 +11,12 @@ use windtunnel::units::SimDuration;
 use windtunnel::workload::Trace;
 
 use super::door::Door;
-use super::hand_over::{self, Links};
+use super::hand_over;
 use super::ideal;
 use super::kv::Kv;
+use super::links::{self, Links};
+use super::migration;
+use super::moves::{self, Move};
 use super::outcome::{Coverage, Mutation, Options, OracleOutcome};
 use super::patience;
 use super::pipeline::{self, Batch};
@@ -70,6 +73,12 @@ pub struct Sim<'a> {
     /// After everything of an instant: the load of each replica.
     pub history: Vec<(u64, Vec<Load>)>,
     pub links: Links,
+    /// Requests whose prompt is complete at this instant (§12).
+    pub completed: Vec<usize>,
+    /// (source, destination) of pairs, moves under way, the last tick (§14).
+    pub pairs: Vec<(usize, usize)>,
+    pub moves: Vec<Move>,
+    pub ticked: u64,
     pub counters: RunCounters,
     pub coverage: Coverage,
     pub boundaries: Vec<u64>,
@@ -147,6 +156,10 @@ impl<'a> Sim<'a> {
             servers,
             history: Vec::new(),
             links: Links::default(),
+            completed: Vec::new(),
+            pairs: Vec::new(),
+            moves: Vec::new(),
+            ticked: 0,
             counters: RunCounters::default(),
             coverage: Coverage::default(),
             boundaries: Vec::new(),
@@ -196,6 +209,8 @@ impl<'a> Sim<'a> {
             .into_iter()
             .chain(patience::next_instant(self))
             .chain(self.links.next_instant())
+            .chain(moves::next_instant(self))
+            .chain(migration::next_instant(self))
             .min();
         for replica in &self.replicas {
             let own = replica.in_flight.iter().map(|b| b.end).chain(replica.timer).min();
@@ -219,14 +234,25 @@ impl<'a> Sim<'a> {
             self.timers();
             self.plans();
         }
-        hand_over::transfers(self);
+        self.transfers();
         let routed = self.arrivals();
         self.timers();
+        migration::tick(self);
         patience::cancellations(self);
         self.plans();
-        hand_over::count_unblocked(self);
+        links::count_unblocked(self);
         self.coverage.ties += u64::from(completions + routed > 1);
         Router::remember(self);
+    }
+
+    /// Class 2.
+    fn transfers(&mut self) {
+        for parcel in links::flows(self) {
+            moves::last_byte(self, &parcel);
+        }
+        links::acknowledgements(self);
+        hand_over::offers(self);
+        moves::messages(self);
     }
 
     fn timers(&mut self) {
@@ -239,9 +265,11 @@ impl<'a> Sim<'a> {
     }
 
     fn plans(&mut self) {
-        for k in 0..self.replicas.len() {
-            if std::mem::take(&mut self.replicas[k].touched) {
-                plan::plan_replica(self, k);
+        while self.replicas.iter().any(|replica| replica.touched) {
+            for k in 0..self.replicas.len() {
+                if std::mem::take(&mut self.replicas[k].touched) {
+                    plan::plan_replica(self, k);
+                }
             }
         }
     }
@@ -337,6 +365,8 @@ impl<'a> Sim<'a> {
         OracleOutcome {
             records,
             counters: self.counters,
+            transfers: self.links.counters,
+            ports: self.links.ports,
             coverage: self.coverage,
             boundaries: self.boundaries,
             log: self.log,
