@@ -82,13 +82,18 @@ impl<W: Write> TraceWriter<W> {
         Ok(Cut { events_end_at: self.lines.finish()? })
     }
 
+    /// The process of a replica, for its counters; it is given a name when it is met first.
+    fn process(&mut self, replica: ReplicaId) -> Track {
+        let process = Track { process: REPLICAS + u32::from(replica.0), thread: 0 };
+        if self.named.insert(process) {
+            self.lines.process(process.process, &format!("replica {}", replica.0));
+        }
+        process
+    }
+
     /// A track of a replica; it is given a name when it is met first.
     fn track(&mut self, replica: ReplicaId, thread: u32, name: &str) -> Track {
-        let process = REPLICAS + u32::from(replica.0);
-        if self.named.insert(Track { process, thread: 0 }) {
-            self.lines.process(process, &format!("replica {replica}"));
-        }
-        let track = Track { process, thread };
+        let track = Track { thread, ..self.process(replica) };
         if self.named.insert(track) {
             self.lines.thread(track, name);
         }
@@ -281,7 +286,7 @@ impl<W: Write> StepObserver for TraceWriter<W> {
             Change::Left { record, streaming } => self.left(record, streaming),
             Change::Holds { replica, kv_held, waiting, running } => {
                 if self.lines.has_room(2, at) {
-                    let track = Track { thread: 0, ..self.track(replica, STEPS, "steps") };
+                    let track = self.process(replica);
                     self.lines.counter(track, "KV blocks held", at, &json!({ "blocks": kv_held }));
                     let requests = json!({ "waiting": waiting, "running": running });
                     self.lines.counter(track, "requests", at, &requests);
