@@ -96,6 +96,15 @@ pub struct RunArgs {
     /// Also write a CSV with every request of every run
     #[arg(long)]
     pub requests: bool,
+    /// Also write what happened in one run per system, for Perfetto: the first seed at the headline point
+    #[arg(long)]
+    pub trace_events: bool,
+    /// Requests of each of those runs that are followed, from the first one on
+    #[arg(long, value_name = "N", default_value_t = 1000, requires = "trace_events")]
+    pub trace_requests: u32,
+    /// Events of each of those files at most; what comes later is left out
+    #[arg(long, value_name = "N", default_value_t = 1_000_000, requires = "trace_events")]
+    pub trace_limit: u64,
     /// Numbers only: no plots and no page, which `report DIR` can draw later (but for the timeline of one request)
     #[arg(long)]
     pub no_page: bool,

@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 
 use crate::diagnostic::InputError;
 use crate::report::{self, TableOptions};
-use crate::results::{self, Comparison, RunFiles, Study};
+use crate::results::{self, Comparison, Content, RunFiles, Study};
 use crate::scenario::execute::{Options, execute};
+use crate::scenario::trace_events::{self, Limits, TracedRun};
 use crate::scenario::{Flags, StudyPlan, Target, watch};
 
 use super::args::{Format, RunArgs, ScenarioArgs};
@@ -48,7 +49,16 @@ pub(super) fn run(args: &RunArgs, context: &Context) -> Outcome {
     };
     let spans = [resolved, simulated - resolved, started.elapsed() - simulated];
     files.add("timing.json", timing(spans, pool.current_num_threads()));
+    let traced = traced_runs(args, &plan, &study, &comparison);
+    for run in &traced {
+        files.insert(&run.file(), Content::Streamed(run));
+    }
     results::commit(&folder, &files)?;
+    for run in &traced {
+        if let Some(text) = run.left_out() {
+            context.say(&format!("warning: {}: {text}", folder.join(run.file()).display()));
+        }
+    }
     print(args.format, &study, &comparison, context)?;
     if !context.quiet {
         write_stderr(&report::table::render_warnings(&study));
@@ -56,6 +66,17 @@ pub(super) fn run(args: &RunArgs, context: &Context) -> Outcome {
     let first = folder.join(if args.no_page { "summary.csv" } else { "index.html" });
     context.say(&format!("wrote {} in {:.1} s", first.display(), started.elapsed().as_secs_f64()));
     Ok(exit::DONE)
+}
+
+/// The runs that `--trace-events` asks for.
+fn traced_runs<'a>(
+    args: &RunArgs,
+    plan: &'a StudyPlan,
+    study: &'a Study,
+    comparison: &Comparison,
+) -> Vec<TracedRun<'a>> {
+    let limits = Limits { requests: args.trace_requests, events: args.trace_limit };
+    if args.trace_events { trace_events::of_study(plan, study, comparison, limits) } else { Vec::new() }
 }
 
 /// `timing.json`: the only file with values of the clock.

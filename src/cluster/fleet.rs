@@ -33,6 +33,18 @@ pub(super) enum Standing {
 }
 
 impl Standing {
+    /// In a word.
+    pub fn name(self) -> &'static str {
+        match self {
+            Standing::Up => "up",
+            Standing::Starting => "starting",
+            Standing::Draining => "draining",
+            Standing::Failing => "failing",
+            Standing::Down => "down",
+            Standing::Repaired => "repaired",
+        }
+    }
+
     /// Whether somebody pays for it.
     fn is_provided(self) -> bool {
         !matches!(self, Standing::Down | Standing::Repaired)

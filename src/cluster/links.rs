@@ -51,6 +51,11 @@ impl<'a> Links<'a> {
         self.share();
     }
 
+    /// All flows: request, start, bytes, ports, and rate in bytes per second (0 while it waits).
+    pub fn flows(&self) -> impl Iterator<Item = (RequestId, SimTime, u64, [u32; 2], u64)> + '_ {
+        self.flows.iter().map(|f| (f.request, f.started, f.bytes, f.ports, f.rate))
+    }
+
     /// When the next flow ends, if rates stay as they are.
     pub fn next_end(&self) -> Option<SimTime> {
         let ends = self.flows.iter().filter(|f| f.rate > 0 || f.left == 0).map(|f| {

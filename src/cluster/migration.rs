@@ -96,6 +96,11 @@ impl<'a> Migrations<'a> {
         self.busy[replica.index()].is_some()
     }
 
+    /// Who moves from where to where.
+    pub fn under_way(&self) -> impl Iterator<Item = (RequestId, ReplicaId, ReplicaId)> + '_ {
+        self.moves.iter().map(|(&id, m)| (id, m.source, m.destination))
+    }
+
     fn step(&mut self, id: RequestId) -> &mut Move {
         self.moves.get_mut(&id).expect("a move lasts until it ends")
     }

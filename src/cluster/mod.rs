@@ -18,9 +18,10 @@ mod outcome;
 mod run;
 mod sample;
 mod simulate;
+mod watch;
 mod wires;
 
-pub use crate::engine::{StepEvent, StepObserver, Violation};
+pub use crate::engine::{Change, Moved, StageSpan, Stay, StepEvent, StepObserver, Transferred, Violation};
 pub use crate::metrics::record::Outcome;
 pub use api::{Changes, Deployment, Group, Joint, RunOptions};
 pub use simulate::{simulate, simulate_deployment, simulate_with};

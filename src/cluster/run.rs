@@ -20,6 +20,7 @@ use super::joint::DecodeRouters;
 use super::migration::Migrations;
 use super::mixed::MixedPool;
 use super::sample::Sampler;
+use super::watch::Watch;
 use super::wires::Wires;
 
 /// What happens at an instant. The order of the variants is the order inside an instant (docs/semantics.md §1).
@@ -151,9 +152,13 @@ impl<'a> Run<'a> {
 
     /// Carries the run out.
     pub fn finish(mut self, observer: &mut impl StepObserver) -> Result<Outcome, Violation> {
+        let mut watch = watch_for(&self, observer);
         self.issue_first();
         while let Some(now) = self.next_instant() {
             self.instant(now, observer)?;
+            if let Some(watch) = &mut watch {
+                watch.look(&self, observer);
+            }
         }
         super::audit::end(&self.world, self.trace, &self.replicas, self.now)?;
         Ok(self.outcome())
@@ -314,4 +319,9 @@ impl<'a> Run<'a> {
         }
         Ok(())
     }
+}
+
+/// Who looks for changes after every instant; nobody where the observer does not want it.
+fn watch_for<O: StepObserver>(run: &Run<'_>, _observer: &O) -> Option<Watch> {
+    O::WATCHES.then(|| Watch::new(run))
 }

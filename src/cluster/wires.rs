@@ -101,6 +101,17 @@ impl<'a> Wires<'a> {
         self.links.start(id, ports, bytes, now);
     }
 
+    /// The flows of now.
+    pub fn links(&self) -> &Links<'a> {
+        &self.links
+    }
+
+    /// Sender, receiver, and when the present piece set out.
+    pub fn ends_of(&self, id: RequestId) -> (ReplicaId, ReplicaId, SimTime) {
+        let Transfer { from, to, since, .. } = self.between[&id];
+        (from, to, since)
+    }
+
     /// Whether a forecast still holds.
     pub fn is_current(&self, version: u32) -> bool {
         version == self.version

@@ -5,6 +5,8 @@ use crate::ids::{ReplicaId, RequestId};
 use crate::policy::scheduler::StepPlan;
 use crate::units::SimTime;
 
+use super::change::Change;
+
 /// A contract or invariant was broken: our bug (exit code 3).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("invariant {invariant} violated at {at} on replica {replica}: {message}")]
@@ -46,8 +48,14 @@ pub struct StepEvent<'a> {
 
 /// Listens to the steps of a run; never changes it.
 pub trait StepObserver {
+    /// Whether it wants to hear of changes. Looking for them takes time.
+    const WATCHES: bool = false;
+
     /// A step or leap ended.
     fn step(&mut self, _event: &StepEvent<'_>) {}
+
+    /// Something changed at `at`, the instant that ends now. Only where it `WATCHES`.
+    fn change(&mut self, _at: SimTime, _change: &Change<'_>) {}
 }
 
 impl StepObserver for () {}

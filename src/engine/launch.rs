@@ -96,6 +96,26 @@ impl ReplicaState {
     }
 }
 
+/// What each stage of a pipeline computes when of a flight, by the recurrence of `time_stages`; `free` is when each stage
+/// was free before it, and is moved on.
+pub(crate) fn stage_spans(
+    flight: &Flight,
+    cost: &dyn StepCost,
+    free: &mut [SimTime],
+) -> Vec<(SimTime, SimTime)> {
+    let chunked = flight.chunks.iter().map(|c| c.tokens).sum::<u32>();
+    let hop = cost.hop(chunked + flight.decode.n + flight.decode.padding);
+    let mut ready = flight.start;
+    let span = |(stage, free): (u8, &mut SimTime)| {
+        let swap = if stage == 0 { flight.swap + flight.load } else { SimDuration::ZERO };
+        let start = ready.max(*free);
+        *free = start + cost.step(stage, &flight.shape()).total() + swap;
+        ready = *free + hop;
+        (start, *free)
+    };
+    (0u8..).zip(free.iter_mut()).map(span).collect()
+}
+
 /// One step on one stage.
 fn time_step(flight: &mut Flight, now: SimTime, cost: &dyn StepCost) -> SimTime {
     flight.time = cost.step(0, &flight.shape());

@@ -85,6 +85,11 @@ impl<'a> LiveRequests<'a> {
         }
     }
 
+    /// How many have come.
+    pub fn come(&self) -> usize {
+        self.first + self.window.len()
+    }
+
     /// The first record that was not sound when its request left.
     pub fn first_violation(&self) -> Option<&Violation> {
         self.broken.as_ref()

@@ -4,6 +4,7 @@ mod apply;
 mod audit;
 mod bound;
 mod cancel;
+mod change;
 mod clock;
 mod cohort;
 mod complete;
@@ -30,8 +31,10 @@ pub mod view;
 mod world;
 
 pub use crate::policy::router::Load;
+pub use change::{Change, Moved, StageSpan, Stay, Transferred};
 pub use event::{StepEvent, StepObserver, Violation};
 pub(crate) use flight::line_sum;
+pub(crate) use launch::stage_spans;
 pub(crate) use load::last_multiple;
 pub(crate) use replica::{Planned, Replica};
 pub(crate) use request::Phase;

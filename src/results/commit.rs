@@ -12,6 +12,15 @@ use super::error::ResultsError;
 use super::render::{request_cells, request_header};
 use crate::metrics::Records;
 
+/// What writes a file piece by piece, because it may be long.
+pub trait Streamed: std::fmt::Debug {
+    /// Writes all of it.
+    ///
+    /// # Errors
+    /// What writing failed with, or what there was to write could not be made.
+    fn write_to(&self, out: &mut dyn Write) -> io::Result<()>;
+}
+
 /// What a file will hold.
 #[derive(Clone, Debug)]
 pub enum Content<'a> {
@@ -24,6 +33,8 @@ pub enum Content<'a> {
         /// Names of the classes.
         classes: &'a [String],
     },
+    /// What this writes.
+    Streamed(&'a dyn Streamed),
 }
 
 /// Files by path relative to the result folder, with `/` between folders.
@@ -53,7 +64,7 @@ impl<'a> FileSet<'a> {
     pub fn bytes(&self, path: &str) -> Option<&[u8]> {
         match self.0.get(path)? {
             Content::Bytes(bytes) => Some(bytes),
-            Content::Requests { .. } => None,
+            Content::Requests { .. } | Content::Streamed(_) => None,
         }
     }
 }
@@ -185,6 +196,7 @@ fn write_file(path: &Path, content: &Content<'_>) -> io::Result<()> {
     let mut file = BufWriter::new(fs::File::create(path)?);
     match content {
         Content::Bytes(bytes) => file.write_all(bytes)?,
+        Content::Streamed(source) => source.write_to(&mut file)?,
         Content::Requests { records, classes } => {
             let mut writer = csv::Writer::from_writer(&mut file);
             writer.write_record(request_header())?;

@@ -19,7 +19,7 @@ mod warning;
 
 pub use capacity::{CapacityCell, CapacityTable, CapacityTrial, Tie};
 pub use capacity_files::{CapacityDetail, Curve, ScaledAttainment, capacity_files};
-pub use commit::{CANDIDATES, Content, FileSet, commit, redraw, refuse_foreign};
+pub use commit::{CANDIDATES, Content, FileSet, Streamed, commit, redraw, refuse_foreign};
 pub use comparison::{Comparison, ComparisonRow, Exclusion, PointComparison};
 pub use error::ResultsError;
 pub use plan::{

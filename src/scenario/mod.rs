@@ -35,6 +35,7 @@ mod study_results;
 mod sweep;
 mod system;
 pub mod topology;
+pub mod trace_events;
 pub mod watch;
 
 pub use axes::{AxisChoice, choices};

@@ -75,7 +75,7 @@ pub fn watch(
 }
 
 /// The requests of a point, as `execute` made them.
-fn trace(plan: &StudyPlan, study: &Study, point: usize, seed: u64) -> Result<Trace, Failure> {
+pub(super) fn trace(plan: &StudyPlan, study: &Study, point: usize, seed: u64) -> Result<Trace, Failure> {
     let prepared = plan.workload.open(&plan.sources)?.prepare(seed, Some(plan.longest_context()))?;
     let rate = study.points.get(point).and_then(|p| p.rate_per_s).and_then(RequestRate::per_second);
     let rate = rate.filter(|_| plan.axis != Axis::Natural);

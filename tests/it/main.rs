@@ -70,6 +70,7 @@ mod theory_queues;
 mod theory_sharing;
 mod tidy;
 mod topology;
+mod trace_events;
 mod trace_files;
 mod trace_stats;
 mod trace_verb;
