@@ -202,7 +202,7 @@ pub struct PlanDetail {
     pub gpus: u32,
     /// How many got how far.
     pub funnel: Funnel,
-    /// The ranking; its order is that of [`Study::systems`].
+    /// The ranking; its order is that of `Study::systems`.
     pub ranked: Vec<Ranked>,
     /// All deployments that can be built, in the order of `[plan]`.
     pub deployments: Vec<Planned>,
