@@ -22,6 +22,7 @@ mod notes;
 mod parts;
 mod plan;
 mod plan_options;
+mod prefix_fetch;
 mod raw;
 pub mod requests;
 mod resolve;

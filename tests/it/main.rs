@@ -9,6 +9,7 @@ mod bench_schedulers;
 mod capacity;
 mod capacity_verb;
 mod cli;
+mod conductor;
 mod conformance;
 mod cost;
 mod cost_baselines;

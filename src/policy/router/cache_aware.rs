@@ -304,13 +304,35 @@ mod tests {
         fn cached(&mut self, _: ReplicaId) -> u32 {
             unreachable!("the original does not ask the replicas")
         }
+        fn kept(&mut self, _: ReplicaId) -> u32 {
+            unreachable!("the original does not ask the replicas")
+        }
+        fn carry_time(&self, _: ReplicaId, _: ReplicaId, _: u32) -> Option<SimDuration> {
+            unreachable!("it fetches nothing")
+        }
+        fn prompt_time(&self, _: ReplicaId, _: u32, _: u32) -> SimDuration {
+            unreachable!("it expects nothing")
+        }
+        fn has_prompt(&self, _: ReplicaId, _: RequestId) -> bool {
+            unreachable!("it has no books")
+        }
+        fn is_done(&self, _: RequestId) -> bool {
+            unreachable!("it has no books")
+        }
+        fn writers(&self) -> u16 {
+            unreachable!("it refuses nobody")
+        }
+        fn now(&self) -> SimTime {
+            unreachable!("it has no clock")
+        }
         fn draw(&self, _: u64, _: u16) -> u16 {
             unreachable!("it draws nothing")
         }
     }
 
     fn sent(router: &mut dyn Router, queues: &[u32], prompt: u32, prefix: &[u64]) -> u16 {
-        let request = RouteRequest { id: RequestId(0), prompt, session: None, prefix, tokens_per_id: 10 };
+        let (id, session, first_time) = (RequestId(0), None, true);
+        let request = RouteRequest { id, prompt, session, prefix, tokens_per_id: 10, first_time };
         router.route(&request, &mut Queues(queues.to_vec())).0
     }
 
@@ -358,7 +380,8 @@ mod tests {
         let mut tree = Tree::new();
         let mut enter = |prefix: &[u64], clock| {
             let prompt = 10 * u32::try_from(prefix.len()).expect("short");
-            let request = RouteRequest { id: RequestId(0), prompt, session: None, prefix, tokens_per_id: 10 };
+            let (id, session, first_time) = (RequestId(0), None, true);
+            let request = RouteRequest { id, prompt, session, prefix, tokens_per_id: 10, first_time };
             tree.enter(&request, 40, clock);
             let known = |p: &[u64]| tree.path(p).len();
             (tree.tokens, known(&[1, 2]), known(&[1, 3]), known(&[7]))
