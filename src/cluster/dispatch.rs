@@ -6,7 +6,9 @@ use crate::engine::config::Role;
 use crate::engine::{Phase, Replica, World, last_multiple};
 use crate::ids::{ReplicaId, RequestId};
 use crate::policy::freeness::Freeness;
-use crate::policy::router::{Decision, Load, Memory, Replicas, Report, RouteRequest, Router, RouterConfig};
+use crate::policy::router::{
+    Decision, Expectations, Load, Memory, Replicas, Report, RouteRequest, Router, RouterConfig,
+};
 use crate::rng::{Component, stream};
 use crate::units::{SimDuration, SimTime};
 use crate::workload::Trace;
@@ -234,6 +236,17 @@ impl Replicas for Seen<'_, '_> {
         self.replica(replica).state.cached_prefix(self.id, self.now, self.world)
     }
 
+    fn expectations(&mut self) -> &mut dyn Expectations {
+        self
+    }
+
+    fn draw(&self, index: u64, below: u16) -> u16 {
+        let drawn = stream(self.draws.1, self.draws.0, u64::from(self.id.0), index).below(u64::from(below));
+        u16::try_from(drawn).expect("below a number of replicas")
+    }
+}
+
+impl Expectations for Seen<'_, '_> {
     fn kept(&mut self, replica: ReplicaId) -> u32 {
         self.reads += 1;
         self.replica(replica).state.kept_prefix(self.id, self.now, self.world)
@@ -271,10 +284,5 @@ impl Replicas for Seen<'_, '_> {
 
     fn now(&self) -> SimTime {
         self.now
-    }
-
-    fn draw(&self, index: u64, below: u16) -> u16 {
-        let drawn = stream(self.draws.1, self.draws.0, u64::from(self.id.0), index).below(u64::from(below));
-        u16::try_from(drawn).expect("below a number of replicas")
     }
 }

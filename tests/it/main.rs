@@ -36,6 +36,7 @@ mod metrics;
 mod migration;
 mod model_import;
 mod model_table;
+mod mooncake;
 mod oracle;
 mod paper_page;
 mod papers;

@@ -283,7 +283,7 @@ mod tests {
     use super::*;
     use crate::ids::RequestId;
     use crate::policy::freeness::Freeness;
-    use crate::policy::router::{Load, Memory};
+    use crate::policy::router::{Expectations, Load, Memory};
 
     /// Queues that the test sets; nothing else may be read.
     struct Queues(Vec<u32>);
@@ -304,26 +304,8 @@ mod tests {
         fn cached(&mut self, _: ReplicaId) -> u32 {
             unreachable!("the original does not ask the replicas")
         }
-        fn kept(&mut self, _: ReplicaId) -> u32 {
-            unreachable!("the original does not ask the replicas")
-        }
-        fn carry_time(&self, _: ReplicaId, _: ReplicaId, _: u32) -> Option<SimDuration> {
-            unreachable!("it fetches nothing")
-        }
-        fn prompt_time(&self, _: ReplicaId, _: u32, _: u32) -> SimDuration {
+        fn expectations(&mut self) -> &mut dyn Expectations {
             unreachable!("it expects nothing")
-        }
-        fn has_prompt(&self, _: ReplicaId, _: RequestId) -> bool {
-            unreachable!("it has no books")
-        }
-        fn is_done(&self, _: RequestId) -> bool {
-            unreachable!("it has no books")
-        }
-        fn writers(&self) -> u16 {
-            unreachable!("it refuses nobody")
-        }
-        fn now(&self) -> SimTime {
-            unreachable!("it has no clock")
         }
         fn draw(&self, _: u64, _: u16) -> u16 {
             unreachable!("it draws nothing")
@@ -399,8 +381,14 @@ mod tests {
     fn a_prompt_beyond_the_limit_keeps_its_beginning() {
         let mut tree = Tree::new();
         let prefix = [1, 2, 3];
-        let request =
-            RouteRequest { id: RequestId(0), prompt: 35, session: None, prefix: &prefix, tokens_per_id: 10 };
+        let request = RouteRequest {
+            id: RequestId(0),
+            prompt: 35,
+            session: None,
+            prefix: &prefix,
+            tokens_per_id: 10,
+            first_time: true,
+        };
         tree.enter(&request, 20, 1);
         assert_eq!((tree.tokens, tree.path(&prefix).len()), (20, 2));
         assert_eq!((tree.nodes.len(), tree.free.len(), tree.leaves.len()), (5, 2, 1));

@@ -135,9 +135,9 @@ impl Books {
     fn look(&mut self, id: RequestId, replicas: &mut dyn Replicas) -> (Vec<SimDuration>, u64) {
         let mut queued = vec![SimDuration::ZERO; usize::from(replicas.count())];
         let mut answers = 0;
-        self.sent.retain(|sent| sent.id != id && !replicas.is_done(sent.id));
+        self.sent.retain(|sent| sent.id != id && !replicas.expectations().is_done(sent.id));
         for sent in &self.sent {
-            if replicas.has_prompt(sent.to, sent.id) {
+            if replicas.expectations().has_prompt(sent.to, sent.id) {
                 queued[sent.to.index()] += sent.own;
             } else {
                 answers += 1;
@@ -153,16 +153,17 @@ impl Books {
         replicas: &mut dyn Replicas,
     ) -> (Vec<Offer>, ReplicaId) {
         let up: Vec<ReplicaId> = all(replicas).filter(|&r| replicas.is_up(r)).collect();
-        let kept: Vec<u32> = up.iter().map(|&r| replicas.kept(r)).collect();
+        let kept: Vec<u32> = up.iter().map(|&r| replicas.expectations().kept(r)).collect();
         let most = kept.iter().copied().max().unwrap_or(0);
         let source = up[kept.iter().position(|&k| k == most).unwrap_or(0)];
         let offer = |(&to, &kept): (&ReplicaId, &u32)| {
             let apart = 1000 * u64::from(most) > thousandths(self.parameters.balance) * u64::from(kept);
-            let carry = (most > kept && apart).then(|| replicas.carry_time(source, to, most - kept));
+            let carry =
+                (most > kept && apart).then(|| replicas.expectations().carry_time(source, to, most - kept));
             let carry = carry.flatten();
             let blocks = if carry.is_some() { most } else { kept };
             let cached = blocks * replicas.memory(to).block;
-            let own = replicas.prompt_time(to, cached, request.prompt - cached);
+            let own = replicas.expectations().prompt_time(to, cached, request.prompt - cached);
             let total = carry.unwrap_or(SimDuration::ZERO) + queued[to.index()] + own;
             Offer { to, fetches: carry.is_some(), own, total }
         };
@@ -182,7 +183,7 @@ impl Books {
                 self.sent.iter().filter(writes).count() as u64
             }
         };
-        then >= u64::from(limit) * u64::from(replicas.writers())
+        then >= u64::from(limit) * u64::from(replicas.expectations().writers())
     }
 }
 
@@ -200,7 +201,7 @@ impl Router for Books {
         let (queued, answers) = self.look(request.id, replicas);
         let (offers, source) = self.offers(request, &queued, replicas);
         let best = offers.into_iter().min_by_key(|o| (o.total, o.to)).expect("one replica is up");
-        let done = replicas.now() + best.total;
+        let done = replicas.expectations().now() + best.total;
         if request.first_time && self.refuses(done, best.total, answers, replicas) {
             return Decision { refused: true, ..Decision::to(best.to) };
         }

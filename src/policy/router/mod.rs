@@ -135,6 +135,15 @@ pub trait Replicas {
     /// Leading prompt tokens of the request at hand in `replica`'s prefix cache, now: full blocks only.
     fn cached(&mut self, replica: ReplicaId) -> u32;
 
+    /// What a router needs that expects times.
+    fn expectations(&mut self) -> &mut dyn Expectations;
+
+    /// Draw number `index` of the request at hand: uniform below `below`, which is at least 1.
+    fn draw(&self, index: u64, below: u16) -> u16;
+}
+
+/// What is known of the time that requests will take; part of [`Replicas`].
+pub trait Expectations {
     /// Leading blocks of the prompt at hand that `replica` has in its prefix cache or its host tier, now; fewer than the
     /// whole prompt.
     fn kept(&mut self, replica: ReplicaId) -> u32;
@@ -157,9 +166,6 @@ pub trait Replicas {
 
     /// The instant of the decision.
     fn now(&self) -> SimTime;
-
-    /// Draw number `index` of the request at hand: uniform below `below`, which is at least 1.
-    fn draw(&self, index: u64, below: u16) -> u16;
 }
 
 /// How current the load is that a router reads.
