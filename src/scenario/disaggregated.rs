@@ -17,7 +17,7 @@ use super::groups::{group_of, settings};
 use super::network::{self, Layout, MessageRule, Wiring};
 use super::plan::{JointPlan, Setting, SystemPlan};
 use super::resolve;
-use super::schema::{KvOptions, Parallel, PrefixCache, TAGGED};
+use super::schema::{KvOptions, Parallel, PrecisionOptions, PrefixCache, TAGGED};
 
 /// Which replicas compute which phase of a request.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -48,6 +48,8 @@ pub struct PoolOptions {
     node: Option<String>,
     /// Ranks of each replica.
     parallel: Option<Parallel>,
+    /// Number formats: that of KV is the same in all pools.
+    precision: Option<PrecisionOptions>,
     /// Batch formation.
     scheduler: Option<SchedulerConfig>,
     /// KV memory: block size and rule are those of the other pool.
@@ -207,6 +209,13 @@ fn check(
             let own = format!("{key}.kv");
             let place = if table.get("prefill.kv").is_some() { "prefill.kv" } else { &own };
             refuse(place, message, "give all pools the same `kv` but for its preemption");
+        }
+        let (mine, other) = (pools[0].spec.kv, pool.spec.kv);
+        if mine.bytes() != other.bytes() {
+            let message = format!("KV has {} bytes a number here and {} there", mine.bytes(), other.bytes());
+            let own = format!("{key}.precision");
+            let place = if table.get(&own).is_some() { &own } else { "prefill.precision" };
+            refuse(place, message, "give all pools the same `precision.kv`: what is sent is what is kept");
         }
     }
     if errors.0.is_empty() { Ok(()) } else { Err(errors) }
