@@ -8,7 +8,7 @@ use crate::report::{self, TableOptions};
 use crate::results::{self, Comparison, Content, RunFiles, Study};
 use crate::scenario::execute::{Options, execute};
 use crate::scenario::trace_events::{self, Limits, TracedRun};
-use crate::scenario::{Flags, StudyPlan, Target, watch};
+use crate::scenario::{Flags, StudyPlan, Target, spread, watch};
 
 use super::args::{Format, RunArgs, ScenarioArgs};
 use super::context::{Context, Error, emit, write_stderr};
@@ -45,6 +45,7 @@ pub(super) fn run(args: &RunArgs, context: &Context) -> Outcome {
         results::files(&study, &data)
     } else {
         study.token_timeline = watch::headline(&plan, &study, &comparison)?;
+        study.replicas = pool.install(|| spread::headline(&plan, &study, &comparison))?;
         report::folder(&study, &comparison, &data)
     };
     let spans = [resolved, simulated - resolved, started.elapsed() - simulated];

@@ -201,3 +201,16 @@ impl Watch {
         }
     }
 }
+
+/// Tells an observer that watches how full each replica that is up is at the sample `at`.
+pub(super) fn look_at_memory<O: StepObserver>(run: &Run<'_>, at: SimTime, observer: &mut O) {
+    if !O::WATCHES {
+        return;
+    }
+    for state in run.replicas.iter().map(|r| &r.state).filter(|state| state.up) {
+        let kv_total = state.pool.total();
+        let free = state.free_room(at) / u64::from(state.pool.block());
+        let kv_held = kv_total.saturating_sub(u32::try_from(free).unwrap_or(u32::MAX));
+        observer.change(at, &Change::Fills { replica: state.id, kv_held, kv_total });
+    }
+}

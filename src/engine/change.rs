@@ -136,6 +136,16 @@ pub enum Change<'a> {
         /// Requests running.
         running: u32,
     },
+    /// What is on a replica at a sample of the timeline, read in closed form inside a leap. Comes before what happens at
+    /// the next instant.
+    Fills {
+        /// Where.
+        replica: ReplicaId,
+        /// KV blocks held.
+        kv_held: u32,
+        /// Usable KV blocks.
+        kv_total: u32,
+    },
     /// A replica comes or goes: `up`, `starting`, `draining`, `failing`, `down` or `repaired`.
     Stands {
         /// Which.

@@ -11,6 +11,7 @@ pub mod plan;
 mod plan_files;
 mod read;
 mod render;
+mod replicas;
 pub mod study;
 pub mod text;
 mod timeline;

@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::capacity::CapacityTable;
 use super::commit::{Content, FileSet};
 use super::manifest::SloFile;
+use super::replicas;
 use super::study::{FailedRun, PointInfo, Provenance, RunResult, Sensitivity, Study, SweepInfo, SystemInfo};
 use super::text::{cell, distinct_file_names};
 use super::timeline::timeline_csv;
@@ -134,6 +135,11 @@ pub fn files<'a>(study: &'a Study, options: &RunFiles) -> FileSet<'a> {
     set.add("ledger.csv", ledger_csv(study, &runs));
     if let Some(tokens) = study.token_timeline.as_ref().filter(|_| options.timeline) {
         set.add(&format!("timeline/{}", tokens.file()), tokens.csv());
+    }
+    for (of, name) in study.replicas.iter().zip(replicas::names(study)).filter(|_| options.timeline) {
+        let [held, moves] = replicas::files_of(&name);
+        set.add(&held, replicas::replicas_csv(of));
+        set.add(&moves, replicas::moves_csv(of));
     }
     let names = run_file_names(study, &runs);
     for (run, name) in runs.iter().zip(&names) {

@@ -30,6 +30,7 @@ pub mod schema;
 pub mod sensitivity;
 pub mod single;
 pub mod slo;
+pub mod spread;
 mod study;
 mod study_results;
 mod sweep;

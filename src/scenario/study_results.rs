@@ -29,6 +29,7 @@ impl Executed {
             capacity: self.capacities,
             runs: self.runs,
             token_timeline: None,
+            replicas: Vec::new(),
             failed: Vec::new(),
             warnings,
             sensitivity: self.sensitivity,

@@ -295,6 +295,7 @@ impl<W: Write> StepObserver for TraceWriter<W> {
             Change::Stands { replica, standing } => self.stands(replica, standing, at),
             Change::Transferred(ref of) => self.transferred(of),
             Change::Moved(ref of) => self.moved(of),
+            Change::Fills { .. } => {}
             Change::Port { port, rate, waiting } => {
                 if self.lines.has_room(2, at) {
                     self.port(port, rate, waiting, at);

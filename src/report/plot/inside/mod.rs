@@ -4,6 +4,7 @@ pub(super) mod memory;
 mod panel;
 pub(super) mod preemption;
 pub(super) mod queue;
+pub(super) mod replicas;
 pub(super) mod steps;
 pub(super) mod tokens;
 pub(super) mod utilisation;
