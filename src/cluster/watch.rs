@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::engine::{Change, Moved, Phase, StageSpan, Stay, StepObserver, Transferred, stage_spans};
 use crate::ids::{ReplicaId, RequestId};
+use crate::metrics::record::Sample;
 use crate::units::SimTime;
 
 use super::fleet::Standing;
@@ -196,8 +197,15 @@ impl Watch {
             goes_on
         });
         for (request, source, destination) in migrations.under_way() {
-            let begun = Moved { request, source, destination, begun: now, end: now, arrived: false };
-            self.moves.entry(request).or_insert(begun);
+            self.moves.entry(request).or_insert_with(|| Moved {
+                request,
+                source,
+                destination,
+                begun: now,
+                end: now,
+                arrived: false,
+                levels: [source, destination].map(|r| level(run, r, now)),
+            });
         }
     }
 }
@@ -207,10 +215,16 @@ pub(super) fn look_at_memory<O: StepObserver>(run: &Run<'_>, at: SimTime, observ
     if !O::WATCHES {
         return;
     }
-    for state in run.replicas.iter().map(|r| &r.state).filter(|state| state.up) {
-        let kv_total = state.pool.total();
-        let free = state.free_room(at) / u64::from(state.pool.block());
-        let kv_held = kv_total.saturating_sub(u32::try_from(free).unwrap_or(u32::MAX));
-        observer.change(at, &Change::Fills { replica: state.id, kv_held, kv_total });
+    for replica in run.replicas.iter().map(|r| &r.state).filter(|state| state.up).map(|state| state.id) {
+        let (kv_held, kv_total) = level(run, replica, at);
+        observer.change(at, &Change::Fills { replica, kv_held, kv_total });
     }
+}
+
+/// KV blocks held on a replica at `at`, read in closed form inside a leap, and how many are usable.
+fn level(run: &Run<'_>, replica: ReplicaId, at: SimTime) -> (u32, u32) {
+    let state = &run.replicas[replica.index()].state;
+    let mut sample = Sample::default();
+    state.sample(at, &run.world, &mut sample);
+    (u32::try_from(sample.kv_held).unwrap_or(u32::MAX), state.pool.total())
 }

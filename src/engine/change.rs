@@ -102,6 +102,8 @@ pub struct Moved {
     pub end: SimTime,
     /// Whether the request is at its destination.
     pub arrived: bool,
+    /// KV blocks held and usable when the move began: of the source, of the destination.
+    pub levels: [(u32, u32); 2],
 }
 
 /// One change, at the end of an instant.

@@ -43,6 +43,10 @@ pub struct MoveRow {
     pub end_s: f64,
     /// Whether the request came to its destination.
     pub arrived: bool,
+    /// Share of the KV blocks held at the source when the move began.
+    pub source_held: f64,
+    /// Share of the KV blocks held at the destination when the move began.
+    pub destination_held: f64,
 }
 
 /// The replicas of one instant in five numbers, each a share of KV blocks held.
@@ -93,6 +97,13 @@ impl ReplicaTimeline {
         self.moves.iter().filter(|m| m.arrived).count()
     }
 
+    /// Of these, the share that left the fuller of the two replicas; absent where nobody moved.
+    pub fn downhill(&self) -> Option<f64> {
+        let down = |m: &&MoveRow| m.arrived && m.source_held > m.destination_held;
+        let moved = self.moved();
+        (moved > 0).then(|| self.moves.iter().filter(down).count() as f64 / moved as f64)
+    }
+
     /// The rows as means over at most `n` equal stretches, for plots.
     pub fn coarse(&self, n: usize) -> Vec<ReplicaRow> {
         let stretch = self.rows.len().div_ceil(n.max(1)).max(1);
@@ -104,17 +115,6 @@ impl ReplicaTimeline {
             held: (0..self.replicas()).map(|replica| held(rows, replica)).collect(),
         };
         self.rows.chunks(stretch).map(row).collect()
-    }
-
-    /// The share that `replica` holds at `at_s`, straight between two rows; absent where it is not known on both sides.
-    pub fn held_at(&self, replica: u16, at_s: f64) -> Option<f64> {
-        let after = self.rows.partition_point(|row| row.at_s < at_s);
-        let held = |row: &ReplicaRow| *row.held.get(usize::from(replica))?;
-        let right = self.rows.get(after).or(self.rows.last())?;
-        let Some(left) = after.checked_sub(1).and_then(|i| self.rows.get(i)) else { return held(right) };
-        let (from, to) = (held(left)?, held(right)?);
-        let span = right.at_s - left.at_s;
-        Some(if span > 0.0 { from + (to - from) * (at_s - left.at_s) / span } else { to })
     }
 }
 
@@ -143,13 +143,29 @@ mod tests {
     }
 
     #[test]
-    fn stretches_are_means_and_levels_between_rows_are_straight() {
+    fn stretches_are_means() {
         let of = timeline(&[(0.0, &[Some(0.0)]), (2.0, &[Some(0.5)]), (4.0, &[Some(1.0)]), (6.0, &[None])]);
         let coarse = of.coarse(2);
         assert_eq!(coarse.len(), 2);
         assert_eq!((coarse[0].held[0], coarse[1].held[0]), (Some(0.25), Some(1.0)));
-        assert_eq!(of.held_at(0, 1.0), Some(0.25));
-        assert_eq!(of.held_at(0, 0.0), Some(0.0));
-        assert_eq!((of.held_at(0, 5.0), of.held_at(1, 1.0)), (None, None));
+    }
+
+    #[test]
+    fn only_moves_that_arrived_count() {
+        let row = |arrived, source_held, destination_held| MoveRow {
+            request: 0,
+            source: 0,
+            destination: 1,
+            begun_s: 0.0,
+            end_s: 1.0,
+            arrived,
+            source_held,
+            destination_held,
+        };
+        let moves =
+            vec![row(true, 0.75, 0.5), row(true, 0.5, 0.5), row(false, 1.0, 0.0), row(true, 0.0, 0.5)];
+        let of = ReplicaTimeline { moves, ..ReplicaTimeline::default() };
+        assert_eq!((of.moved(), of.downhill()), (3, Some(1.0 / 3.0)));
+        assert_eq!(ReplicaTimeline::default().downhill(), None);
     }
 }

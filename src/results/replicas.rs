@@ -40,7 +40,16 @@ pub(super) fn replicas_csv(of: &ReplicaTimeline) -> Vec<u8> {
 
 /// One line per move.
 pub(super) fn moves_csv(of: &ReplicaTimeline) -> Vec<u8> {
-    let header = ["request", "source", "destination", "begun_s", "end_s", "arrived"];
+    let header = [
+        "request",
+        "source",
+        "destination",
+        "begun_s",
+        "end_s",
+        "arrived",
+        "source_held",
+        "destination_held",
+    ];
     let cells = |m: &MoveRow| {
         vec![
             m.request.to_string(),
@@ -49,6 +58,8 @@ pub(super) fn moves_csv(of: &ReplicaTimeline) -> Vec<u8> {
             m.begun_s.to_string(),
             m.end_s.to_string(),
             m.arrived.to_string(),
+            m.source_held.to_string(),
+            m.destination_held.to_string(),
         ]
     };
     csv_bytes(&header, of.moves.iter().map(cells))
@@ -90,8 +101,7 @@ fn records<T: serde::de::DeserializeOwned>(path: &Path) -> Result<Option<Vec<T>>
         Err(e) => return Err(ResultsError::io("read", path, e)),
     };
     let lines = csv::Reader::from_reader(bytes.as_slice()).into_deserialize().collect::<Result<_, _>>();
-    lines.map(Some).map_err(|e: csv::Error| ResultsError::Malformed {
-        path: path.to_owned(),
-        message: e.to_string(),
-    })
+    lines
+        .map(Some)
+        .map_err(|e: csv::Error| ResultsError::Malformed { path: path.to_owned(), message: e.to_string() })
 }

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use crate::cluster::{Changes, Deployment, Group, Joint};
 use crate::cost::{CostSpec, StepCost, UnitWork};
 use crate::diagnostic::Sources;
-use crate::engine::config::{ClusterConfig, Failure, HandOver, Migration, Network, ReplicaConfig, Role};
+use crate::engine::config::{
+    ClusterConfig, Failure, FirstToken, HandOver, Migration, Network, ReplicaConfig, Role,
+};
 use crate::hardware::Accelerator;
 use crate::metrics::slo::Slo;
 use crate::policy::scaling::Scaling;
@@ -134,6 +136,12 @@ impl SystemPlan {
     /// Whether prompts and answers are computed by different replicas.
     pub fn has_pools(&self) -> bool {
         self.joint.as_ref().is_some_and(|j| j.hand_over.is_some())
+    }
+
+    /// Whether a prompt's replica leaves the first token to the one that decodes.
+    pub fn first_token_at_decode(&self) -> bool {
+        let hand_over = self.joint.as_ref().and_then(|joint| joint.hand_over.as_ref());
+        hand_over.is_some_and(|h| h.first_token == FirstToken::Decode)
     }
 
     /// A figure of each accelerator, summed over all of them.

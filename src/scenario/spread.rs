@@ -82,6 +82,25 @@ fn watch(
     Ok(ReplicaTimeline { system, point, seed, rows: rows.into_iter().map(row).collect(), moves })
 }
 
+/// Blocks held of those that are usable.
+fn share((held, total): (u32, u32)) -> f64 {
+    f64::from(held) / f64::from(total.max(1))
+}
+
+fn row(of: &Moved) -> MoveRow {
+    let [source_held, destination_held] = of.levels.map(share);
+    MoveRow {
+        request: of.request.0,
+        source: of.source.0,
+        destination: of.destination.0,
+        begun_s: of.begun.as_secs_f64(),
+        end_s: of.end.as_secs_f64(),
+        arrived: of.arrived,
+        source_held,
+        destination_held,
+    }
+}
+
 /// Hears how full the replicas are, and of moves that are over.
 #[derive(Default)]
 struct Recorder {
@@ -99,16 +118,12 @@ impl StepObserver for Recorder {
                 if self.rows.last().is_none_or(|row| row.0 < at) {
                     self.rows.push((at, vec![None; self.replicas]));
                 }
-                let share = f64::from(kv_held) / f64::from(kv_total.max(1));
+                let share = share((kv_held, kv_total));
                 if let Some(slot) = self.rows.last_mut().and_then(|row| row.1.get_mut(replica.index())) {
                     *slot = Some(share);
                 }
             }
-            Change::Moved(Moved { request, source, destination, begun, end, arrived }) => {
-                let (begun_s, end_s) = (begun.as_secs_f64(), end.as_secs_f64());
-                let (source, destination) = (source.0, destination.0);
-                self.moves.push(MoveRow { request: request.0, source, destination, begun_s, end_s, arrived });
-            }
+            Change::Moved(ref of) => self.moves.push(row(of)),
             _ => {}
         }
     }

@@ -38,6 +38,7 @@ mod model_table;
 mod oracle;
 mod paper_page;
 mod papers;
+mod pictures;
 mod plan_verb;
 mod policy_hooks;
 mod prefix;

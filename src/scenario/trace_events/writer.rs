@@ -218,7 +218,7 @@ impl<W: Write> TraceWriter<W> {
     }
 
     fn moved(&mut self, of: &Moved) {
-        let Moved { request, source, destination, begun, end, arrived } = *of;
+        let Moved { request, source, destination, begun, end, arrived, .. } = *of;
         if !self.lines.has_room(4, begun) {
             return;
         }

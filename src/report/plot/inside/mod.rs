@@ -1,5 +1,6 @@
 //! What happens inside a run: memory and what binds, preemption, utilisation, steps, the tokens of one request, queues.
 
+pub(super) mod links;
 pub(super) mod memory;
 mod panel;
 pub(super) mod preemption;

@@ -2,7 +2,7 @@
 
 use super::super::chart::AxisUnit;
 use super::super::figures::Figure;
-use super::super::style::{DASHES, Ink, Stroke};
+use super::super::style::{Ink, Stroke};
 use super::super::systems::stroke;
 use super::linear;
 use super::panel::{Fill, Grid, Layer, Panel, Swatch};
@@ -22,18 +22,16 @@ const SPREAD_STRETCHES: usize = 60;
 const ARROW: Ink = Ink::Limit;
 const OUTER: Fill = Fill { ink: Ink::Grid, hatch: 0 };
 const INNER: Fill = Fill { ink: Ink::Series(5), hatch: 0 };
-const MEDIAN: Stroke = Stroke {
-    ink: Ink::Series(0),
-    dash: 0,
-    marker: None,
-    strong: false,
-    line: true,
-    pale: false,
-};
+/// Which replica is which does not matter.
+const REPLICA: Stroke =
+    Stroke { ink: Ink::Series(5), dash: 0, marker: None, strong: false, line: true, pale: false };
+const MEDIAN: Stroke =
+    Stroke { ink: Ink::Series(0), dash: 0, marker: None, strong: false, line: true, pale: false };
 
 /// The chart; none where no system with several whole replicas was watched.
 pub(in crate::report::plot) fn figure(study: &Study, comparison: &Comparison) -> Option<Figure> {
-    let shown: Vec<&ReplicaTimeline> = study.replicas.iter().filter(|of| of.mean_spread().is_some()).collect();
+    let shown: Vec<&ReplicaTimeline> =
+        study.replicas.iter().filter(|of| of.mean_spread().is_some()).collect();
     let point = comparison.points.get(shown.first()?.point)?;
     let panels: Vec<Panel> = shown.iter().map(|of| panel(study, of)).collect();
     let mut rows: Vec<(f64, Vec<Panel>)> = Vec::new();
@@ -53,52 +51,48 @@ pub(in crate::report::plot) fn figure(study: &Study, comparison: &Comparison) ->
         "a line per replica"
     };
     let arrows = if moves {
-        " Arrows: a running request moved from the level of its source to that of its destination; downwards it goes \
-         from a fuller to an emptier replica."
+        " Arrows: a running request moved from the level of its source to that of its destination, both when the move began; \
+         downwards it leaves the fuller one."
     } else {
         ""
     };
-    let (seed, ignored) = (shown.first()?.seed, left_out(study, &shown));
+    let (seed, thinned) = (shown.first()?.seed, thinned(study, &shown));
     let caption = format!(
         "Share of its KV blocks that requests hold on each replica, one run (seed {seed}) until the last arrival, means over short \
          stretches: {lines}.{arrows} Below: the fullest less the emptiest replica. All samples and moves: \
-         timeline/*-replicas.csv and *-moves.csv.{ignored}"
+         timeline/*-replicas.csv and *-moves.csv.{thinned}"
     );
     Some(Figure::new("replicas.svg", caption, grid))
 }
 
-/// Systems with several runs' worth of replicas that nobody watched.
-fn left_out(study: &Study, shown: &[&ReplicaTimeline]) -> String {
-    let thinned: Vec<String> = shown
+/// Says of which moves only some are drawn.
+fn thinned(study: &Study, shown: &[&ReplicaTimeline]) -> String {
+    let each: Vec<String> = shown
         .iter()
         .filter_map(|of| {
             let (step, moved) = (stride(of), of.moved());
             let name = &study.systems[of.system].name;
-            (step > 1).then(|| format!("{name}: one of {step} moves of {} is drawn", format::digits(moved as f64)))
+            (step > 1)
+                .then(|| format!("{name}: one of {step} moves of {} is drawn", format::digits(moved as f64)))
         })
         .collect();
-    if thinned.is_empty() { String::new() } else { format!(" Thinned: {}.", thinned.join("; ")) }
+    if each.is_empty() { String::new() } else { format!(" Thinned: {}.", each.join("; ")) }
 }
 
-/// `At rate 6 req/s the fullest and the emptiest replica are 31 points of KV memory apart with llumnix (412 moves), …`.
+/// `At rate 6 req/s the fullest and the emptiest replica differ by 25 % of a KV memory on average with infaas-plus-plus, 31 % with
+/// llumnix …`.
 fn title(study: &Study, point: &str, shown: &[&ReplicaTimeline]) -> String {
-    let mut told: Vec<(f64, &ReplicaTimeline)> =
-        shown.iter().filter_map(|of| Some((of.mean_spread()?, *of))).collect();
+    let mut told: Vec<(f64, &str)> = shown
+        .iter()
+        .filter_map(|of| Some((of.mean_spread()?, study.systems[of.system].name.as_str())))
+        .collect();
     told.sort_by(|a, b| a.0.total_cmp(&b.0));
-    let each = |&(spread, of): &(f64, &ReplicaTimeline)| {
-        let moves = match of.moved() {
-            0 => String::new(),
-            1 => " (1 move)".to_owned(),
-            n => format!(" ({} moves)", format::digits(n as f64)),
-        };
-        format!("{:.0} % of its memory with {}{moves}", spread * 100.0, study.systems[of.system].name)
+    let each = |(i, (spread, name)): (usize, &(f64, &str))| {
+        let what = if i == 0 { " of a KV memory on average" } else { "" };
+        format!("{:.0} %{what} with {name}", spread * 100.0)
     };
-    let first = told.first().map(each).unwrap_or_default();
-    let head = format!("At {point} the fullest replica is above the emptiest by {first}");
-    match told.last().filter(|_| told.len() > 1) {
-        Some(last) => format!("{head}, by {} on average", each(last).replace(" of its memory", "")),
-        None => format!("{head} on average"),
-    }
+    let told: Vec<String> = told.iter().enumerate().map(each).collect();
+    format!("At {point} the fullest and the emptiest replica differ by {}", told.join(", "))
 }
 
 /// Every how many moves there is an arrow.
@@ -106,24 +100,16 @@ fn stride(of: &ReplicaTimeline) -> usize {
     of.moved().div_ceil(ARROWS_MAX).max(1)
 }
 
-fn replica_stroke(replica: usize) -> Stroke {
-    Stroke { dash: replica % DASHES.len(), ..Stroke::plain(Ink::Series(replica)) }
-}
-
 fn panel(study: &Study, of: &ReplicaTimeline) -> Panel {
     let rows = of.coarse(STRETCHES);
     let mut layers = if of.replicas() > LINES_MAX { bands(&rows) } else { lines(&rows, of.replicas()) };
     for moved in of.moves.iter().filter(|m| m.arrived).step_by(stride(of)) {
-        let from = of.held_at(moved.source, moved.begun_s);
-        let to = of.held_at(moved.destination, moved.end_s);
-        if let Some((from, to)) = from.zip(to) {
-            layers.push(Layer::Arrow((moved.begun_s, from), (moved.end_s, to), ARROW));
-        }
+        let (from, to) = (moved.source_held, moved.destination_held);
+        layers.push(Layer::Arrow((moved.begun_s, from), (moved.begun_s, to), ARROW));
     }
-    let moves = match of.moved() {
-        0 => "no moves".to_owned(),
-        n if stride(of) > 1 => format!("{n} moves, 1 in {} drawn", stride(of)),
-        n => format!("{n} moves"),
+    let moves = match (of.moved(), of.downhill()) {
+        (n, Some(down)) => format!("{n} moves, {:.0} % to an emptier replica", down * 100.0),
+        _ => "no moves".to_owned(),
     };
     Panel {
         name: format!("{}: {moves}", format::shorten(&study.systems[of.system].name, 22)),
@@ -154,7 +140,7 @@ fn lines(rows: &[ReplicaRow], replicas: usize) -> Vec<Layer> {
         let held = |row: &ReplicaRow| row.held.get(replica).copied().flatten();
         for part in rows.split(|row| held(row).is_none()).filter(|part| !part.is_empty()) {
             let points = part.iter().filter_map(|row| Some((row.at_s, held(row)?))).collect();
-            layers.push(Layer::Line(points, replica_stroke(replica)));
+            layers.push(Layer::Line(points, REPLICA));
         }
     }
     layers
@@ -186,8 +172,9 @@ fn system_stroke(study: &Study, system: usize) -> Stroke {
 
 fn legend(study: &Study, shown: &[&ReplicaTimeline]) -> Vec<(Swatch, String)> {
     let mut legend: Vec<(Swatch, String)> = Vec::new();
-    let most = shown.iter().map(|of| of.replicas()).filter(|&n| n <= LINES_MAX).max().unwrap_or(0);
-    legend.extend((0..most).map(|r| (Swatch::Line(replica_stroke(r)), format!("replica {r}"))));
+    if shown.iter().any(|of| of.replicas() <= LINES_MAX) {
+        legend.push((Swatch::Line(REPLICA), "each replica".to_owned()));
+    }
     if shown.iter().any(|of| of.replicas() > LINES_MAX) {
         legend.push((Swatch::Fill(OUTER), "emptiest to fullest".to_owned()));
         legend.push((Swatch::Fill(INNER), "half in the middle".to_owned()));
