@@ -154,6 +154,7 @@ pub fn read_study(folder: &Path) -> Result<Study, ResultsError> {
         failed: manifest.failed,
         warnings: manifest.notes,
         sensitivity: manifest.sensitivity,
+        robustness: manifest.robustness,
         capacity: manifest.capacity,
         provenance: manifest.provenance,
     };

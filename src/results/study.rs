@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::capacity::CapacityTable;
 use super::plan::PlannedPool;
-use super::{TokenTimeline, Warning};
+use super::{Robustness, TokenTimeline, Warning};
 use crate::metrics::Records;
 use crate::metrics::{Curves, Extract, ReplicaTimeline, Slo, Summary, TimelineRow};
 
@@ -45,6 +45,8 @@ pub struct Study {
     pub warnings: Vec<Warning>,
     /// How the capacity of the reference depends on uncertain constants, when that was asked for.
     pub sensitivity: Option<Sensitivity>,
+    /// Whether the ratios of the headline are robust, when that was asked for.
+    pub robustness: Option<Robustness>,
     /// Where the numbers come from.
     pub provenance: Provenance,
 }

@@ -19,6 +19,7 @@ use crate::workload::RequestRate;
 
 use super::capacity::CapacityPlan;
 use super::requests::Requests;
+use super::robustness::RobustnessPlan;
 use super::schema::{Paper, SystemOptions};
 use super::sensitivity::SensitivityPlan;
 
@@ -263,6 +264,8 @@ pub struct StudyPlan {
     pub capacity: Option<CapacityPlan>,
     /// Constants whose effect on the capacity is searched; none by default.
     pub sensitivity: Option<SensitivityPlan>,
+    /// What is needed to compare the headline again; none by default.
+    pub robustness: Option<RobustnessPlan>,
     /// Values of the study itself (not of a system) with their origin.
     pub settings: Vec<Setting>,
     /// All texts that were read.

@@ -33,6 +33,7 @@ impl Executed {
             failed: Vec::new(),
             warnings,
             sensitivity: self.sensitivity,
+            robustness: None,
             provenance,
         }
     }

@@ -49,6 +49,7 @@ mod real_traces;
 mod report;
 mod report_figures;
 mod report_fixture;
+mod robustness;
 mod routers;
 mod samplers;
 mod scenario_presets;

@@ -155,14 +155,14 @@ fn shares_of_transfers_are_where_the_first_token_puts_them() {
             let waits = of("transfer_wait_mean_s") / of("transfer_mean_s");
             assert!((waits - of("transfer_wait_ratio")).abs() < 1e-9, "{name}");
         }
-        // A slower link is used more, and more of what users feel.
+        // A slower link is used more, and is more of what users feel after the first token.
         let of = |system: &str, key: &str| {
             let system = study.systems.iter().position(|s| s.name == system).expect("a system");
             study.runs_of(0, system)[0].summary.get(key).expect("a share")
         };
-        let share = if before { "transfer_ttft_ratio" } else { "transfer_tpot_ratio" };
-        for key in ["port_used_peak_ratio", share] {
-            assert!(of("10 Gb/s", key) > 2.0 * of("100 Gb/s", key), "{key}");
+        assert!(of("10 Gb/s", "port_used_peak_ratio") > 2.0 * of("100 Gb/s", "port_used_peak_ratio"));
+        if !before {
+            assert!(of("10 Gb/s", "transfer_tpot_ratio") > 2.0 * of("100 Gb/s", "transfer_tpot_ratio"));
         }
         let text = svg(&study, "links.svg").expect("a plot");
         let headings = ["share of TTFT", "share of TPOT"].map(|h| text.contains(h));
