@@ -53,7 +53,7 @@ fn printed(study: &Study) -> String {
 }
 
 /// Requests that hardly meet, all of one length: nothing of what is changed matters.
-const LONELY: &str = "lengths.fixed = { prompt = 500, output = 100 }\narrivals.poisson = { rate = \"0.2 req/s\" }\nrequests = 60";
+const LONELY: &str = "lengths.fixed = { prompt = 500, output = 100 }\narrivals.poisson = { rate = \"0.002 req/s\" }\nrequests = 60";
 /// One accelerator or two.
 const TWO_SIZES: &str = "reference = \"one\"\ncompare = [\"one\", \"two\"]\n[systems.one]\nbase = \"vllm-v1\"\n\
                          [systems.two]\nbase = \"vllm-v1\"\nparallel = { tp = 2 }\n";
@@ -163,7 +163,7 @@ fn a_trace_is_changed_as_its_clock_and_its_rows_allow() {
     let (_, whole) = carried_out(&write(""), &[]);
     assert!(perturbation(&whole, "ties").done, "three arrive at once");
     assert!(
-        perturbation(&whole, "clock").what.contains("rounded down to 1 s"),
+        perturbation(&whole, "clock").what.contains("rounded down to 1.000 s"),
         "{:?}",
         perturbation(&whole, "clock")
     );
