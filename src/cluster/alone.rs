@@ -88,8 +88,13 @@ impl Stretch {
 
 /// The one prefill step of a prompt alone.
 pub(super) fn prefill(cost: &dyn StepCost, prompt: u32) -> Span {
-    let chunk = [Chunk { tokens: prompt, past: 0 }];
-    pass(cost, &StepShape { chunks: &chunk, decode: DecodeShape::default() }, prompt)
+    self::prompt(cost, 0, prompt)
+}
+
+/// One step over `tokens` prompt tokens after `past` others, alone.
+pub(super) fn prompt(cost: &dyn StepCost, past: u32, tokens: u32) -> Span {
+    let chunk = [Chunk { tokens, past }];
+    pass(cost, &StepShape { chunks: &chunk, decode: DecodeShape::default() }, tokens)
 }
 
 /// The decode steps of an answer alone, stretch after stretch, each with its first context.

@@ -44,6 +44,8 @@ pub struct Joint<'a> {
     pub hand_over: Option<&'a HandOver>,
     /// For replicas that compute whole requests: when running ones move, and how.
     pub migration: Option<&'a Migration>,
+    /// Whether replicas fetch prefixes from each other where the router says so. All have a host tier then.
+    pub prefix_fetch: bool,
 }
 
 /// Replicas that come and go.

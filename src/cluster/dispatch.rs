@@ -2,13 +2,19 @@
 
 use std::collections::VecDeque;
 
-use crate::engine::{Replica, World, last_multiple};
+use crate::engine::config::Role;
+use crate::engine::{Phase, Replica, World, last_multiple};
 use crate::ids::{ReplicaId, RequestId};
 use crate::policy::freeness::Freeness;
-use crate::policy::router::{Load, Memory, Replicas, Report, RouteRequest, Router, RouterConfig};
+use crate::policy::router::{
+    Decision, Expectations, Load, Memory, Replicas, Report, RouteRequest, Router, RouterConfig,
+};
 use crate::rng::{Component, stream};
 use crate::units::{SimDuration, SimTime};
 use crate::workload::Trace;
+
+use super::alone;
+use super::fetch::Fetches;
 
 /// Draws of the router that requests meet first.
 pub(super) const DRAWS: Component = Component::named("router");
@@ -101,6 +107,18 @@ impl<'a> Dispatcher<'a> {
         world: &mut World<'_>,
         replicas: &[Replica],
     ) -> ReplicaId {
+        self.decide(id, now, world, replicas, None).to
+    }
+
+    /// What becomes of `id` at `now`.
+    pub fn decide(
+        &mut self,
+        id: RequestId,
+        now: SimTime,
+        world: &mut World<'_>,
+        replicas: &[Replica],
+        fetches: Option<&Fetches<'_>>,
+    ) -> Decision {
         let at = last_multiple(self.report.staleness, now);
         while self.recent.front().is_some_and(|d| d.at <= at) {
             let Some(shown) = self.recent.pop_front() else { break };
@@ -118,14 +136,18 @@ impl<'a> Dispatcher<'a> {
             session: self.trace.session(id),
             prefix: prefixes.map_or(&[], |p| p.of(id)),
             tokens_per_id: prefixes.map_or(1, |p| p.tokens_per_id),
+            first_time: world.request(id).phase == Phase::Outside,
         };
         let (pool, own, draws) = (&self.pool[..], &self.own[..], self.draws);
         let partial = self.partial;
-        let mut seen = Seen { id, at, now, world: &*world, replicas, pool, partial, own, draws, reads: 0 };
-        let chosen = self.policy.route(&request, &mut seen);
+        let (world_now, reads) = (&*world, 0);
+        let mut seen =
+            Seen { id, at, now, world: world_now, replicas, fetches, pool, partial, own, draws, reads };
+        let decision = self.policy.decide(&request, &mut seen);
+        let chosen = decision.to;
         let reads = seen.reads;
         world.counters.router_reads += reads;
-        if self.report.own_dispatches && at < now {
+        if self.report.own_dispatches && at < now && !decision.refused {
             let blocks = u64::from(replicas[self.pool[chosen.index()].index()].state.demand(id, world));
             let load = Load { requests: 1, tokens: u64::from(prompt), blocks };
             let own = &mut self.own[chosen.index()];
@@ -134,7 +156,8 @@ impl<'a> Dispatcher<'a> {
             own.blocks += load.blocks;
             self.recent.push_back(Dispatch { at: now, replica: chosen, load });
         }
-        self.pool[chosen.index()]
+        let of = |number: ReplicaId| self.pool[number.index()];
+        Decision { to: of(chosen), fetch_from: decision.fetch_from.map(of), ..decision }
     }
 }
 
@@ -146,6 +169,7 @@ struct Seen<'a, 'w> {
     now: SimTime,
     world: &'a World<'w>,
     replicas: &'a [Replica],
+    fetches: Option<&'a Fetches<'a>>,
     pool: &'a [ReplicaId],
     partial: bool,
     own: &'a [Load],
@@ -212,8 +236,53 @@ impl Replicas for Seen<'_, '_> {
         self.replica(replica).state.cached_prefix(self.id, self.now, self.world)
     }
 
+    fn expectations(&mut self) -> &mut dyn Expectations {
+        self
+    }
+
     fn draw(&self, index: u64, below: u16) -> u16 {
         let drawn = stream(self.draws.1, self.draws.0, u64::from(self.id.0), index).below(u64::from(below));
         u16::try_from(drawn).expect("below a number of replicas")
+    }
+}
+
+impl Expectations for Seen<'_, '_> {
+    fn kept(&mut self, replica: ReplicaId) -> u32 {
+        self.reads += 1;
+        self.replica(replica).state.kept_prefix(self.id, self.now, self.world)
+    }
+
+    fn carry_time(&self, from: ReplicaId, to: ReplicaId, blocks: u32) -> Option<SimDuration> {
+        let of = |number: ReplicaId| self.pool[number.index()];
+        self.fetches.map(|fetches| fetches.carry_time(of(from), of(to), blocks))
+    }
+
+    fn prompt_time(&self, replica: ReplicaId, past: u32, tokens: u32) -> SimDuration {
+        alone::prompt(self.world.costs[self.replica(replica).state.group], past, tokens).total()
+    }
+
+    fn has_prompt(&self, replica: ReplicaId, request: RequestId) -> bool {
+        let at = self.pool[replica.index()];
+        if self.fetches.and_then(|f| f.destination(request)).is_some_and(|to| to == at) {
+            return !self.is_done(request);
+        }
+        let state = self.world.requests.get(request);
+        state.is_some_and(|r| {
+            let is_there = !matches!(r.phase, Phase::Outside | Phase::AtRouter | Phase::Left);
+            is_there && r.record.replica == at && r.generated == 0 && r.computed < r.prompt
+        })
+    }
+
+    fn is_done(&self, request: RequestId) -> bool {
+        self.world.is_done(request)
+    }
+
+    fn writers(&self) -> u16 {
+        let decode = self.replicas.iter().filter(|r| r.state.exchange.role == Role::Decode).count();
+        if decode == 0 { self.up() } else { u16::try_from(decode).expect("ids of replicas are 16 bits wide") }
+    }
+
+    fn now(&self) -> SimTime {
+        self.now
     }
 }

@@ -1,7 +1,7 @@
 //! From a client to a replica: arrivals, the front end, admission, the router, and clients that give up.
 
 use crate::engine::Phase;
-use crate::ids::RequestId;
+use crate::ids::{ReplicaId, RequestId};
 use crate::metrics::record::{Cause, Rejection};
 use crate::units::SimTime;
 
@@ -98,21 +98,49 @@ impl Run<'_> {
                 return self.client_free(now);
             }
         }
-        if let Some(fleet) = self.fleet.as_mut().filter(|f| !f.has_any_up()) {
-            let request = self.world.request_mut(id);
-            if request.phase == Phase::Outside {
-                (request.phase, request.mark) = (Phase::AtRouter, now);
-            }
+        self.route_again(id);
+    }
+
+    /// Routes a request that admission has let in, as soon as a replica is up.
+    pub(super) fn route_again(&mut self, id: RequestId) {
+        if self.fleet.as_ref().is_some_and(|f| !f.has_any_up()) {
+            self.wait_at_router(id);
+            let fleet = self.fleet.as_mut().expect("looked at above");
             return fleet.stranded.push(id);
         }
         self.send_to_replica(id);
     }
 
+    /// A request stays at the router for now.
+    pub(super) fn wait_at_router(&mut self, id: RequestId) {
+        let now = self.now;
+        let request = self.world.request_mut(id);
+        if request.phase == Phase::Outside {
+            (request.phase, request.mark) = (Phase::AtRouter, now);
+        }
+    }
+
     /// The router chooses among the replicas that are up.
     pub(super) fn send_to_replica(&mut self, id: RequestId) {
         let now = self.now;
-        let chosen = self.router.route(id, now, &mut self.world, &self.replicas);
-        let chosen = self.or_mixed(chosen, id);
+        let fetches = self.fetches.as_ref();
+        let decision = self.router.decide(id, now, &mut self.world, &self.replicas, fetches);
+        if decision.refused {
+            self.world.reject(id, now, Rejection::Overloaded);
+            return self.client_free(now);
+        }
+        match decision.fetch_from {
+            Some(from) => self.fetch(id, from, decision.to),
+            None => {
+                let chosen = self.or_mixed(decision.to, id);
+                self.join(id, chosen);
+            }
+        }
+    }
+
+    /// A request joins the waiting queue of a replica.
+    pub(super) fn join(&mut self, id: RequestId, chosen: ReplicaId) {
+        let now = self.now;
         let replica = &mut self.replicas[chosen.index()];
         let request = self.world.request(id);
         let again = request.phase == Phase::AtRouter && request.record.queued != SimTime::MAX;

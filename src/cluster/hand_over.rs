@@ -70,7 +70,10 @@ impl<'a> Run<'a> {
             return;
         }
         for arrived in self.wires().arrived(now) {
-            if !self.most_has_come(arrived.id) && !self.copy_has_come(arrived.id) {
+            let part = self.prefix_has_come(&arrived)
+                || self.most_has_come(arrived.id)
+                || self.copy_has_come(arrived.id);
+            if !part {
                 self.all_arrived(&arrived);
             }
         }

@@ -6,6 +6,7 @@ mod audit;
 mod dispatch;
 mod doorway;
 mod early;
+mod fetch;
 mod fleet;
 mod front_end;
 mod hand_over;

@@ -34,6 +34,7 @@ impl Run<'_> {
         let mut records = self.world.requests.into_records();
         AloneTimes::new(&costs).fill(&mut records, self.workers.config());
         let mut traffic = self.wires.map(Wires::into_traffic).unwrap_or_default();
+        traffic.fetches = self.fetches.map_or(0, |f| f.come);
         traffic.moves = self.migrations.map(|m| m.counters).unwrap_or_default();
         Outcome {
             records,

@@ -14,6 +14,7 @@ use crate::workload::Trace;
 use super::api::{Deployment, RunOptions};
 use super::dispatch::{DRAWS, Dispatcher};
 use super::early::EarlyHandOvers;
+use super::fetch::Fetches;
 use super::fleet::Fleet;
 use super::front_end::Workers;
 use super::joint::DecodeRouters;
@@ -67,6 +68,8 @@ pub(super) struct Run<'a> {
     pub migrations: Option<Migrations<'a>>,
     /// Where replicas come and go.
     pub fleet: Option<Fleet<'a>>,
+    /// Where prefixes are fetched from other replicas.
+    pub fetches: Option<Fetches<'a>>,
     /// KV on its way between replicas.
     pub wires: Option<Wires<'a>>,
     pub workers: Workers,
@@ -138,6 +141,7 @@ impl<'a> Run<'a> {
             early,
             migrations,
             fleet,
+            fetches: joint.filter(|j| j.prefix_fetch).map(|j| Fetches::new(j.network)),
             wires: joint.map(|j| Wires::new(j.network)),
             workers: Workers::new(deployment.front_end),
             admission: deployment.front_end.admission,
@@ -297,6 +301,7 @@ impl<'a> Run<'a> {
         if !self.replicas[id.index()].state.can_plan(self.now) {
             return Ok(());
         }
+        self.replicas[id.index()].state.pool.keep_brought();
         let launched = loop {
             self.take_turn(id);
             if self.leaves_fleet(id) {

@@ -2,6 +2,7 @@
 //!
 //! Nothing is computed until a router asks: a leap on its way is read in closed form and stays as it is.
 
+use crate::kv::Outlook;
 use crate::policy::router::Load;
 use crate::units::{SimDuration, SimTime};
 
@@ -145,11 +146,23 @@ impl ReplicaState {
             return 0;
         }
         let (_, growth) = self.under_way(now, false);
-        let taken = self.pool.nodes_in_front(u32::try_from(growth).unwrap_or(u32::MAX));
-        let is_there = |index: &u32| {
-            self.pool.find(world.key(id, *index)).is_some_and(|(node, _)| !taken.contains(&node))
-        };
+        let outlook = Outlook::new(&self.pool, u32::try_from(growth).unwrap_or(u32::MAX));
+        let is_there = |index: &u32| outlook.has(world.key(id, *index));
         let blocks = (0..world.keyed_range(id)).take_while(is_there).count();
         u32::try_from(blocks).expect("a block count") * self.pool.block()
+    }
+
+    /// Leading blocks of the prompt of `id` that are here at `now`, before anything is planned: in the prefix cache, in its
+    /// host tier, or come from another replica. At least one token is left to compute.
+    pub fn kept_prefix(&self, id: RequestId, now: SimTime, world: &World<'_>) -> u32 {
+        if !self.pool.caches() || world.reserves() {
+            return 0;
+        }
+        let (_, growth) = self.under_way(now, false);
+        let outlook = Outlook::new(&self.pool, u32::try_from(growth).unwrap_or(u32::MAX));
+        let has = |index: &u32| outlook.keeps(world.key(id, *index));
+        let usable = world.keyed_range(id).min((world.request(id).prompt - 1) / self.pool.block());
+        let blocks = (0..usable).take_while(has).count();
+        u32::try_from(blocks).expect("a block count")
     }
 }

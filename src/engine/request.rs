@@ -13,7 +13,7 @@ use super::clock::BusyClock;
 pub(crate) enum Phase {
     /// Not yet at a replica.
     Outside,
-    /// At the router although it has left the front end: its replica failed, or none is up.
+    /// At the router although it has left the front end: its replica failed, none is up, or a prefix is fetched.
     AtRouter,
     /// In the waiting queue of its replica.
     Waiting,

@@ -2,8 +2,10 @@
 
 mod free_queue;
 mod host_tier;
+mod outlook;
 mod pool;
 mod prefix;
 
+pub use outlook::Outlook;
 pub use pool::{Pool, Released, UNKEYED};
 pub use prefix::{BlockKey, PrefixIndex};

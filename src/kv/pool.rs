@@ -78,20 +78,29 @@ impl Pool {
 
     /// A pool of the same size in which nobody holds anything and nothing is found.
     pub fn emptied(&self) -> Pool {
-        let tier = self.cache.as_ref().and_then(|c| c.host.as_ref()).map_or(0, HostTier::room);
+        let tier = self.host().map_or(0, HostTier::room);
         Pool::new(self.block, self.total, self.host_total, self.caches()).with_host_tier(tier)
+    }
+
+    /// The tier in host memory.
+    pub(super) fn host(&self) -> Option<&HostTier> {
+        self.cache.as_ref().and_then(|c| c.host.as_ref())
+    }
+
+    /// The same, to be changed.
+    pub(super) fn host_mut(&mut self) -> Option<&mut HostTier> {
+        self.cache.as_mut().and_then(|c| c.host.as_mut())
     }
 
     /// Whether the block with this key is in host memory.
     pub fn in_host(&self, key: BlockKey) -> bool {
-        self.cache.as_ref().and_then(|c| c.host.as_ref()).is_some_and(|host| host.has(key))
+        self.host().is_some_and(|host| host.has(key))
     }
 
     /// The plan of `stamp` loads the block with this key from host memory; false if it is not there, or was loaded by
     /// this plan before.
     pub fn load(&mut self, key: BlockKey, stamp: u32) -> bool {
-        let host = self.cache.as_mut().and_then(|c| c.host.as_mut());
-        host.is_some_and(|host| host.load(key, stamp))
+        self.host_mut().is_some_and(|host| host.load(key, stamp))
     }
 
     /// Tokens per block.
@@ -200,10 +209,13 @@ impl Pool {
         }
     }
 
-    /// Keyed blocks among the next `blocks` that will be taken. O(runs).
-    pub fn nodes_in_front(&self, blocks: u32) -> Vec<u32> {
-        let keyed = |content| if let Content::Keyed(node) = content { Some(node) } else { None };
+    /// Keyed blocks among the next `blocks` that will be taken, with their keys. O(runs).
+    pub(super) fn nodes_in_front(&self, blocks: u32) -> Vec<(u32, BlockKey)> {
         let Some(cache) = &self.cache else { return Vec::new() };
+        let keyed = |content| match content {
+            Content::Keyed(node) => Some((node, cache.index.key(node))),
+            _ => None,
+        };
         cache.queue.front(blocks).filter_map(keyed).collect()
     }
 

@@ -121,7 +121,7 @@ columns! {
         swap_gpu_s: Option<f64>, "swap", "GPU·s", Lower, "GPU time in which steps waited for KV on its way to or from host memory.";
         preemption_loss_mean_s: Option<f64>, "preemption loss", "s", Lower, "Time lost to preemptions, mean over all finished requests.";
         preemption_loss_per_victim_s: Option<f64>, "loss per victim", "s", Lower, "Time lost to preemptions, mean over the finished requests that were preempted.";
-        transfers: u64, "KV transfers", "", Neither, "Transfers of KV between replicas that ended: hand-overs, and copies of moving requests.";
+        transfers: u64, "KV transfers", "", Neither, "Transfers of KV between replicas that ended: hand-overs, copies of moving requests, fetched prefixes.";
         transferred_gb: Option<f64>, "KV transferred", "GB", Neither, "KV that was sent between replicas, in 10^9 bytes.";
         transfer_mean_s: Option<f64>, "transfer", "s", Lower, "Time of a transfer from setting out to the last byte, mean.";
         transfer_wait_mean_s: Option<f64>, "transfer wait mean", "s", Lower, "Of that time, what sharing ports with others added, mean.";
@@ -131,6 +131,7 @@ columns! {
         port_used_mean_ratio: Option<f64>, "ports used", "", Neither, "Bytes through a port over what it carries in the run at its full rate, mean over the ports that any KV went through.";
         port_used_peak_ratio: Option<f64>, "busiest port used", "", Neither, "The same of the port for which it is largest.";
         port_busy_peak_ratio: Option<f64>, "busiest port", "", Neither, "Share of the run in which the busiest port between replicas had a flow.";
+        prefix_fetches: u64, "prefix fetches", "", Neither, "Prefixes that a replica fetched from another one; they are among the transfers.";
         moves: u64, "moves", "", Neither, "Requests that moved to another replica while they ran.";
         moves_given_up: u64, "moves given up", "", Neither, "Moves that ended without one: no room, or the request finished, lost its place or grew too fast.";
         move_standing_mean_s: Option<f64>, "standing still", "s", Lower, "Time from a moving request's stop to its last byte, mean; absent where KV is computed again.";

@@ -8,7 +8,7 @@ const SECOND: f64 = 1e12;
 
 /// Fills the columns that this module is about.
 pub(super) fn fill(stats: &mut RunStats, traffic: &Traffic, makespan_s: f64) {
-    let Traffic { transfers, moves, ports } = traffic;
+    let Traffic { transfers, moves, fetches, ports } = traffic;
     let mean = |sum: u128, of: u64| (of > 0).then(|| sum as f64 / SECOND / of as f64);
     stats.transfers = transfers.transfers;
     stats.transfer_mean_s = mean(transfers.time, transfers.transfers);
@@ -26,6 +26,7 @@ pub(super) fn fill(stats: &mut RunStats, traffic: &Traffic, makespan_s: f64) {
     stats.port_used_peak_ratio = used.into_iter().max_by(f64::total_cmp);
     stats.port_busy_peak_ratio =
         busiest.filter(|_| makespan_s > 0.0).map(|ps| ps as f64 / SECOND / makespan_s);
+    stats.prefix_fetches = *fetches;
     stats.moves = moves.moved;
     stats.moves_given_up = moves.refused + moves.aborted;
     stats.move_standing_mean_s = if moves.copies > 0 { mean(moves.standing, moves.moved) } else { None };
@@ -91,6 +92,8 @@ pub struct Traffic {
     pub transfers: TransferCounters,
     /// Requests that moved while they ran.
     pub moves: MoveCounters,
+    /// Prefixes that one replica had from another.
+    pub fetches: u64,
     /// Each port of the network.
     pub ports: Vec<PortUse>,
 }

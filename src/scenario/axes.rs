@@ -3,7 +3,7 @@
 use super::plan::{Setting, SystemPlan};
 
 /// Axes in the order of a request's way through a system: (first part of the setting's path, what it decides).
-const AXES: [(&str, &str); 21] = [
+const AXES: [(&str, &str); 22] = [
     ("model", "architecture"),
     ("accelerator", "accelerator"),
     ("node", "server"),
@@ -14,6 +14,7 @@ const AXES: [(&str, &str); 21] = [
     ("router", "routing"),
     ("placement", "placement"),
     ("migration", "migration"),
+    ("prefix-fetch", "prefix fetch"),
     ("scaling", "auto-scaling"),
     ("failures", "failures"),
     ("scheduler", "batch formation"),

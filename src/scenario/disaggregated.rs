@@ -184,6 +184,10 @@ fn check(
     if let Err((key, message, help)) = options.router.validate() {
         refuse(&format!("router.{}.{key}", options.router.key()), message, &help);
     }
+    if let RouterConfig::Conductor(_) = options.router {
+        let message = "`conductor` knows prompts, and those of decode replicas are done".to_owned();
+        refuse("router", message, "use another router, such as `least-requests`");
+    }
     for (&(key, _), pool) in POOLS.iter().zip(pools) {
         let scheduler = &pool.cluster.replica.scheduler;
         if !scheduler.allows_order() {
@@ -240,7 +244,7 @@ fn together(
     let (gpus, oracle) = (pools.iter().map(|p| p.gpus).sum(), pools.iter().any(|p| p.oracle));
     let mut pools = pools.into_iter();
     let first = pools.next().expect("there are pools");
-    let joint = Some(JointPlan { network, hand_over: Some(hand_over), migration: None });
+    let joint = Some(JointPlan { network, hand_over: Some(hand_over), migration: None, prefix_fetch: false });
     SystemPlan { settings, gpus, oracle, groups, joint, ..first }
 }
 

@@ -308,6 +308,11 @@ fn needs(system: &SystemPlan, trace: &Trace, sources: &Sources) -> Option<InputE
             "`router.cache-aware`, but the requests have no prefix ids",
             "use a trace with prefix ids, or another router",
         ),
+        (RouterConfig::Conductor(_), _) if trace.prefixes.is_none() => (
+            router,
+            "`router.conductor`, but the requests have no prefix ids",
+            "use a trace with prefix ids, or another router",
+        ),
         (_, Order::Priority) if trace.priorities.is_empty() => (
             order,
             "`order = \"priority\"`, but the requests have no priorities",

@@ -168,6 +168,7 @@ fn moving(
         last_stage_blocks: moves.last_stage_blocks,
         max_stages: moves.max_stages,
     };
-    plan.joint = Some(JointPlan { network, hand_over: None, migration: Some(migration) });
+    plan.joint =
+        Some(JointPlan { network, hand_over: None, migration: Some(migration), prefix_fetch: false });
     Ok(plan)
 }

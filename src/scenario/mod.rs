@@ -23,6 +23,7 @@ mod notes;
 mod parts;
 mod plan;
 mod plan_options;
+mod prefix_fetch;
 mod raw;
 pub mod requests;
 mod resolve;

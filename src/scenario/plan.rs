@@ -97,6 +97,8 @@ pub struct JointPlan {
     pub hand_over: Option<HandOver>,
     /// When running requests move, and how.
     pub migration: Option<Migration>,
+    /// Whether replicas fetch prefixes from each other.
+    pub prefix_fetch: bool,
 }
 
 impl GroupPlan {
@@ -125,8 +127,9 @@ impl SystemPlan {
     }
 
     fn joint(&self) -> Option<Joint<'_>> {
-        let JointPlan { network, hand_over, migration } = self.joint.as_ref()?;
-        Some(Joint { network, hand_over: hand_over.as_ref(), migration: migration.as_ref() })
+        let JointPlan { network, hand_over, migration, prefix_fetch } = self.joint.as_ref()?;
+        let (hand_over, migration) = (hand_over.as_ref(), migration.as_ref());
+        Some(Joint { network, hand_over, migration, prefix_fetch: *prefix_fetch })
     }
 
     fn changes(&self) -> Option<Changes<'_>> {

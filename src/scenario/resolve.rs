@@ -8,6 +8,7 @@ use crate::cost::{CostSpec, StepCost};
 use crate::diagnostic::{InputErrors, Node, Sources, from_tree, is_missing_field};
 use crate::engine::config::{ClusterConfig, KvConfig, ReplicaConfig};
 use crate::model::Model;
+use crate::policy::router::RouterConfig;
 use crate::policy::scheduler::SchedulerConfig;
 
 use super::cost;
@@ -155,6 +156,10 @@ impl Builder<'_> {
         if let Err((key, message, help)) = o.router.validate() {
             let span = self.node.value_span(&format!("router.{}.{key}", o.router.key()));
             self.errors.0.push(self.sources.error(span, message, help));
+        }
+        if matches!((&o.router, &o.scheduler), (RouterConfig::Conductor(_), SchedulerConfig::Static(_))) {
+            let message = "`conductor` expects prompts to be computed as they come, which `static` does not";
+            self.refuse("router", message.to_owned(), "use another router, or another scheduler");
         }
         for (key, limit) in
             [("max-queue", o.admission.max_queue), ("max-outstanding", o.admission.max_outstanding)]

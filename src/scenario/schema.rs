@@ -16,15 +16,17 @@ use super::slo::TokenLimit;
 use super::disaggregated::PlacementOptions;
 use super::groups::GroupOptions;
 use super::migration::MigrationOptions;
+use super::prefix_fetch::PrefixFetchOptions;
 use super::scaling::{FailureOptions, ScalingOptions};
 
 /// Tables that hold exactly one entry, the mechanism: another mechanism in an upper layer replaces the whole entry.
-pub const TAGGED: [&str; 13] = [
+pub const TAGGED: [&str; 14] = [
     "scheduler",
     "kv",
     "router",
     "placement",
     "migration",
+    "prefix-fetch",
     "scaling",
     "placement.disaggregated.router",
     "placement.disaggregated.prefill.scheduler",
@@ -285,6 +287,8 @@ pub struct SystemOptions {
     pub placement: Option<PlacementOptions>,
     /// Whether running requests move between replicas. Read before the rest: here it is always absent.
     pub migration: Option<MigrationOptions>,
+    /// Whether replicas fetch prefixes from each other. Read before the rest: here it is always absent.
+    pub prefix_fetch: Option<PrefixFetchOptions>,
     /// KV tokens that count as used on a replica with a request of a priority level, by level (`freeness`). Read before
     /// the rest: here it is always absent.
     pub priority_headroom: Option<Vec<u32>>,
@@ -366,7 +370,7 @@ pub const DEPLOYMENT_KEYS: [&str; 19] = [
 ];
 
 /// Keys of a system that only presets and variants may set.
-pub const SYSTEM_KEYS: [&str; 11] = [
+pub const SYSTEM_KEYS: [&str; 12] = [
     "scheduler",
     "order",
     "length-predictor",
@@ -375,6 +379,7 @@ pub const SYSTEM_KEYS: [&str; 11] = [
     "host-cache",
     "placement",
     "migration",
+    "prefix-fetch",
     "priority-headroom",
     "paper",
     "note",

@@ -6,7 +6,7 @@ use crate::diagnostic::InputErrors;
 
 use super::document::Document;
 use super::plan::SystemPlan;
-use super::{disaggregated, groups, migration, resolve, scaling};
+use super::{disaggregated, groups, migration, prefix_fetch, resolve, scaling};
 
 /// Resolves the system called `name`; `place` is where the scenario names it.
 pub fn resolve_system(
@@ -16,6 +16,7 @@ pub fn resolve_system(
 ) -> Result<SystemPlan, InputErrors> {
     let mut node = doc.system(name, place.clone())?;
     let (migration, headroom) = migration::take(doc, &mut node)?;
+    let fetch = prefix_fetch::take(doc, &mut node)?;
     let changes = scaling::take(&mut node);
     let placement = disaggregated::take(doc, &mut node)?;
     let groups = node.take("groups").map(|(_, list)| list);
@@ -30,5 +31,6 @@ pub fn resolve_system(
         (None, None) => resolve::equal_replicas(doc, name, node, &place),
     }?;
     let plan = migration::add(doc, plan, migration, headroom)?;
+    let plan = prefix_fetch::add(doc, plan, fetch)?;
     scaling::add(doc, plan, &changes)
 }

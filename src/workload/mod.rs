@@ -62,7 +62,7 @@ pub use servegen::ServeGenSpec;
 pub use sessions::{
     ExponentialThink, GeometricSize, LogSeriesSize, LognormalThink, SessionsSpec, SizeLaw, ThinkLaw,
 };
-pub use spec::{ClosedSpec, LoadBy, Loads, WorkloadSpec};
+pub use spec::{ClosedSpec, LoadBy, Loads, PrefixSharing, WorkloadSpec};
 pub use stats::{
     Burstiness, ClassStats, Counts, Dispersion, Distance, Distribution, GapStats, PrefixStats, SessionStats,
     TracePass, TraceStats,

@@ -1,9 +1,10 @@
 //! From the `[workload]` section to the trace of a run.
 //!
 //! Order of the steps: read, dequantise, slice, filter, `rate-scale`, `time-scale`, `requests` and `duration`, origin,
-//! `closed`, `rate`, limits.
+//! `prefixes`, `closed`, `rate`, limits.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::clock::AbsolutePs;
 use super::formats::read_trace;
@@ -14,7 +15,7 @@ use super::recipe::{Recipe, RecipeLaw};
 use super::report::LoadReport;
 use super::rows::{MOST_REQUESTS, Rows, too_many_requests};
 use super::servegen::ServeGen;
-use super::spec::WorkloadSpec;
+use super::spec::{PrefixSharing, WorkloadSpec};
 use super::synthetic::Synthetic;
 use super::trace::{Closed, Trace};
 use super::transform::Slice;
@@ -159,6 +160,9 @@ impl OpenWorkload<'_> {
             let level = |class: &String| levels.iter().find(|(name, _)| name == class);
             trace.priorities =
                 trace.classes.iter().filter_map(level).map(|(_, priority)| *priority).collect();
+        }
+        if self.spec.prefixes == PrefixSharing::Private {
+            trace.prefixes = trace.prefixes.map(|chains| Arc::new(chains.made_private()));
         }
         if let Some(closed) = self.spec.closed {
             trace.closed = Some(Closed { clients: closed.clients, think: closed.think });

@@ -77,6 +77,19 @@ pub struct WorkloadSpec {
     pub max_tokens: MaxTokens,
     /// How urgent the requests are.
     pub priorities: Option<Vec<PrioritySpec>>,
+    /// What becomes of the prefix identities of prompts.
+    pub prefixes: PrefixSharing,
+}
+
+/// What prompts have in common.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum PrefixSharing {
+    /// What the trace or the recipe says.
+    #[default]
+    Shared,
+    /// Nothing: every request has prefix ids of its own. For controls.
+    Private,
 }
 
 /// How a workload is brought to a rate.

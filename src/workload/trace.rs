@@ -47,6 +47,12 @@ impl PrefixChains {
         let i = request.index();
         &self.ids[self.starts[i] as usize..self.starts[i + 1] as usize]
     }
+
+    /// The same chains, each of ids that no other has.
+    pub fn made_private(&self) -> PrefixChains {
+        let ids = (0..self.ids.len() as u64).collect();
+        PrefixChains { tokens_per_id: self.tokens_per_id, starts: self.starts.clone(), ids }
+    }
 }
 
 /// The requests of one run in arrival order (ties: file order). `RequestId(i)` is row `i`.

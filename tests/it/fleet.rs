@@ -74,7 +74,12 @@ impl Setup {
         let deployment = Deployment {
             groups: vec![group],
             router: &self.router,
-            joint: migration.map(|m| Joint { network: &network, hand_over: None, migration: Some(m) }),
+            joint: migration.map(|m| Joint {
+                network: &network,
+                hand_over: None,
+                migration: Some(m),
+                prefix_fetch: false,
+            }),
             changes,
             headroom: &[],
             front_end: FrontEnd {

@@ -78,7 +78,12 @@ impl Setup {
                 Group { replica: &m.1, replicas: m.0, cost: &COST, role: Role::Whole },
             ],
             router: &self.router,
-            joint: Some(Joint { hand_over: Some(&self.hand_over), network: &network, migration: None }),
+            joint: Some(Joint {
+                hand_over: Some(&self.hand_over),
+                network: &network,
+                migration: None,
+                prefix_fetch: false,
+            }),
             changes: None,
             headroom: &[],
             front_end: self.front_end,

@@ -66,7 +66,7 @@ impl Setup {
         let deployment = Deployment {
             groups: vec![group],
             router: &self.router,
-            joint: Some(Joint { network: &network, hand_over: None, migration }),
+            joint: Some(Joint { network: &network, hand_over: None, migration, prefix_fetch: false }),
             changes: None,
             headroom: &[],
             front_end: FrontEnd {

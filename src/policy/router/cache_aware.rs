@@ -283,7 +283,7 @@ mod tests {
     use super::*;
     use crate::ids::RequestId;
     use crate::policy::freeness::Freeness;
-    use crate::policy::router::{Load, Memory};
+    use crate::policy::router::{Expectations, Load, Memory};
 
     /// Queues that the test sets; nothing else may be read.
     struct Queues(Vec<u32>);
@@ -304,13 +304,17 @@ mod tests {
         fn cached(&mut self, _: ReplicaId) -> u32 {
             unreachable!("the original does not ask the replicas")
         }
+        fn expectations(&mut self) -> &mut dyn Expectations {
+            unreachable!("it expects nothing")
+        }
         fn draw(&self, _: u64, _: u16) -> u16 {
             unreachable!("it draws nothing")
         }
     }
 
     fn sent(router: &mut dyn Router, queues: &[u32], prompt: u32, prefix: &[u64]) -> u16 {
-        let request = RouteRequest { id: RequestId(0), prompt, session: None, prefix, tokens_per_id: 10 };
+        let (id, session, first_time) = (RequestId(0), None, true);
+        let request = RouteRequest { id, prompt, session, prefix, tokens_per_id: 10, first_time };
         router.route(&request, &mut Queues(queues.to_vec())).0
     }
 
@@ -358,7 +362,8 @@ mod tests {
         let mut tree = Tree::new();
         let mut enter = |prefix: &[u64], clock| {
             let prompt = 10 * u32::try_from(prefix.len()).expect("short");
-            let request = RouteRequest { id: RequestId(0), prompt, session: None, prefix, tokens_per_id: 10 };
+            let (id, session, first_time) = (RequestId(0), None, true);
+            let request = RouteRequest { id, prompt, session, prefix, tokens_per_id: 10, first_time };
             tree.enter(&request, 40, clock);
             let known = |p: &[u64]| tree.path(p).len();
             (tree.tokens, known(&[1, 2]), known(&[1, 3]), known(&[7]))
@@ -376,8 +381,14 @@ mod tests {
     fn a_prompt_beyond_the_limit_keeps_its_beginning() {
         let mut tree = Tree::new();
         let prefix = [1, 2, 3];
-        let request =
-            RouteRequest { id: RequestId(0), prompt: 35, session: None, prefix: &prefix, tokens_per_id: 10 };
+        let request = RouteRequest {
+            id: RequestId(0),
+            prompt: 35,
+            session: None,
+            prefix: &prefix,
+            tokens_per_id: 10,
+            first_time: true,
+        };
         tree.enter(&request, 20, 1);
         assert_eq!((tree.tokens, tree.path(&prefix).len()), (20, 2));
         assert_eq!((tree.nodes.len(), tree.free.len(), tree.leaves.len()), (5, 2, 1));

@@ -4,12 +4,14 @@
 //! that moment, so a router that reads nothing costs nothing (docs/semantics.md §2).
 
 mod cache_aware;
+mod conductor;
 mod freeness;
 mod least;
 mod prefix_affinity;
 mod turns;
 
 pub use cache_aware::CacheAware;
+pub use conductor::{Conductor, Forecast};
 pub use freeness::Freest;
 pub use least::{LeastLoad, MemoryLoad, PowerOfTwo, Session};
 pub use prefix_affinity::{Knowledge, PrefixAffinity};
@@ -22,7 +24,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::{ReplicaId, RequestId};
 use crate::policy::freeness::Freeness;
-use crate::units::SimDuration;
+use crate::units::{SimDuration, SimTime};
 
 /// Decides which replica gets each request.
 ///
@@ -34,9 +36,32 @@ pub trait Router: Send {
     /// The replica that gets `request`.
     fn route(&mut self, request: &RouteRequest<'_>, replicas: &mut dyn Replicas) -> ReplicaId;
 
+    /// The same with what goes beyond a replica; a router that only chooses one has no need of it.
+    fn decide(&mut self, request: &RouteRequest<'_>, replicas: &mut dyn Replicas) -> Decision {
+        Decision::to(self.route(request, replicas))
+    }
+
     /// What `replica` had cached is gone: it went down.
     fn forget(&mut self, replica: ReplicaId) {
         let _ = replica;
+    }
+}
+
+/// What becomes of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// The replica that gets it.
+    pub to: ReplicaId,
+    /// The replica from which `to` first fetches what it lacks of the longest prefix; only where prefixes are fetched.
+    pub fetch_from: Option<ReplicaId>,
+    /// It is turned away instead. Only for a request that comes for the first time.
+    pub refused: bool,
+}
+
+impl Decision {
+    /// It goes to a replica, as it is.
+    pub fn to(replica: ReplicaId) -> Self {
+        Decision { to: replica, fetch_from: None, refused: false }
     }
 }
 
@@ -53,6 +78,8 @@ pub struct RouteRequest<'a> {
     pub prefix: &'a [u64],
     /// Tokens that each id covers (the last one may cover fewer).
     pub tokens_per_id: u32,
+    /// Whether it has not been on a replica yet that failed.
+    pub first_time: bool,
 }
 
 /// Outstanding work of a replica, as a router sees it.
@@ -108,8 +135,37 @@ pub trait Replicas {
     /// Leading prompt tokens of the request at hand in `replica`'s prefix cache, now: full blocks only.
     fn cached(&mut self, replica: ReplicaId) -> u32;
 
+    /// What a router needs that expects times.
+    fn expectations(&mut self) -> &mut dyn Expectations;
+
     /// Draw number `index` of the request at hand: uniform below `below`, which is at least 1.
     fn draw(&self, index: u64, below: u16) -> u16;
+}
+
+/// What is known of the time that requests will take; part of [`Replicas`].
+pub trait Expectations {
+    /// Leading blocks of the prompt at hand that `replica` has in its prefix cache or its host tier, now; fewer than the
+    /// whole prompt.
+    fn kept(&mut self, replica: ReplicaId) -> u32;
+
+    /// How long it takes to carry so many blocks from one replica to another with nobody else on the way; none where
+    /// prefixes are not fetched.
+    fn carry_time(&self, from: ReplicaId, to: ReplicaId, blocks: u32) -> Option<SimDuration>;
+
+    /// How long one step over `tokens` prompt tokens after `past` others takes on `replica`, alone.
+    fn prompt_time(&self, replica: ReplicaId, past: u32, tokens: u32) -> SimDuration;
+
+    /// Whether `request` is on `replica`, or on its way there, with its prompt incomplete.
+    fn has_prompt(&self, replica: ReplicaId, request: RequestId) -> bool;
+
+    /// Whether nothing more happens to `request`.
+    fn is_done(&self, request: RequestId) -> bool;
+
+    /// Replicas that write answers: those that decode, or where there are no pools those that are up.
+    fn writers(&self) -> u16;
+
+    /// The instant of the decision.
+    fn now(&self) -> SimTime;
 }
 
 /// How current the load is that a router reads.
@@ -206,6 +262,7 @@ routers! {
     Freeness(Freest) = "freeness", "Llumnix: the most KV memory left for each request of the batch", draws: false;
     Session(Session) = "session", "A session stays on its replica; its first request goes where fewest are", draws: false;
     PrefixAffinity(PrefixAffinity) = "prefix-affinity", "The longest known prefix, unless that replica is far busier", draws: false;
+    Conductor(Conductor) = "conductor", "Mooncake: the soonest first token, fetching prefixes; may refuse early", draws: false;
     CacheAware(CacheAware) = "cache-aware", "SGLang: the best match among its trees, else the smallest tree", draws: false;
 }
 
@@ -225,5 +282,21 @@ mod duration_text {
 
     pub fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<SimDuration, D::Error> {
         SimDuration::deserialize(d)
+    }
+
+    /// Where there may be none.
+    pub mod optional {
+        use super::{Deserialize, Deserializer, Serializer, SimDuration};
+
+        pub fn serialize<S: Serializer>(d: &Option<SimDuration>, s: S) -> Result<S::Ok, S::Error> {
+            match d {
+                Some(d) => super::serialize(d, s),
+                None => s.serialize_none(),
+            }
+        }
+
+        pub fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Option<SimDuration>, D::Error> {
+            Option::deserialize(d)
+        }
     }
 }

@@ -76,7 +76,10 @@ fn load(sim: &Sim<'_>) -> Vec<Load> {
 fn report(config: &RouterConfig) -> Option<Report> {
     let read = |staleness, own_dispatches| Some(Report { staleness, own_dispatches });
     match config {
-        RouterConfig::RoundRobin(_) | RouterConfig::Random(_) | RouterConfig::Freeness(_) => None,
+        RouterConfig::RoundRobin(_)
+        | RouterConfig::Random(_)
+        | RouterConfig::Freeness(_)
+        | RouterConfig::Conductor(_) => None,
         RouterConfig::LeastRequests(p) | RouterConfig::LeastTokens(p) => read(p.staleness, p.own_dispatches),
         RouterConfig::PowerOfTwo(p) => read(p.staleness, p.own_dispatches),
         RouterConfig::MemoryLoad(p) => read(p.staleness, p.own_dispatches),
@@ -122,6 +125,7 @@ impl Router<'_> {
             RouterConfig::Session(p) => Router::session(sim, w, r, p.per_capacity),
             RouterConfig::PrefixAffinity(p) => Router::affinity(sim, w, r, p),
             RouterConfig::CacheAware(p) => Router::cache_aware(sim, w, r, p),
+            RouterConfig::Conductor(_) => unimplemented!("no scenario of the oracle draws it"),
         };
         let k = pool[at];
         sim.routers[w].routed += 1;

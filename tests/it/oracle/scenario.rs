@@ -75,10 +75,12 @@ impl Scenario {
             for (g, group) in deployment.groups.iter_mut().enumerate() {
                 group.role = if g == 0 { Role::Prefill } else { Role::Decode };
             }
-            deployment.joint = Some(Joint { network, hand_over: Some(hand_over), migration: None });
+            deployment.joint =
+                Some(Joint { network, hand_over: Some(hand_over), migration: None, prefix_fetch: false });
         }
         if let Some((migration, network)) = &self.moving {
-            deployment.joint = Some(Joint { network, hand_over: None, migration: Some(migration) });
+            deployment.joint =
+                Some(Joint { network, hand_over: None, migration: Some(migration), prefix_fetch: false });
         }
         deployment
     }
