@@ -34,6 +34,7 @@ pub(super) fn fill(stats: &mut RunStats, traffic: &Traffic, makespan_s: f64) {
 
 /// Fills the shares of what users feel in which KV was on its way, from the requests that count. A hand-over is over before
 /// the first token where the decode replica gives it (`first_at_decode`), and after it elsewhere; moves come after it.
+/// Fetched prefixes come before it: their requests are at the router until then.
 pub(super) fn fill_shares(
     stats: &mut RunStats,
     measured: impl Iterator<Item = RequestRecord>,
@@ -42,16 +43,20 @@ pub(super) fn fill_shares(
     if stats.transfers == 0 {
         return;
     }
-    let (mut ttft, mut rest, mut handed_over, mut moving) = (0_u128, 0_u128, 0_u128, 0_u128);
+    let (mut ttft, mut rest) = (0_u128, 0_u128);
+    let (mut handed_over, mut moving, mut at_router) = (0_u128, 0_u128, 0_u128);
     for record in measured {
         ttft += u128::from(record.ttft().as_ps());
         rest += u128::from((record.finish - record.first_token).as_ps());
         handed_over += u128::from(record.ledger.get(Cause::HandOver).as_ps());
         moving += u128::from(record.ledger.get(Cause::Migration).as_ps());
+        at_router += u128::from(record.ledger.get(Cause::Router).as_ps());
     }
+    // Where no prefix is fetched the time at the router is not one of transfers.
+    let fetching = if stats.prefix_fetches > 0 { at_router } else { 0 };
     let (before, after) = if first_at_decode { (handed_over, moving) } else { (0, handed_over + moving) };
     let share = |part: u128, whole: u128| (whole > 0).then(|| part as f64 / whole as f64);
-    stats.transfer_ttft_ratio = share(before, ttft);
+    stats.transfer_ttft_ratio = share(before + fetching, ttft);
     stats.transfer_tpot_ratio = share(after, rest);
 }
 

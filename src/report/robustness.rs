@@ -110,7 +110,7 @@ pub fn table(study: &Study) -> (Vec<String>, Vec<Vec<String>>) {
         let to: Vec<&str> =
             pair.sensitive_to().iter().map(|&i| found.perturbations[i].name.as_str()).collect();
         cells.push(if to.is_empty() {
-            "robust".to_owned()
+            robust(pair).to_owned()
         } else {
             format!("sensitive to {}", to.join(", "))
         });

@@ -64,7 +64,7 @@ pub(in crate::report::plot) fn figure(study: &Study, comparison: &Comparison) ->
     let caption = "By load, mean over seeds. Ports: bytes through a port over what it carries at its full rate, over the whole run. A \
                    transfer is timed from setting out to its last byte; it waits where others share its ports. TTFT and TPOT: \
                    the share in hand-over (waiting for room included) or moves, all finished requests together; a hand-over is part of TTFT where the decode \
-                   replica gives the first token, else of TPOT, as are moves. Systems that send no KV are left out."
+                   replica gives the first token, else of TPOT, as are moves; fetched prefixes are part of TTFT. Systems that send no KV are left out."
         .to_owned();
     Some(Figure::new("links.svg", caption, Grid { title, rows, legend }))
 }

@@ -14,6 +14,8 @@ use crate::results::{Comparison, Study};
 const LINES_MAX: usize = 8;
 /// Most arrows of a panel.
 const ARROWS_MAX: usize = 60;
+/// A title with more systems names the extremes and those in which requests move.
+const NAMED_MAX: usize = 4;
 /// Stretches that lines and bands are averaged over.
 const STRETCHES: usize = 120;
 /// Stretches of the spread, which is compared and not read off.
@@ -33,7 +35,8 @@ pub(in crate::report::plot) fn figure(study: &Study, comparison: &Comparison) ->
     let shown: Vec<&ReplicaTimeline> =
         study.replicas.iter().filter(|of| of.mean_spread().is_some()).collect();
     let point = comparison.points.get(shown.first()?.point)?;
-    let panels: Vec<Panel> = shown.iter().map(|of| panel(study, of)).collect();
+    let moves = shown.iter().any(|of| of.moved() > 0);
+    let panels: Vec<Panel> = shown.iter().map(|of| panel(study, of, moves)).collect();
     let mut rows: Vec<(f64, Vec<Panel>)> = Vec::new();
     for panel in panels {
         match rows.last_mut() {
@@ -43,7 +46,6 @@ pub(in crate::report::plot) fn figure(study: &Study, comparison: &Comparison) ->
     }
     rows.push((150.0, vec![spread_panel(study, &shown)]));
     let most = shown.iter().map(|of| of.replicas()).max()?;
-    let moves = shown.iter().any(|of| of.moved() > 0);
     let grid = Grid { title: title(study, &point.name(), &shown), rows, legend: legend(study, &shown) };
     let lines = if most > LINES_MAX {
         "the emptiest to the fullest replica (grey), the half in the middle (blue) and the median"
@@ -82,14 +84,17 @@ fn thinned(study: &Study, shown: &[&ReplicaTimeline]) -> String {
 /// `At rate 6 req/s the fullest and the emptiest replica differ by 25 % of a KV memory on average with infaas-plus-plus, 31 % with
 /// llumnix …`.
 fn title(study: &Study, point: &str, shown: &[&ReplicaTimeline]) -> String {
-    let mut told: Vec<(f64, &str)> = shown
-        .iter()
-        .filter_map(|of| Some((of.mean_spread()?, study.systems[of.system].name.as_str())))
-        .collect();
+    let mut told: Vec<(f64, &ReplicaTimeline)> =
+        shown.iter().filter_map(|of| Some((of.mean_spread()?, *of))).collect();
     told.sort_by(|a, b| a.0.total_cmp(&b.0));
-    let each = |(i, (spread, name)): (usize, &(f64, &str))| {
+    if told.len() > NAMED_MAX {
+        let last = told.len() - 1;
+        let kept = |i: usize, of: &ReplicaTimeline| i == 0 || i == last || of.moved() > 0;
+        told = told.into_iter().enumerate().filter(|(i, (_, of))| kept(*i, of)).map(|(_, one)| one).collect();
+    }
+    let each = |(i, &(spread, of)): (usize, &(f64, &ReplicaTimeline))| {
         let what = if i == 0 { " of a KV memory on average" } else { "" };
-        format!("{:.0} %{what} with {name}", spread * 100.0)
+        format!("{:.0} %{what} with {}", spread * 100.0, study.systems[of.system].name)
     };
     let told: Vec<String> = told.iter().enumerate().map(each).collect();
     format!("At {point} the fullest and the emptiest replica differ by {}", told.join(", "))
@@ -100,7 +105,8 @@ fn stride(of: &ReplicaTimeline) -> usize {
     of.moved().div_ceil(ARROWS_MAX).max(1)
 }
 
-fn panel(study: &Study, of: &ReplicaTimeline) -> Panel {
+/// How full the replicas of one run are; `moves`: whether requests move in any of those shown.
+fn panel(study: &Study, of: &ReplicaTimeline, moves: bool) -> Panel {
     let rows = of.coarse(STRETCHES);
     let mut layers = if of.replicas() > LINES_MAX { bands(&rows) } else { lines(&rows, of.replicas()) };
     for moved in of.moves.iter().filter(|m| m.arrived).step_by(stride(of)) {
@@ -108,11 +114,12 @@ fn panel(study: &Study, of: &ReplicaTimeline) -> Panel {
         layers.push(Layer::Arrow((moved.begun_s, from), (moved.begun_s, to), ARROW));
     }
     let moves = match (of.moved(), of.downhill()) {
-        (n, Some(down)) => format!("{n} moves, {:.0} % to an emptier replica", down * 100.0),
-        _ => "no moves".to_owned(),
+        (n, Some(down)) => format!(": {n} moves, {:.0} % to an emptier replica", down * 100.0),
+        _ if moves => ": no moves".to_owned(),
+        _ => String::new(),
     };
     Panel {
-        name: format!("{}: {moves}", format::shorten(&study.systems[of.system].name, 22)),
+        name: format!("{}{moves}", format::shorten(&study.systems[of.system].name, 22)),
         x: linear("time since the first arrival (s)", AxisUnit::Plain, ends(&rows)),
         y: linear("", AxisUnit::Percent, Some((0.0, 1.0))),
         rows: Vec::new(),
