@@ -11,6 +11,7 @@ mod capacity_verb;
 mod cli;
 mod conductor;
 mod conformance;
+mod conformance_cluster;
 mod cost;
 mod cost_baselines;
 mod cost_bounds;
