@@ -40,7 +40,7 @@ pub(super) fn run(args: &RunArgs, context: &Context) -> Outcome {
     }
     let mut study = executed.into_study(&plan);
     let comparison = Comparison::of(&study);
-    study.robustness = pool.install(|| robustness::check(&plan, &study, &comparison, &bars))?;
+    study.robustness = pool.install(|| robustness::check(&plan, &study, &comparison, options, &bars))?;
     bars.clear();
     let data = RunFiles { timeline: true, requests: args.requests };
     let mut files = if args.no_page {

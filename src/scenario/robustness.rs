@@ -23,7 +23,7 @@ use crate::results::{
 use crate::units::{Seconds, SimDuration};
 use crate::workload::{Dequantise, LoadBy, Prepared, RequestRate, Trace, coarsen, own_clock, permute_ties};
 
-use super::execute::{Failure, Progress, prepare};
+use super::execute::{Failure, Options, Progress, prepare};
 use super::plan::{Axis, RunPlan, StudyPlan, SystemPlan};
 use super::requests::at_point;
 use super::single::one_run;
@@ -44,6 +44,7 @@ pub fn check(
     plan: &StudyPlan,
     study: &Study,
     comparison: &Comparison,
+    options: Options,
     progress: &dyn Progress,
 ) -> Result<Option<Robustness>, Failure> {
     let (Some(asked), Some(point)) = (&plan.robustness, comparison.headline()) else { return Ok(None) };
@@ -57,7 +58,7 @@ pub fn check(
     let rate = study.points[point.point].rate_per_s.and_then(RequestRate::per_second);
     let rate = rate.filter(|_| plan.axis != Axis::Natural);
     let prepared = prepare(plan, &())?;
-    let bench = Bench { plan, asked, study, point: point.point, rate, systems, prepared };
+    let bench = Bench { options, plan, asked, study, point: point.point, rate, systems, prepared };
     progress.phase("robustness", KINDS.len());
     let mut perturbations = Vec::new();
     for (name, subject, perturb) in KINDS {
@@ -108,6 +109,7 @@ const KINDS: [Kind; 4] = [
 
 /// What all perturbations begin with.
 struct Bench<'a> {
+    options: Options,
     plan: &'a StudyPlan,
     asked: &'a RobustnessPlan,
     study: &'a Study,
@@ -130,7 +132,12 @@ impl Bench<'_> {
 
     /// The runs of the headline point with these systems and requests, as a study of their own.
     fn again(&self, plan: &StudyPlan, traces: &[Trace]) -> Result<Study, Failure> {
-        let options = RunOptions { deadlines: plan.slo.deadlines(), ..RunOptions::default() };
+        let options = RunOptions {
+            stepwise: self.options.stepwise,
+            audit: self.options.audit,
+            samples: 0,
+            deadlines: plan.slo.deadlines(),
+        };
         let seeds: Vec<(u64, &Trace)> = (1..).zip(traces).collect();
         let runs: Vec<(usize, u64, &Trace)> =
             self.systems.iter().flat_map(|&system| seeds.iter().map(move |&(s, t)| (system, s, t))).collect();

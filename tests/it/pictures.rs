@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use windtunnel::metrics::{MoveRow, ReplicaRow, ReplicaTimeline};
 use windtunnel::report::{self, plot};
 use windtunnel::results::{Comparison, RunFiles, Study, commit, read_study};
 use windtunnel::scenario::execute::{Options, execute};
@@ -168,6 +169,60 @@ fn shares_of_transfers_are_where_the_first_token_puts_them() {
         assert!(headings[usize::from(!before)], "{headings:?}");
     }
     assert!(svg(&crate::report_fixture::study(&Shape::default()), "links.svg").is_none());
+}
+
+/// The words of a picture, a line each.
+fn words(svg: &str) -> String {
+    let texts = svg.split("<text").skip(1).filter_map(|rest| rest.split_once('>')?.1.split_once('<'));
+    texts.map(|(text, _)| text.trim()).collect::<Vec<&str>>().join("\n")
+}
+
+#[test]
+fn pictures_say_what_a_made_up_study_holds() {
+    let mut study = crate::report_fixture::study(&Shape {
+        requests: 60,
+        seeds: 1,
+        loads: vec![0.5, 0.8],
+        hostile: false,
+    });
+    let row = |i: u32| ReplicaRow {
+        at_s: f64::from(i),
+        // The third comes later; the first two are a quarter apart.
+        held: vec![Some(0.5), Some(0.25), (i >= 50).then_some(0.5)],
+    };
+    let moved = |request: u32, down: bool, arrived: bool| MoveRow {
+        request,
+        source: u16::from(!down),
+        destination: u16::from(down),
+        begun_s: 10.0 + f64::from(request) / 4.0,
+        end_s: 11.0 + f64::from(request) / 4.0,
+        arrived,
+        source_held: if down { 0.5 } else { 0.25 },
+        destination_held: if down { 0.25 } else { 0.5 },
+    };
+    let moves: Vec<MoveRow> = (0..80).map(|i| moved(i, i % 4 > 0, i != 79)).collect();
+    let of = |system: usize, moves: Vec<MoveRow>| ReplicaTimeline {
+        system,
+        point: 1,
+        seed: 1,
+        rows: (0..100).map(row).collect(),
+        moves,
+    };
+    study.replicas = vec![of(2, Vec::new()), of(3, moves)];
+    let text = svg(&study, "replicas.svg").expect("a plot");
+    // 79 moves arrived: every other one is drawn, 40, and one arrow stands in the legend.
+    assert_eq!(text.matches("<polygon class=\"f5\"").count(), 41);
+    insta::assert_snapshot!("words_of_replicas", words(&text));
+    for run in &mut study.runs {
+        if run.system < 2 {
+            let (load, r) = (study.points[run.point].load.unwrap_or(1.0), &mut run.summary.run);
+            (r.transfers, r.transfer_mean_s, r.transfer_wait_mean_s) =
+                (9, Some(0.01 * load), Some(0.002 * load));
+            (r.port_used_mean_ratio, r.port_used_peak_ratio) = (Some(0.25 * load), Some(0.5 * load));
+            (r.transfer_ttft_ratio, r.transfer_tpot_ratio) = (Some(0.0), Some(0.125));
+        }
+    }
+    insta::assert_snapshot!("words_of_links", words(&svg(&study, "links.svg").expect("a plot")));
 }
 
 /// Mean of a cause over all finished requests.

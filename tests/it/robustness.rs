@@ -31,7 +31,8 @@ fn carried_out(path: &Path, sets: &[&str]) -> (StudyPlan, Study) {
     let executed = execute(&plan, Options::default(), &()).unwrap_or_else(|e| panic!("{e:?}"));
     let mut study = executed.into_study(&plan);
     let comparison = Comparison::of(&study);
-    study.robustness = robustness::check(&plan, &study, &comparison, &()).unwrap_or_else(|e| panic!("{e:?}"));
+    let found = robustness::check(&plan, &study, &comparison, Options::default(), &());
+    study.robustness = found.unwrap_or_else(|e| panic!("{e:?}"));
     (plan, study)
 }
 
@@ -171,6 +172,15 @@ fn a_trace_is_changed_as_its_clock_and_its_rows_allow() {
     assert!(!trial.done && trial.what.contains("no more requests"), "{trial:?}");
     let (_, half) = carried_out(&write("requests = 60"), &[]);
     assert!(perturbation(&half, "trial").done);
+    // Arrivals that were spread inside the grain of their clock are drawn again inside one twice as wide.
+    let (_, spread) = carried_out(&write(""), &["workload.dequantise={ grain = \"500 ms\" }", "seeds=2"]);
+    assert_eq!(spread.seed_count(), 2);
+    let clock = perturbation(&spread, "clock");
+    assert!(clock.done && clock.what.contains("drawn again inside 1.000 s"), "{clock:?}");
+    let at = found(&spread).perturbations.iter().position(|p| p.name == "clock").unwrap();
+    let shifts: Vec<_> = found(&spread).pairs.iter().filter_map(|p| p.shifts[at]).collect();
+    assert!(shifts.len() == 4 && shifts.iter().any(|s| s.change.mean != 1.0), "{shifts:?}");
+    assert!(!perturbation(&spread, "ties").done, "none are left");
     let (_, most) = carried_out(&write("requests = 100"), &[]);
     let trial = perturbation(&most, "trial");
     assert!(!trial.done && trial.what.contains("200 requests are wanted"), "{trial:?}");

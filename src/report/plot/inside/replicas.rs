@@ -165,7 +165,7 @@ fn spread_panel(study: &Study, shown: &[&ReplicaTimeline]) -> Panel {
     };
     let layers: Vec<Layer> = shown.iter().map(line).collect();
     Panel {
-        name: "the fullest less the emptiest replica, share of KV blocks".to_owned(),
+        name: "fullest less emptiest replica, share of KV".to_owned(),
         x: linear("time since the first arrival (s)", AxisUnit::Plain, super::span(&layers)),
         y: linear("", AxisUnit::Percent, None),
         rows: Vec::new(),
