@@ -111,6 +111,7 @@ struct Recorder {
 
 impl StepObserver for Recorder {
     const WATCHES: bool = true;
+    const ONLY_MEMORY: bool = true;
 
     fn change(&mut self, at: SimTime, change: &Change<'_>) {
         match *change {
