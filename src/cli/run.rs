@@ -8,7 +8,7 @@ use crate::report::{self, TableOptions};
 use crate::results::{self, Comparison, Content, RunFiles, Study};
 use crate::scenario::execute::{Options, execute};
 use crate::scenario::trace_events::{self, Limits, TracedRun};
-use crate::scenario::{Flags, StudyPlan, Target, watch};
+use crate::scenario::{Flags, StudyPlan, Target, robustness, spread, watch};
 
 use super::args::{Format, RunArgs, ScenarioArgs};
 use super::context::{Context, Error, emit, write_stderr};
@@ -40,11 +40,14 @@ pub(super) fn run(args: &RunArgs, context: &Context) -> Outcome {
     }
     let mut study = executed.into_study(&plan);
     let comparison = Comparison::of(&study);
+    study.robustness = pool.install(|| robustness::check(&plan, &study, &comparison, options, &bars))?;
+    bars.clear();
     let data = RunFiles { timeline: true, requests: args.requests };
     let mut files = if args.no_page {
         results::files(&study, &data)
     } else {
         study.token_timeline = watch::headline(&plan, &study, &comparison)?;
+        study.replicas = pool.install(|| spread::headline(&plan, &study, &comparison))?;
         report::folder(&study, &comparison, &data)
     };
     let spans = [resolved, simulated - resolved, started.elapsed() - simulated];
@@ -103,7 +106,7 @@ pub(super) fn print(
             emit(report::capacity::text(study).as_bytes())
         }
         Format::Json => emit(&report::table::json(study, comparison)),
-        Format::Csv => emit(&report::table::csv(comparison)),
+        Format::Csv => emit(&report::table::csv(study, comparison)),
     }
 }
 

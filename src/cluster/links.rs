@@ -38,7 +38,7 @@ pub(super) struct Links<'a> {
 impl<'a> Links<'a> {
     pub fn new(network: &'a Network) -> Self {
         let ports = network.ports.len();
-        let uses = vec![PortUse::default(); ports];
+        let uses = network.ports.iter().map(|&rate| PortUse { rate, ..PortUse::default() }).collect();
         Links { network, flows: Vec::new(), folded: SimTime::ZERO, uses, left: vec![(0, 0); ports] }
     }
 

@@ -174,6 +174,7 @@ impl<'a> Run<'a> {
         while let Some(at) = self.samples.due(now) {
             let sample = self.sample(at);
             self.samples.take(sample);
+            super::watch::look_at_memory(self, at, observer);
         }
         self.now = now;
         self.events(observer);

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::engine::{Change, Moved, Phase, StageSpan, Stay, StepObserver, Transferred, stage_spans};
 use crate::ids::{ReplicaId, RequestId};
+use crate::metrics::record::Sample;
 use crate::units::SimTime;
 
 use super::fleet::Standing;
@@ -45,10 +46,12 @@ impl Watch {
     }
 
     /// The instant `run.now` has ended.
-    pub fn look(&mut self, run: &Run<'_>, observer: &mut impl StepObserver) {
-        self.look_at_requests(run, observer);
-        self.look_at_replicas(run, observer);
-        self.look_at_flows(run, observer);
+    pub fn look<O: StepObserver>(&mut self, run: &Run<'_>, observer: &mut O) {
+        if !O::ONLY_MEMORY {
+            self.look_at_requests(run, observer);
+            self.look_at_replicas(run, observer);
+            self.look_at_flows(run, observer);
+        }
         self.look_at_moves(run, observer);
     }
 
@@ -196,8 +199,34 @@ impl Watch {
             goes_on
         });
         for (request, source, destination) in migrations.under_way() {
-            let begun = Moved { request, source, destination, begun: now, end: now, arrived: false };
-            self.moves.entry(request).or_insert(begun);
+            self.moves.entry(request).or_insert_with(|| Moved {
+                request,
+                source,
+                destination,
+                begun: now,
+                end: now,
+                arrived: false,
+                levels: [source, destination].map(|r| level(run, r, now)),
+            });
         }
     }
+}
+
+/// Tells an observer that watches how full each replica that is up is at the sample `at`.
+pub(super) fn look_at_memory<O: StepObserver>(run: &Run<'_>, at: SimTime, observer: &mut O) {
+    if !O::WATCHES {
+        return;
+    }
+    for replica in run.replicas.iter().map(|r| &r.state).filter(|state| state.up).map(|state| state.id) {
+        let (kv_held, kv_total) = level(run, replica, at);
+        observer.change(at, &Change::Fills { replica, kv_held, kv_total });
+    }
+}
+
+/// KV blocks held on a replica at `at`, read in closed form inside a leap, and how many are usable.
+fn level(run: &Run<'_>, replica: ReplicaId, at: SimTime) -> (u32, u32) {
+    let state = &run.replicas[replica.index()].state;
+    let mut sample = Sample::default();
+    state.sample(at, &run.world, &mut sample);
+    (u32::try_from(sample.kv_held).unwrap_or(u32::MAX), state.pool.total())
 }

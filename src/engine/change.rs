@@ -102,6 +102,8 @@ pub struct Moved {
     pub end: SimTime,
     /// Whether the request is at its destination.
     pub arrived: bool,
+    /// KV blocks held and usable when the move began: of the source, of the destination.
+    pub levels: [(u32, u32); 2],
 }
 
 /// One change, at the end of an instant.
@@ -135,6 +137,16 @@ pub enum Change<'a> {
         waiting: u32,
         /// Requests running.
         running: u32,
+    },
+    /// What is on a replica at a sample of the timeline, read in closed form inside a leap. Comes before what happens at
+    /// the next instant.
+    Fills {
+        /// Where.
+        replica: ReplicaId,
+        /// KV blocks held.
+        kv_held: u32,
+        /// Usable KV blocks.
+        kv_total: u32,
     },
     /// A replica comes or goes: `up`, `starting`, `draining`, `failing`, `down` or `repaired`.
     Stands {

@@ -51,6 +51,9 @@ pub trait StepObserver {
     /// Whether it wants to hear of changes. Looking for them takes time.
     const WATCHES: bool = false;
 
+    /// Whether it only wants to hear of memory (`Change::Fills`) and moves: most of the time goes into looking for the others.
+    const ONLY_MEMORY: bool = false;
+
     /// A step or leap ended.
     fn step(&mut self, _event: &StepEvent<'_>) {}
 

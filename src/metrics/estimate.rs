@@ -69,6 +69,14 @@ impl Estimate {
         Some(Estimate { mean, half_width, n: u32::try_from(n).unwrap_or(u32::MAX) })
     }
 
+    /// How ratios changed: mean over seeds of `(y'/x') / (y/x)`, with the pairs `(y, x)` of a seed at the same place in both
+    /// lists. A seed whose change is not finite is left out; absent where none is left or the lists differ in length.
+    pub fn of_changes(before: &[(f64, f64)], after: &[(f64, f64)]) -> Option<Estimate> {
+        let change =
+            |(&(y, x), &(later_y, later_x)): (&(f64, f64), &(f64, f64))| (later_y / later_x) / (y / x);
+        (before.len() == after.len()).then(|| Estimate::of(before.iter().zip(after).map(change)))?
+    }
+
     /// Lower end of the interval (the mean itself when there is no interval).
     pub fn low(&self) -> f64 {
         self.mean - self.half_width.unwrap_or(0.0)
@@ -114,6 +122,19 @@ mod tests {
         assert_eq!((e.mean, e.n), (3.0, 5));
         assert!((e.half_width.unwrap_or(0.0) - 1.9629).abs() < 1e-4);
         assert!(e.differs_from(0.9) && !e.differs_from(1.1));
+    }
+
+    #[test]
+    fn changes_of_ratios_are_paired_by_seed() {
+        // Ratios 0.5, 0.5 become 0.6, 0.7: changes 1.2, 1.4. Half-width 12.706 · 0.1·√2 / √2.
+        let of = Estimate::of_changes(&[(1.0, 2.0), (2.0, 4.0)], &[(3.0, 5.0), (7.0, 10.0)]);
+        let of = of.unwrap_or(Estimate { mean: 0.0, half_width: None, n: 0 });
+        assert!(
+            (of.mean - 1.3).abs() < 1e-12 && (of.half_width.unwrap_or(0.0) - 1.2706).abs() < 1e-9,
+            "{of:?}"
+        );
+        assert_eq!(Estimate::of_changes(&[(1.0, 2.0)], &[]), None);
+        assert_eq!(Estimate::of_changes(&[(1.0, 0.0)], &[(1.0, 0.0)]), None);
     }
 
     #[test]

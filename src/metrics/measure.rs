@@ -49,6 +49,8 @@ pub struct MeasureContext {
     pub kv_slots: u64,
     /// FLOPs and bytes of a unit of work; absent where utilisation means nothing (`ideal`) or is not known.
     pub unit: Option<UnitWork>,
+    /// Whether the decode replica gives the first token, so that the hand-over comes before it.
+    pub first_at_decode: bool,
     /// Rate that the load point stands for, in requests per second.
     pub offered_rate: Option<f64>,
 }
@@ -65,6 +67,7 @@ impl Default for MeasureContext {
             kv_blocks: 0,
             kv_slots: 0,
             unit: None,
+            first_at_decode: false,
             offered_rate: None,
         }
     }
@@ -77,7 +80,9 @@ pub fn measure(outcome: &Outcome, trace: &Trace, context: &MeasureContext) -> Su
     let spans = Spans::new(context.window, first, last, outcome.end);
     let (requests, classes) = request_stats(&outcome.records, &trace.classes, &spans, context);
     let steady = steadiness(&outcome.records);
-    let run = run_stats(outcome, &requests, &steady, context);
+    let mut run = run_stats(outcome, &requests, &steady, context);
+    let measured = outcome.records.iter().filter(|r| spans.measured(r));
+    super::traffic::fill_shares(&mut run, measured, context.first_at_decode);
     let verdict = judge(&[(&requests, &run)], &context.slo, context.attainment_target);
     Summary {
         saturation: steady.label,

@@ -124,7 +124,12 @@ columns! {
         transfers: u64, "KV transfers", "", Neither, "Transfers of KV between replicas that ended: hand-overs, copies of moving requests, fetched prefixes.";
         transferred_gb: Option<f64>, "KV transferred", "GB", Neither, "KV that was sent between replicas, in 10^9 bytes.";
         transfer_mean_s: Option<f64>, "transfer", "s", Lower, "Time of a transfer from setting out to the last byte, mean.";
+        transfer_wait_mean_s: Option<f64>, "transfer wait mean", "s", Lower, "Of that time, what sharing ports with others added, mean.";
         transfer_wait_ratio: Option<f64>, "transfer wait", "", Lower, "Of the time of all transfers, the share that sharing ports with others added.";
+        transfer_ttft_ratio: Option<f64>, "transfer in TTFT", "", Lower, "Of the times to the first token of finished requests together, the share in hand-over before it (waiting for room included), or at the router where prefixes are fetched.";
+        transfer_tpot_ratio: Option<f64>, "transfer in TPOT", "", Lower, "Of the times from first to last token of finished requests together, the share in hand-over after the first token and in moves.";
+        port_used_mean_ratio: Option<f64>, "ports used", "", Neither, "Bytes through a port over what it carries in the run at its full rate, mean over the ports that any KV went through.";
+        port_used_peak_ratio: Option<f64>, "busiest port used", "", Neither, "The same of the port for which it is largest.";
         port_busy_peak_ratio: Option<f64>, "busiest port", "", Neither, "Share of the run in which the busiest port between replicas had a flow.";
         prefix_fetches: u64, "prefix fetches", "", Neither, "Prefixes that a replica fetched from another one; they are among the transfers.";
         moves: u64, "moves", "", Neither, "Requests that moved to another replica while they ran.";

@@ -2,31 +2,32 @@
 
 use crate::metrics::{Better, Estimate, column};
 use crate::report::format;
-use crate::results::{Comparison, ComparisonRow, Exclusion, PointComparison};
-
-/// What the answer speaks about, in order: column and its name in a sentence.
-const OBJECTIVES: [(&str, &str); 4] = [
-    ("ttft_p99_s", "P99 TTFT"),
-    ("gap_p99_s", "P99 gap between tokens"),
-    ("e2e_p99_s", "P99 end-to-end latency"),
-    ("goodput_per_s", "goodput"),
-];
+use crate::results::{Comparison, ComparisonRow, Exclusion, HEADLINES, PointComparison};
 
 /// The best design for one objective, compared with the reference.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
     /// Name of the objective.
     pub objective: &'static str,
+    /// Its column.
+    pub key: &'static str,
+    /// The system whose ratio to the reference is stated; none where there is no other.
+    pub compared: Option<usize>,
     /// Name of the best design, or of several within the interval.
     pub winner: String,
     /// By how much, with both absolute values and the interval.
     pub detail: String,
 }
 
-/// One finding per objective at the headline point.
+/// One finding per objective (see [`HEADLINES`]) at the headline point.
 pub fn findings(comparison: &Comparison) -> Vec<Finding> {
     let Some(point) = comparison.headline() else { return Vec::new() };
-    OBJECTIVES.iter().filter_map(|(key, name)| finding(point, key, name)).collect()
+    HEADLINES.iter().filter_map(|(key, name)| finding(point, key, name)).collect()
+}
+
+/// Name of a headline's column in a sentence; the key itself for any other column.
+pub fn name_of(key: &str) -> &str {
+    HEADLINES.iter().find(|(known, _)| *known == key).map_or(key, |(_, name)| name)
 }
 
 /// Which designs the answer leaves out and why, as a sentence; none: all are ranked.
@@ -58,12 +59,14 @@ fn finding(point: &PointComparison, key: &'static str, objective: &'static str) 
     let ranked = point.ranked(key);
     let best = *ranked.first()?;
     let reference = point.reference()?;
+    let other = if best.reference { ranked.get(1).copied() } else { Some(best) };
     let (winner, detail) = if best.reference {
-        ahead_of_next(key, best, ranked.get(1).copied())
+        ahead_of_next(key, best, other)
     } else {
         against_reference(key, best, reference)
     };
-    Some(Finding { objective, winner, detail })
+    let compared = other.map(|row| row.system);
+    Some(Finding { objective, key, compared, winner, detail })
 }
 
 fn shown(key: &str, row: &ComparisonRow) -> String {

@@ -2,6 +2,7 @@
 
 pub mod capacity;
 mod columns;
+mod export;
 mod files;
 pub mod format;
 pub mod headline;
@@ -10,6 +11,7 @@ pub mod plan;
 pub mod plot;
 #[cfg(feature = "png")]
 pub mod png;
+pub mod robustness;
 pub mod roofline;
 pub mod table;
 

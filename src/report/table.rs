@@ -1,14 +1,13 @@
-//! The comparison on a terminal, and the same as CSV and JSON.
+//! The comparison on a terminal.
 
-use comfy_table::{Cell, CellAlignment, ContentArrangement, LineStyle, Table, presets};
-use serde::Serialize;
-
-use super::{columns, format, headline};
+use super::{columns, format, headline, robustness};
 use crate::metrics::column;
 use crate::metrics::slo::Limit;
-use crate::metrics::{Estimate, Saturation, Summary};
-use crate::results::text::cell as safe_cell;
+use crate::metrics::{Estimate, Saturation};
 use crate::results::{Comparison, ComparisonRow, PointComparison, Study, Warning, warnings};
+use comfy_table::{Cell, CellAlignment, ContentArrangement, LineStyle, Table, presets};
+
+pub use super::export::{csv, json};
 
 /// How the table is printed; the caller knows the terminal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,12 +73,17 @@ pub fn render(study: &Study, comparison: &Comparison, options: &TableOptions) ->
         ));
     }
     for finding in headline::findings(comparison) {
-        let text = format!("{}: {} – {}", finding.objective, finding.winner, finding.detail);
+        let behind = robustness::behind(study, &finding);
+        let text = format!("{}: {} – {}{behind}", finding.objective, finding.winner, finding.detail);
         push_wrapped(&mut out, &text, "  ", options.width);
     }
     if let Some(text) = headline::left_out(comparison) {
         push_wrapped(&mut out, &clean(&text), "  ", options.width);
     }
+    for line in robustness::lines(study) {
+        push_wrapped(&mut out, &line, "  ", options.width);
+    }
+    out.push_str(&robustness_table(study));
     out.push('\n');
     push_wrapped(&mut out, &legend(study, comparison), "", options.width);
     if hidden.0 > 0 {
@@ -87,6 +91,31 @@ pub fn render(study: &Study, comparison: &Comparison, options: &TableOptions) ->
         push_wrapped(&mut out, &text, "", options.width);
     }
     out
+}
+
+/// The headline's ratios before and after each perturbation; empty where they were not compared again.
+fn robustness_table(study: &Study) -> String {
+    let (header, rows) = robustness::table(study);
+    if rows.is_empty() {
+        return String::new();
+    }
+    let mut table = plain_table();
+    table.set_header(header);
+    for mut row in rows {
+        row[0] = format::shorten(&clean(&row[0]), NAME_WIDTH);
+        table.add_row(row);
+    }
+    format!("\n{table}\n")
+}
+
+/// A table without lines but that below its header.
+fn plain_table() -> Table {
+    let mut table = Table::new();
+    let rule = LineStyle::none().fill('─').junction('─');
+    table
+        .load_style(presets::NOTHING.header_separator(rule))
+        .set_content_arrangement(ContentArrangement::Disabled);
+    table
 }
 
 /// The limits in words: what "met" means.
@@ -220,11 +249,7 @@ struct Form<'a> {
 }
 
 fn build(study: &Study, point: &PointComparison, form: &Form<'_>) -> Table {
-    let mut table = Table::new();
-    let rule = LineStyle::none().fill('─').junction('─');
-    table
-        .load_style(presets::NOTHING.header_separator(rule))
-        .set_content_arrangement(ContentArrangement::Disabled);
+    let mut table = plain_table();
     let bold = |text: &str| Cell::new(painted(text, Some(Paint::Bold), form.colour));
     let mut header = vec![bold("system")];
     header.extend(form.columns.iter().map(|c| bold(c.heading).set_alignment(CellAlignment::Right)));
@@ -315,77 +340,4 @@ fn value(row: &ComparisonRow, column: &Shown, room: Room) -> String {
         Some(ratio) => format!("{}  {absolute}", format::ratio(ratio)),
         None => absolute,
     }
-}
-
-/// The comparison as CSV: one row per point, system and metric.
-pub fn csv(comparison: &Comparison) -> Vec<u8> {
-    let header = [
-        "point",
-        "rate_per_s",
-        "system",
-        "bound",
-        "saturation",
-        "metric",
-        "runs",
-        "mean",
-        "half_width_95",
-        "ratio_to_reference",
-        "ratio_half_width_95",
-    ];
-    let number = |v: Option<f64>| v.map_or_else(String::new, |v| v.to_string());
-    let mut rows = Vec::new();
-    for point in &comparison.points {
-        for row in &point.rows {
-            for metric in row.metrics.iter().filter(|m| m.value.is_some()) {
-                rows.push(vec![
-                    safe_cell(&point.label),
-                    number(point.rate_per_s),
-                    safe_cell(&row.name),
-                    row.bound.to_string(),
-                    row.saturation.name().to_owned(),
-                    metric.key.to_owned(),
-                    metric.value.map_or(0, |v| v.n).to_string(),
-                    number(metric.value.map(|v| v.mean)),
-                    number(metric.value.and_then(|v| v.half_width)),
-                    number(metric.ratio.map(|v| v.mean)),
-                    number(metric.ratio.and_then(|v| v.half_width)),
-                ]);
-            }
-        }
-    }
-    crate::results::csv_bytes(&header, rows)
-}
-
-#[derive(Serialize)]
-struct JsonOut<'a> {
-    schema: u32,
-    scenario: &'a str,
-    comparison: &'a Comparison,
-    runs: Vec<JsonRun<'a>>,
-    warnings: Vec<Warning>,
-}
-
-#[derive(Serialize)]
-struct JsonRun<'a> {
-    system: &'a str,
-    point: &'a str,
-    seed: u64,
-    summary: &'a Summary,
-}
-
-/// The comparison and its runs as one JSON document.
-pub fn json(study: &Study, comparison: &Comparison) -> Vec<u8> {
-    let runs = study.sorted_runs().into_iter().map(|r| JsonRun {
-        system: &study.systems[r.system].name,
-        point: &study.points[r.point].label,
-        seed: r.seed,
-        summary: &r.summary,
-    });
-    crate::results::json(&JsonOut {
-        schema: crate::results::SCHEMA,
-        scenario: &study.scenario_name,
-        comparison,
-        runs: runs.collect(),
-        warnings: warnings(study),
-    })
 }

@@ -70,7 +70,7 @@ impl<'a> FileSet<'a> {
 }
 
 /// Top-level names that belong to us: replaced as a whole. Anything else in the folder is kept.
-const OWN: [&str; 21] = [
+const OWN: [&str; 22] = [
     CANDIDATES,
     "capacity.csv",
     "capacity.json",
@@ -86,6 +86,7 @@ const OWN: [&str; 21] = [
     "plan.json",
     "plots",
     "requests",
+    "robustness.csv",
     "summary.csv",
     "summary.json",
     "timeline",

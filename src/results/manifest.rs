@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::capacity::CapacityTable;
+use super::robustness::Robustness;
 use super::study::{FailedRun, PointInfo, Provenance, Sensitivity, SweepInfo, SystemInfo};
 use super::warning::Warning;
 use crate::metrics::Slo;
@@ -50,6 +51,8 @@ pub(super) struct ManifestFile {
     pub failed: Vec<FailedRun>,
     pub notes: Vec<Warning>,
     pub sensitivity: Option<Sensitivity>,
+    #[serde(default)]
+    pub robustness: Option<Robustness>,
     #[serde(default)]
     pub capacity: Option<CapacityTable>,
 }

@@ -11,6 +11,8 @@ pub mod plan;
 mod plan_files;
 mod read;
 mod render;
+mod replicas;
+pub mod robustness;
 pub mod study;
 pub mod text;
 mod timeline;
@@ -29,6 +31,7 @@ pub use plan_files::plan_files;
 pub use read::{SummaryFile, SummaryRun, read_study, read_summary};
 pub use render::{RunFiles, SCHEMA, files, summary_json};
 pub(crate) use render::{csv_bytes, json};
+pub use robustness::{HEADLINES, Perturbation, RobustPair, Robustness, Shift, Soundness};
 pub use study::{
     FailedRun, InputFile, PointInfo, Provenance, RunResult, Sensitivity, SensitivityRow, Study, SweepAxis,
     SweepInfo, SystemInfo,

@@ -150,9 +150,11 @@ pub fn read_study(folder: &Path) -> Result<Study, ResultsError> {
         points: manifest.points,
         runs,
         token_timeline: distributions.token_timeline,
+        replicas: Vec::new(),
         failed: manifest.failed,
         warnings: manifest.notes,
         sensitivity: manifest.sensitivity,
+        robustness: manifest.robustness,
         capacity: manifest.capacity,
         provenance: manifest.provenance,
     };
@@ -163,6 +165,7 @@ pub fn read_study(folder: &Path) -> Result<Study, ResultsError> {
     for (run, timeline) in study.runs.iter_mut().zip(timelines) {
         run.timeline = timeline;
     }
+    study.replicas = super::replicas::read(folder, &study)?;
     Ok(study)
 }
 

@@ -5,6 +5,8 @@ use serde::Serialize;
 use super::capacity::CapacityTable;
 use super::commit::{Content, FileSet};
 use super::manifest::SloFile;
+use super::replicas;
+use super::robustness::{self, Robustness};
 use super::study::{FailedRun, PointInfo, Provenance, RunResult, Sensitivity, Study, SweepInfo, SystemInfo};
 use super::text::{cell, distinct_file_names};
 use super::timeline::timeline_csv;
@@ -54,6 +56,8 @@ struct Manifest<'a> {
     warnings: Vec<Warning>,
     notes: &'a [Warning],
     sensitivity: Option<&'a Sensitivity>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    robustness: Option<&'a Robustness>,
     capacity: Option<&'a CapacityTable>,
 }
 
@@ -115,6 +119,7 @@ pub(super) fn manifest_json(study: &Study) -> Vec<u8> {
         warnings: warnings(study),
         notes: &study.warnings,
         sensitivity: study.sensitivity.as_ref(),
+        robustness: study.robustness.as_ref(),
         capacity: study.capacity.as_ref(),
     })
 }
@@ -131,9 +136,17 @@ pub fn files<'a>(study: &'a Study, options: &RunFiles) -> FileSet<'a> {
     if let Some(table) = &study.capacity {
         set.add("capacity.csv", super::capacity::csv(study, table));
     }
+    if let Some(found) = &study.robustness {
+        set.add("robustness.csv", robustness::csv(study, found));
+    }
     set.add("ledger.csv", ledger_csv(study, &runs));
     if let Some(tokens) = study.token_timeline.as_ref().filter(|_| options.timeline) {
         set.add(&format!("timeline/{}", tokens.file()), tokens.csv());
+    }
+    for (of, name) in study.replicas.iter().zip(replicas::names(study)).filter(|_| options.timeline) {
+        let [held, moves] = replicas::files_of(&name);
+        set.add(&held, replicas::replicas_csv(of));
+        set.add(&moves, replicas::moves_csv(of));
     }
     let names = run_file_names(study, &runs);
     for (run, name) in runs.iter().zip(&names) {

@@ -4,9 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use super::capacity::CapacityTable;
 use super::plan::PlannedPool;
-use super::{TokenTimeline, Warning};
+use super::{Robustness, TokenTimeline, Warning};
 use crate::metrics::Records;
-use crate::metrics::{Curves, Extract, Slo, Summary, TimelineRow};
+use crate::metrics::{Curves, Extract, ReplicaTimeline, Slo, Summary, TimelineRow};
 
 /// A finished study: systems × points × seeds.
 #[derive(Clone, Debug, Default)]
@@ -35,6 +35,8 @@ pub struct Study {
     pub runs: Vec<RunResult>,
     /// The tokens of one request, for the plot of a stall; absent where nobody looked.
     pub token_timeline: Option<TokenTimeline>,
+    /// One run per system with several whole replicas, replica by replica; empty where nobody looked.
+    pub replicas: Vec<ReplicaTimeline>,
     /// Runs that were skipped or failed.
     pub failed: Vec<FailedRun>,
     /// Capacities of the systems, where the scenario asks for them.
@@ -43,6 +45,8 @@ pub struct Study {
     pub warnings: Vec<Warning>,
     /// How the capacity of the reference depends on uncertain constants, when that was asked for.
     pub sensitivity: Option<Sensitivity>,
+    /// Whether the ratios of the headline are robust, when that was asked for.
+    pub robustness: Option<Robustness>,
     /// Where the numbers come from.
     pub provenance: Provenance,
 }

@@ -50,6 +50,8 @@ pub struct Document {
     pub capacity: Option<Node>,
     /// `[plan]`, if it is there.
     pub plan: Option<Node>,
+    /// Whether systems are read with KV blocks twice as large.
+    pub(super) doubled_blocks: bool,
 }
 
 impl Document {
@@ -115,6 +117,7 @@ impl Document {
             sweep,
             capacity: has_capacity.then_some(capacity),
             plan: has_plan.then_some(plan).filter(|node| node.entries().is_some()),
+            doubled_blocks: false,
         };
         Ok((doc, errors))
     }
@@ -183,6 +186,9 @@ impl Document {
         merged.overlay(&self.deployment, "", &TAGGED);
         for variant in variants.iter().rev() {
             merged.overlay(variant, "", &TAGGED);
+        }
+        if self.doubled_blocks {
+            super::doubled::double(&mut merged);
         }
         Ok(merged)
     }

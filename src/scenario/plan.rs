@@ -7,7 +7,9 @@ use std::sync::Arc;
 use crate::cluster::{Changes, Deployment, Group, Joint};
 use crate::cost::{CostSpec, StepCost, UnitWork};
 use crate::diagnostic::Sources;
-use crate::engine::config::{ClusterConfig, Failure, HandOver, Migration, Network, ReplicaConfig, Role};
+use crate::engine::config::{
+    ClusterConfig, Failure, FirstToken, HandOver, Migration, Network, ReplicaConfig, Role,
+};
 use crate::hardware::Accelerator;
 use crate::metrics::slo::Slo;
 use crate::policy::scaling::Scaling;
@@ -17,6 +19,7 @@ use crate::workload::RequestRate;
 
 use super::capacity::CapacityPlan;
 use super::requests::Requests;
+use super::robustness::RobustnessPlan;
 use super::schema::{Paper, SystemOptions};
 use super::sensitivity::SensitivityPlan;
 
@@ -139,6 +142,12 @@ impl SystemPlan {
         self.joint.as_ref().is_some_and(|j| j.hand_over.is_some())
     }
 
+    /// Whether a prompt's replica leaves the first token to the one that decodes.
+    pub fn first_token_at_decode(&self) -> bool {
+        let hand_over = self.joint.as_ref().and_then(|joint| joint.hand_over.as_ref());
+        hand_over.is_some_and(|h| h.first_token == FirstToken::Decode)
+    }
+
     /// A figure of each accelerator, summed over all of them.
     pub fn sum_over_gpus(&self, figure: impl Fn(&Accelerator) -> f64) -> f64 {
         match &self.groups[..] {
@@ -258,6 +267,8 @@ pub struct StudyPlan {
     pub capacity: Option<CapacityPlan>,
     /// Constants whose effect on the capacity is searched; none by default.
     pub sensitivity: Option<SensitivityPlan>,
+    /// What is needed to compare the headline again; none by default.
+    pub robustness: Option<RobustnessPlan>,
     /// Values of the study itself (not of a system) with their origin.
     pub settings: Vec<Setting>,
     /// All texts that were read.

@@ -50,6 +50,9 @@ pub struct Head {
     pub seeds: u32,
     /// About how many instants of the deployment's state each run samples for `timeline/`.
     pub timeline_samples: u32,
+    /// Whether the headline's ratios are compared again with ties, clock, block size and trial changed (four times the runs of
+    /// its point, and more).
+    pub robustness: bool,
     /// Left for the section parsers; named here so that a typo of a section gets a suggestion.
     #[serde(default, rename = "workload")]
     _workload: Section,

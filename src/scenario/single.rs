@@ -107,6 +107,7 @@ pub(crate) fn measure_context(
         kv_blocks: system.kv_blocks(),
         kv_slots: system.kv_slots(),
         unit: system.unit_work(),
+        first_at_decode: system.first_token_at_decode(),
         offered_rate: rate.map(RequestRate::as_per_second),
     }
 }

@@ -10,6 +10,7 @@ use super::document::Document;
 use super::plan::{Axis, Setting, StudyPlan, SystemPlan};
 use super::raw::Target;
 use super::requests::Requests;
+use super::robustness::RobustnessPlan;
 use super::schema::SystemsOptions;
 use super::system;
 
@@ -66,6 +67,8 @@ impl StudyPlan {
             errors.note(super::plan_options::read(&doc, node));
         }
         dedupe(&mut errors);
+        let asked = doc.head.robustness && errors.0.is_empty();
+        let robustness = asked.then(|| RobustnessPlan { doubled: super::doubled::systems(&doc, &systems) });
         let warnings = unused_variants(&doc);
         let mut settings = study_settings(&doc);
         settings.extend(slo.iter().zip(of_reference).flat_map(|(slo, r)| slo.computed(r)));
@@ -86,6 +89,7 @@ impl StudyPlan {
                 reference,
                 capacity: capacity.flatten(),
                 sensitivity,
+                robustness,
                 settings,
                 sources: doc.sources,
                 warnings,

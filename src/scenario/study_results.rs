@@ -29,9 +29,11 @@ impl Executed {
             capacity: self.capacities,
             runs: self.runs,
             token_timeline: None,
+            replicas: Vec::new(),
             failed: Vec::new(),
             warnings,
             sensitivity: self.sensitivity,
+            robustness: None,
             provenance,
         }
     }

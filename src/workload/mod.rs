@@ -15,6 +15,7 @@ mod lengths;
 mod limits;
 mod lines;
 mod mixture;
+mod perturb;
 mod prepare;
 mod priority;
 mod quantiles;
@@ -49,6 +50,7 @@ pub use lengths::{
 };
 pub use limits::{LimitCounts, MaxTokens, apply_limits, declare};
 pub use mixture::Mixture;
+pub use perturb::{coarsen, own_clock, permute_ties};
 pub use prepare::{OpenWorkload, PrepareContext, Prepared};
 pub use priority::PrioritySpec;
 pub use quantiles::Quantiles;

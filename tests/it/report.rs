@@ -335,7 +335,7 @@ fn the_table_reads_like_this() {
 fn comparison_as_csv_and_json_has_every_metric() {
     let study = small();
     let comparison = Comparison::of(&study);
-    let csv = String::from_utf8(table::csv(&comparison)).unwrap();
+    let csv = String::from_utf8(table::csv(&study, &comparison)).unwrap();
     assert!(csv.lines().any(|l| l.starts_with("load 0.8,5.2,sarathi-serve,false,stable,ttft_p99_s,2,")));
     let json: serde_json::Value = serde_json::from_slice(&table::json(&study, &comparison)).unwrap();
     assert_eq!(json["schema"], 2);

@@ -60,7 +60,8 @@ fn every_bad_input_has_its_diagnostic() {
         let name = case.file_name().unwrap().to_string_lossy().into_owned();
         let output = run(&case);
         let stderr = String::from_utf8(output.stderr).unwrap();
-        let stderr = stderr.replace(folder().to_str().unwrap(), "$DIR");
+        let stderr =
+            stderr.replace(folder().to_str().unwrap(), "$DIR").replace(env!("CARGO_MANIFEST_DIR"), "$ROOT");
         let is_args = name.ends_with(".args");
         let text = fs::read_to_string(&case).unwrap();
         let words: Vec<String> = text.lines().filter(|_| is_args).map(str::to_owned).collect();

@@ -7,6 +7,7 @@ use super::{notes, tables};
 use crate::report::format;
 use crate::report::headline::{self, Finding};
 use crate::report::plot::{Figure, Section};
+use crate::report::robustness;
 use crate::results::{Comparison, Study, warnings};
 
 /// The whole page. The same study gives the same bytes; all text of users is escaped.
@@ -15,9 +16,10 @@ pub fn page(study: &Study, comparison: &Comparison, figures: &[(Section, Figure)
         h1 { (study.title) }
         p.sub { (subtitle(study)) }
         @if let Some(slo) = crate::report::table::slo_sentence(study) { p.sub { (slo) } }
-        (answer(comparison))
+        (answer(study, comparison))
         (warning_box(study))
         (tables::by_point(study, comparison))
+        (tables::robustness(study))
         (crate::report::capacity::section(study))
         (sections(figures))
         (tables::by_class(study, comparison))
@@ -40,7 +42,7 @@ pub(super) fn subtitle(study: &Study) -> String {
     parts.iter().filter(|s| !s.is_empty()).copied().collect::<Vec<_>>().join(" · ")
 }
 
-fn answer(comparison: &Comparison) -> Markup {
+fn answer(study: &Study, comparison: &Comparison) -> Markup {
     let findings: Vec<Finding> = headline::findings(comparison);
     let place = comparison.headline().map(|p| p.name()).unwrap_or_default();
     html! {
@@ -53,7 +55,7 @@ fn answer(comparison: &Comparison) -> Markup {
                     @for finding in &findings {
                         dt { (finding.objective) }
                         dd.w { (finding.winner) }
-                        dd.d { (finding.detail) }
+                        dd.d { (finding.detail) (robustness::behind(study, finding)) }
                     }
                 }
                 p.note {
@@ -66,6 +68,7 @@ fn answer(comparison: &Comparison) -> Markup {
                     }
                     @if let Some(text) = headline::left_out(comparison) { " " (text) }
                 }
+                @for line in robustness::lines(study) { p.note { (line) } }
             }
         }
     }

@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use crate::metrics::{Better, RequestStats, Saturation, column};
-use crate::report::{columns, format, table};
+use crate::report::{columns, format, robustness, table};
 use crate::results::comparison::class_value;
 use crate::results::{Comparison, ComparisonRow, PointComparison, Study};
 
@@ -192,4 +192,30 @@ fn class_cell(
 ) -> String {
     let estimate = class_value(study, point.point, row.system, class, value);
     format::or_dash(estimate, |v| format::in_unit(key, v.mean))
+}
+
+/// The headline's ratios before and after each perturbation; nothing where they were not compared again.
+pub(super) fn robustness(study: &Study) -> Markup {
+    let (header, rows) = robustness::table(study);
+    html! {
+        @if !rows.is_empty() {
+            h2 { "Does the headline hang on what should not matter?" }
+            p.note {
+                "The ratios of the headline point again, with the same seeds and one thing changed at a time. ! moves by 3 % or more and \
+                 the seeds agree; ~ moves as much, but no more than the seeds differ. All intervals: robustness.csv."
+            }
+            div.scroll { table {
+                thead { tr { @for (i, heading) in header.iter().enumerate() { th.l[i == 1] scope="col" { (heading) } } } }
+                tbody {
+                    @for cells in &rows {
+                        tr {
+                            th scope="row" { (cells[0]) }
+                            @for (i, cell) in cells[1..].iter().enumerate() { td.l[i == 0] { (cell) } }
+                        }
+                    }
+                }
+            } }
+            dl.kv { @for (name, what) in robustness::legend(study) { dt { (name) } dd { (what) } } }
+        }
+    }
 }

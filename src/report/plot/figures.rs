@@ -1,6 +1,6 @@
 //! The charts of a study: one line of `REGISTRY` per chart, in page order.
 
-use super::inside::{memory, preemption, queue, steps, tokens, utilisation};
+use super::inside::{links, memory, preemption, queue, replicas, steps, tokens, utilisation};
 use super::{Layout, curves, heat, ledger, lengths, pareto, prefix, quadrants, ratio, timeline, tornado};
 use crate::results::{Comparison, Study};
 
@@ -101,6 +101,8 @@ const REGISTRY: &[(Section, Build)] = &[
     (Section::Resources, timeline::waiting),
     (Section::Resources, timeline::running),
     (Section::Resources, timeline::kv),
+    (Section::Resources, replicas::figure),
+    (Section::Resources, links::figure),
     (Section::Resources, memory::figure),
     (Section::Resources, preemption::figure),
     (Section::Resources, utilisation::figure),

@@ -218,7 +218,7 @@ impl<W: Write> TraceWriter<W> {
     }
 
     fn moved(&mut self, of: &Moved) {
-        let Moved { request, source, destination, begun, end, arrived } = *of;
+        let Moved { request, source, destination, begun, end, arrived, .. } = *of;
         if !self.lines.has_room(4, begun) {
             return;
         }
@@ -295,6 +295,7 @@ impl<W: Write> StepObserver for TraceWriter<W> {
             Change::Stands { replica, standing } => self.stands(replica, standing, at),
             Change::Transferred(ref of) => self.transferred(of),
             Change::Moved(ref of) => self.moved(of),
+            Change::Fills { .. } => {}
             Change::Port { port, rate, waiting } => {
                 if self.lines.has_room(2, at) {
                     self.port(port, rate, waiting, at);

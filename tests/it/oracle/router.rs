@@ -125,7 +125,7 @@ impl Router<'_> {
             RouterConfig::Session(p) => Router::session(sim, w, r, p.per_capacity),
             RouterConfig::PrefixAffinity(p) => Router::affinity(sim, w, r, p),
             RouterConfig::CacheAware(p) => Router::cache_aware(sim, w, r, p),
-            RouterConfig::Conductor(_) => unimplemented!("no scenario of the oracle draws it"),
+            RouterConfig::Conductor(_) => unreachable!("no scenario of the oracle draws it"),
         };
         let k = pool[at];
         sim.routers[w].routed += 1;

@@ -1,9 +1,11 @@
 //! What happens inside a run: memory and what binds, preemption, utilisation, steps, the tokens of one request, queues.
 
+pub(super) mod links;
 pub(super) mod memory;
 mod panel;
 pub(super) mod preemption;
 pub(super) mod queue;
+pub(super) mod replicas;
 pub(super) mod steps;
 pub(super) mod tokens;
 pub(super) mod utilisation;

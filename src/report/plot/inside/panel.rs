@@ -29,6 +29,8 @@ pub(super) enum Layer {
     Box((f64, f64), (f64, f64), Fill),
     /// A line at an x with a text at its top.
     Mark(f64, String, Ink),
+    /// From one place to another, with a head at its end.
+    Arrow((f64, f64), (f64, f64), Ink),
     /// A text at a place.
     Note((f64, f64), String, Anchor),
 }
@@ -51,6 +53,7 @@ pub(super) enum Swatch {
     Line(Stroke),
     Fill(Fill),
     Point(usize, Ink),
+    Arrow(Ink),
 }
 
 /// The picture.
@@ -146,6 +149,7 @@ impl Grid {
                     }
                 }
                 Swatch::Fill(fill) => fill_box(canvas, (x, y - 7.0), (x + long, y + 7.0), fill),
+                Swatch::Arrow(ink) => draw_arrow(canvas, (x, y), (x + long, y), ink),
                 Swatch::Point(kind, ink) => canvas.marker((x + long / 2.0, y), kind, ink, 1.0),
             }
             let text = format::shorten(name, layout.characters(step - long - 18.0));
@@ -218,7 +222,7 @@ impl Layer {
                 points.iter().flat_map(|&(x, low, high)| [(x, low), (x, high)]).collect()
             }
             Layer::Line(points, _) | Layer::Points(points, ..) => points.clone(),
-            Layer::Box(from, to, _) => vec![*from, *to],
+            Layer::Box(from, to, _) | Layer::Arrow(from, to, _) => vec![*from, *to],
             Layer::Mark(..) | Layer::Note(..) => Vec::new(),
         }
     }
@@ -252,6 +256,9 @@ fn draw_layer(canvas: &mut Canvas, layout: Layout, frame: &Frame, layer: &Layer)
                 fill_box(canvas, (a.0, b.1), (b.0, a.1), *fill);
             }
         }
+        Layer::Arrow(from, to, ink) => {
+            draw_arrow(canvas, frame.at(from.0, from.1), frame.at(to.0, to.1), *ink);
+        }
         Layer::Mark(at, text, ink) => {
             let (x, _) = frame.at(*at, frame.y.1);
             canvas.line(&[(x, frame.top), (x, frame.bottom)], *ink, 1.75, 4);
@@ -264,6 +271,23 @@ fn draw_layer(canvas: &mut Canvas, layout: Layout, frame: &Frame, layer: &Layer)
             canvas.text(frame.at(at.0, at.1), &layout.label(&text, *anchor, Ink::Foreground));
         }
     }
+}
+
+/// Length and half the width of an arrow's head.
+const HEAD_OF_ARROW: (f64, f64) = (6.5, 3.0);
+
+fn draw_arrow(canvas: &mut Canvas, from: (f64, f64), to: (f64, f64), ink: Ink) {
+    let (dx, dy) = (to.0 - from.0, to.1 - from.1);
+    let length = libm::hypot(dx, dy);
+    if length < 0.5 {
+        return;
+    }
+    let (ux, uy) = (dx / length, dy / length);
+    let (long, half) = (HEAD_OF_ARROW.0.min(length), HEAD_OF_ARROW.1);
+    let neck = (to.0 - ux * long, to.1 - uy * long);
+    canvas.line(&[from, neck], ink, 1.3, 0);
+    let side = |sign: f64| (neck.0 - uy * half * sign, neck.1 + ux * half * sign);
+    canvas.polygon(&[to, side(1.0), side(-1.0)], ink, 1.0);
 }
 
 fn fill_box(canvas: &mut Canvas, from: (f64, f64), to: (f64, f64), fill: Fill) {
