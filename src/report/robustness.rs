@@ -6,7 +6,7 @@ use crate::metrics::Estimate;
 use crate::results::robustness::TOLERANCE;
 use crate::results::{RobustPair, Robustness, Shift, Soundness, Study};
 
-/// What stands behind the ratio of `system` in a headline: `robust` (perhaps within the noise of the seeds), or `sensitive to …` with the ratio after; none where it
+/// What stands behind the ratio of `system` in a headline: `robust`, that it moves within the noise of the seeds, or `sensitive to …` with the ratio after; none where it
 /// was not compared again.
 pub fn remark(study: &Study, system: usize, key: &str) -> Option<String> {
     let found = study.robustness.as_ref()?;
@@ -22,7 +22,7 @@ pub fn remark(study: &Study, system: usize, key: &str) -> Option<String> {
 /// What is said of a ratio that is not sensitive to anything.
 fn robust(pair: &RobustPair) -> &'static str {
     let noisy = |shift: &Shift| shift.soundness(&pair.before) == Soundness::Noise;
-    if pair.shifts.iter().flatten().any(noisy) { "robust within the noise of the seeds" } else { "robust" }
+    if pair.shifts.iter().flatten().any(noisy) { "moves within the noise of the seeds" } else { "robust" }
 }
 
 /// As [`remark`], for what a finding states, behind a semicolon; empty where nothing was compared again.
