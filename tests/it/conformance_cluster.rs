@@ -6,7 +6,7 @@ use std::sync::Arc;
 use windtunnel::cluster::{Changes, Deployment, Group, Joint, Outcome, RunOptions, simulate_deployment};
 use windtunnel::engine::config::{
     Allocation, Failure, FirstToken, FrontEnd, HandOver, KvConfig, Migration, MigrationKind, Network,
-    Overlap, Preemption, ReplicaConfig, Role, Sharing,
+    Overlap, Preemption, ReplicaConfig, ReserveRule, Role, Sharing,
 };
 use windtunnel::ids::{ClassId, ReplicaId};
 
@@ -32,6 +32,8 @@ struct Case {
     hand_over: Option<HandOver>,
     migration: Option<Migration>,
     fetches: bool,
+    /// Whether memory is reserved at admission.
+    reserves: bool,
     scaling: Option<Rule>,
     fails: bool,
     sharing: Sharing,
@@ -45,6 +47,7 @@ fn whole(name: &'static str) -> Case {
         hand_over: None,
         migration: None,
         fetches: false,
+        reserves: false,
         scaling: None,
         fails: false,
         sharing: Sharing::Fair,
@@ -89,6 +92,7 @@ fn cases() -> Vec<Case> {
         Case { router: conductor(), fetches: true, ..whole("prefixes fetched") },
         live(),
         moving("blocking moves", MigrationKind::Blocking),
+        Case { reserves: true, name: "live moves of reservations", ..live() },
         moving("recomputing moves", MigrationKind::Recompute),
         Case { scaling: Some(requests), ..whole("scaling by requests") },
         Case { scaling: Some(Rule::Memory(Range { out_above: 700, in_below: 300 })), ..whole("by memory") },
@@ -124,7 +128,7 @@ fn draw(case: &Case, n: usize, seed: u64) -> Draw {
         at += draw(4 * i, 5_000);
         let (prompt, output) = (1 + draw(4 * i + 1, 150) as u32, 1 + draw(4 * i + 2, 120) as u32);
         let class = ClassId(0);
-        requests.push(Request { arrival: at_us(at), prompt, output, max_tokens: 300, class });
+        requests.push(Request { arrival: at_us(at), prompt, output, max_tokens: 200, class });
         let family = draw(4 * i + 3, 5);
         ids.extend((0..u64::from(prompt.div_ceil(16))).map(|block| family * 100 + block));
         starts.push(ids.len() as u32);
@@ -136,8 +140,11 @@ fn draw(case: &Case, n: usize, seed: u64) -> Draw {
         scheduler: schedulers()[n].clone(),
         kv: KvConfig {
             block: 16,
-            blocks: 30,
-            allocation: Allocation::Paged { watermark: 0 },
+            blocks: if case.reserves { 60 } else { 30 },
+            allocation: match case.reserves {
+                true => Allocation::Reserve(ReserveRule::MaxTokens),
+                false => Allocation::Paged { watermark: 0 },
+            },
             preemption: if swaps { Preemption::Swap { host_blocks: 10 } } else { Preemption::Recompute },
             prefix_cache: case.fetches || seed.is_multiple_of(3),
         },
