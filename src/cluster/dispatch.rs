@@ -274,7 +274,13 @@ impl Expectations for Seen<'_, '_> {
     }
 
     fn is_done(&self, request: RequestId) -> bool {
-        self.world.is_done(request)
+        let Some(state) = self.world.requests.get(request) else { return true };
+        if state.phase != Phase::Decoding {
+            return self.world.is_done(request);
+        }
+        // Its last token may lie inside the leap on its way.
+        let replica = &self.replicas[state.record.replica.index()];
+        self.world.is_done(request) || replica.state.finished_inside_leap(request, self.now, self.world)
     }
 
     fn writers(&self) -> u16 {

@@ -36,7 +36,7 @@ impl ReplicaState {
     }
 
     /// Whether a leap on its way has passed the last token of `id` (a late stop).
-    pub(super) fn finished_inside_leap(&self, id: RequestId, now: SimTime, world: &World<'_>) -> bool {
+    pub fn finished_inside_leap(&self, id: RequestId, now: SimTime, world: &World<'_>) -> bool {
         let request = world.request(id);
         let leap = self.flights.front().and_then(|f| f.leap.map(|l| (f.start, l)));
         let Some((start, leap)) = leap.filter(|_| request.phase == Phase::Decoding) else { return false };

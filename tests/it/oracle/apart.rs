@@ -13,6 +13,7 @@ use super::random::check_oracle;
 use super::rng::Rng;
 use super::scenario::{self, KINDS, MAX_STEPS, Others, Scenario};
 use super::sim::run_with;
+use super::traces;
 
 /// Scenarios that are compared.
 const SCENARIOS: u64 = 1500;
@@ -35,7 +36,7 @@ fn apart(index: u64) -> Scenario {
 }
 
 /// Kinds of scheduler that may stand on either side: the first four.
-fn draw(index: u64, redrawn: u64) -> Scenario {
+pub fn draw(index: u64, redrawn: u64) -> Scenario {
     let mut rng = Rng::new((100 << 48) | (redrawn << 32) | index);
     let kind = rng.range(0, 3) as usize;
     let stages = if rng.chance(20) { 2 } else { 1 };
@@ -47,7 +48,7 @@ fn draw(index: u64, redrawn: u64) -> Scenario {
         front_end: scenario::front_end(&mut rng),
     };
     let cost = TestCost::random(&mut rng, stages);
-    let trace = scenario::trace(&mut rng, config.replica.kv.block);
+    let trace = traces::trace(&mut rng, config.replica.kv.block);
     let more = decoders(&mut rng, &config);
     let seed = rng.range(0, 9);
     let mut s = Scenario {
@@ -59,6 +60,7 @@ fn draw(index: u64, redrawn: u64) -> Scenario {
         more,
         apart: None,
         moving: None,
+        fetching: None,
         headroom: Vec::new(),
         seed,
         trace,
@@ -81,7 +83,7 @@ fn draw(index: u64, redrawn: u64) -> Scenario {
         s.trace.sessions = Some((0..s.trace.len()).map(|_| rng.range(0, 6) as u32).collect());
     }
     if s.trace.closed.is_none() && rng.chance(50) {
-        scenario::arrive_on_boundaries(&mut rng, &mut s);
+        traces::arrive_on_boundaries(&mut rng, &mut s);
     }
     s
 }

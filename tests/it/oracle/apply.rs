@@ -2,11 +2,12 @@
 
 use windtunnel::engine::config::Allocation;
 
+use super::arrivals::insert;
 use super::kv::key_of;
 use super::outcome::Mutation;
 use super::pipeline;
 use super::plan::{Admission, HitBlock, Plan, Planner};
-use super::sim::{Sim, insert};
+use super::sim::Sim;
 
 /// Swap-in, admissions, pins, allocations, keys; then the step starts.
 pub fn apply(sim: &mut Sim<'_>, k: usize, mut plan: Plan) {

@@ -3,13 +3,14 @@
 use windtunnel::cluster::Deployment;
 use windtunnel::engine::config::{FirstToken, HandOver, Network, Role};
 
+use super::arrivals::insert;
 use super::links::{self, Parcel};
 use super::outcome::Mutation;
 use super::patience;
 use super::plan::Planner;
 use super::request::Way;
 use super::router::{Router, demand};
-use super::sim::{Sim, insert};
+use super::sim::Sim;
 
 fn parts<'a>(deployment: &Deployment<'a>) -> Option<(&'a HandOver, &'a Network)> {
     let joint = deployment.joint.as_ref()?;

@@ -11,10 +11,13 @@
 
 mod apart;
 mod apply;
+mod arrivals;
 mod compare;
 mod cost;
 mod door;
 mod engine;
+mod fetch;
+mod fetching;
 mod hand_over;
 mod ideal;
 mod kv;
@@ -40,4 +43,5 @@ mod scenario;
 mod schedulers;
 mod schedulers_batch;
 mod sim;
+mod traces;
 mod work;

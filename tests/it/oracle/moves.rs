@@ -3,6 +3,7 @@
 use windtunnel::engine::config::MigrationKind;
 use windtunnel::metrics::record::Cause;
 
+use super::arrivals::insert;
 use super::hand_over;
 use super::kv::reserved_tokens;
 use super::ledger;
@@ -11,7 +12,7 @@ use super::migration::rules;
 use super::outcome::Mutation;
 use super::patience;
 use super::request::{Loss, Req, Way};
-use super::sim::{Sim, insert};
+use super::sim::Sim;
 
 /// How far it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -12,6 +12,7 @@ use super::random::check_oracle;
 use super::rng::Rng;
 use super::scenario::{self, KINDS, MAX_STEPS, Others, Scenario};
 use super::sim::run_with;
+use super::traces;
 
 /// Scenarios that are compared.
 const SCENARIOS: u64 = 1500;
@@ -34,7 +35,7 @@ fn moving(index: u64) -> Scenario {
 }
 
 /// Kinds of scheduler whose requests may leave a batch: the first four.
-fn draw(index: u64, redrawn: u64) -> Scenario {
+pub fn draw(index: u64, redrawn: u64) -> Scenario {
     let mut rng = Rng::new((200 << 48) | (redrawn << 32) | index);
     let kind = rng.range(0, 3) as usize;
     let stages = if rng.chance(25) { 2 } else { 1 };
@@ -46,9 +47,9 @@ fn draw(index: u64, redrawn: u64) -> Scenario {
         front_end: scenario::front_end(&mut rng),
     };
     let cost = TestCost::random(&mut rng, stages);
-    let mut trace = scenario::trace(&mut rng, config.replica.kv.block);
+    let mut trace = traces::trace(&mut rng, config.replica.kv.block);
     while trace.len() < 10 {
-        trace = scenario::trace(&mut rng, config.replica.kv.block);
+        trace = traces::trace(&mut rng, config.replica.kv.block);
     }
     let seed = rng.range(0, 9);
     let mut s = Scenario {
@@ -60,6 +61,7 @@ fn draw(index: u64, redrawn: u64) -> Scenario {
         more: Vec::new(),
         apart: None,
         moving: None,
+        fetching: None,
         headroom: Vec::new(),
         seed,
         trace,
@@ -82,7 +84,7 @@ fn draw(index: u64, redrawn: u64) -> Scenario {
         s.trace.sessions = Some((0..s.trace.len()).map(|_| rng.range(0, 4) as u32).collect());
     }
     if s.trace.closed.is_none() && rng.chance(50) {
-        scenario::arrive_on_boundaries(&mut rng, &mut s);
+        traces::arrive_on_boundaries(&mut rng, &mut s);
     }
     s
 }

@@ -235,6 +235,13 @@ pub struct Options {
 /// What happened in a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Coverage {
+    /// Prefixes fetched, requests refused early by each rule, given up on the way; keys that fetched ones drove out (§16).
+    pub fetched: u64,
+    pub refused_late: u64,
+    pub refused_now: u64,
+    pub refused_then: u64,
+    pub gave_up_fetching: u64,
+    pub crowded_out: u64,
     pub preemptions: u64,
     pub swaps_out: u64,
     pub swaps_in: u64,

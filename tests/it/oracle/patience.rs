@@ -5,6 +5,7 @@ use windtunnel::policy::scheduler::SchedulerConfig;
 use windtunnel::units::SimDuration;
 
 use super::door::Door;
+use super::fetch;
 use super::hand_over;
 use super::ledger;
 use super::outcome::Mutation;
@@ -19,7 +20,7 @@ fn due(sim: &Sim<'_>, r: usize) -> Option<u64> {
         return None;
     }
     let request = &sim.requests[r];
-    let arrived = sim.door.has(r) || request.outstanding;
+    let arrived = sim.door.has(r) || sim.fetching.has(r) || request.outstanding;
     (arrived && !request.gave_up && !request.is_over()).then(|| request.arrival + patience.as_ps())
 }
 
@@ -49,6 +50,9 @@ fn give_up(sim: &mut Sim<'_>, r: usize) {
         request.timed_out = Some(now);
         sim.coverage.gave_up_at_door += 1;
         return Door::release(sim, now);
+    }
+    if sim.fetching.has(r) {
+        return fetch::give_up(sim, r);
     }
     let k = sim.requests[r].replica;
     sim.replicas[k].touched = true;

@@ -6,6 +6,8 @@ use windtunnel::metrics::work::Binding;
 use windtunnel::policy::scheduler::SchedulerConfig;
 
 use super::apply::apply;
+use super::arrivals::insert;
+use super::fetch;
 use super::hand_over;
 use super::kv::{Key, key_of, reserved_tokens};
 use super::ledger;
@@ -15,7 +17,7 @@ use super::pipeline;
 use super::request::{Loss, Req};
 use super::schedulers;
 use super::schedulers_batch;
-use super::sim::{Replica, Sim, insert};
+use super::sim::{Replica, Sim};
 use super::work::set_bound;
 
 /// One leading block of an admission that is not computed again.
@@ -76,6 +78,7 @@ pub fn plan_replica(sim: &mut Sim<'_>, k: usize) {
         if replica.in_flight.len() >= sim.stages(k) || replica.timer.is_some() {
             return;
         }
+        fetch::keep(sim, k);
         hand_over::take_offers(sim, k);
         moves::turn(sim, k);
         sim.counters.plans += 1;

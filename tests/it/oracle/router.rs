@@ -5,6 +5,7 @@ use windtunnel::ids::RequestId;
 use windtunnel::policy::router::{CacheAware, Knowledge, PrefixAffinity, Report, RouterConfig};
 use windtunnel::rng::stream;
 
+use super::fetch::{self, Decision};
 use super::kv::{Key, key_of, reserved_tokens};
 use super::migration::freeness;
 use super::outcome::Mutation;
@@ -97,6 +98,15 @@ impl<'a> Router<'a> {
 }
 
 impl Router<'_> {
+    /// What becomes of request `r`, which admission has let in.
+    pub fn decide(sim: &mut Sim<'_>, r: usize) -> Decision {
+        let RouterConfig::Conductor(p) = sim.routers[0].config else {
+            return Decision::Joins(Router::choose(sim, 0, r));
+        };
+        let pool = sim.routers[0].pool.clone();
+        fetch::decide(sim, p, &pool, r)
+    }
+
     /// Router `w` of the deployment decides about request `r`.
     pub fn choose(sim: &mut Sim<'_>, w: usize, r: usize) -> usize {
         let pool = sim.routers[w].pool.clone();
@@ -125,7 +135,7 @@ impl Router<'_> {
             RouterConfig::Session(p) => Router::session(sim, w, r, p.per_capacity),
             RouterConfig::PrefixAffinity(p) => Router::affinity(sim, w, r, p),
             RouterConfig::CacheAware(p) => Router::cache_aware(sim, w, r, p),
-            RouterConfig::Conductor(_) => unreachable!("no scenario of the oracle draws it"),
+            RouterConfig::Conductor(_) => unreachable!("it decides for arrivals only"),
         };
         let k = pool[at];
         sim.routers[w].routed += 1;

@@ -1,14 +1,12 @@
 //! Random small scenarios, keyed by (scheduler, index): tiny memory, coarse instants, every mechanism.
 
 use std::fmt;
-use std::sync::Arc;
 
 use windtunnel::cluster::{Deployment, Group, Joint};
 use windtunnel::engine::config::{
     Admission, Allocation, ClusterConfig, FrontEnd, HandOver, KvConfig, Migration, Network, Preemption,
     ReplicaConfig, ReserveRule, Role,
 };
-use windtunnel::ids::{ClassId, RequestId};
 use windtunnel::policy::order::Order;
 use windtunnel::policy::router::{
     CacheAware, Freest, Knowledge, LeastLoad, MemoryLoad, PowerOfTwo, PrefixAffinity, Random, RoundRobin,
@@ -17,13 +15,14 @@ use windtunnel::policy::router::{
 use windtunnel::policy::scheduler::{
     Chunked, Clairvoyant, Ideal, Iteration, PrefillFirst, RaggedPrompts, SchedulerConfig, Static, Unified,
 };
-use windtunnel::units::{SimDuration, SimTime};
-use windtunnel::workload::{Closed, NO_SESSION, PrefixChains, Priority, Request, Trace};
+use windtunnel::units::SimDuration;
+use windtunnel::workload::{NO_SESSION, Priority, Trace};
 
 use super::cost::TestCost;
 use super::outcome::Options;
 use super::rng::Rng;
 use super::sim;
+use super::traces::{arrive_on_boundaries, trace};
 
 /// The schedulers by number.
 pub const KINDS: [&str; 7] =
@@ -46,6 +45,8 @@ pub struct Scenario {
     pub apart: Option<(HandOver, Network)>,
     /// Requests move between replicas (all of them compute whole requests).
     pub moving: Option<(Migration, Network)>,
+    /// Prefixes are fetched over these links (with `apart`: over its own, which are the same).
+    pub fetching: Option<Network>,
     /// Blocks that count as used, by priority level.
     pub headroom: Vec<u32>,
     pub seed: u64,
@@ -81,6 +82,10 @@ impl Scenario {
         if let Some((migration, network)) = &self.moving {
             deployment.joint =
                 Some(Joint { network, hand_over: None, migration: Some(migration), prefix_fetch: false });
+        }
+        if let Some(network) = &self.fetching {
+            let hand_over = self.apart.as_ref().map(|(hand_over, _)| hand_over);
+            deployment.joint = Some(Joint { network, hand_over, migration: None, prefix_fetch: true });
         }
         deployment
     }
@@ -155,6 +160,7 @@ fn draw(kind: usize, index: u64, redrawn: u64) -> Scenario {
         more: Vec::new(),
         apart: None,
         moving: None,
+        fetching: None,
         headroom: Vec::new(),
         seed: rng.range(0, 9),
         trace,
@@ -329,86 +335,5 @@ pub fn front_end(rng: &mut Rng) -> FrontEnd {
         per_streamed_token: SimDuration::from_ps(rng.pick(&[0, 3, 40])),
         workers: rng.small(1, 2) as u16,
         admission: Admission::OPEN,
-    }
-}
-
-pub fn trace(rng: &mut Rng, block: u32) -> Trace {
-    let count = rng.range(1, 40);
-    let grain = rng.pick(&[1, 50, 100, 100, 1000]);
-    let span = rng.pick(&[1, 500, 3000, 10_000, 40_000]);
-    let long_prompts = rng.chance(25);
-    let max_rule = rng.range(0, 3);
-    let mut requests: Vec<Request> = (0..count)
-        .map(|_| {
-            let prompt = if long_prompts && rng.chance(20) { rng.small(60, 140) } else { rng.small(1, 60) };
-            let output = if rng.chance(15) { rng.small(1, 2) } else { rng.small(1, 40) };
-            let max_tokens = match max_rule {
-                0 => output,
-                1 => output + rng.small(0, 30),
-                2 => output.next_power_of_two(),
-                _ => 200,
-            };
-            let arrival = SimTime::from_ps(rng.range(0, span) / grain * grain);
-            Request { arrival, prompt, output, max_tokens, class: ClassId(rng.small(0, 1) as u16) }
-        })
-        .collect();
-    requests.sort_by_key(|r| r.arrival);
-    let closed = rng.chance(20).then(|| Closed {
-        clients: rng.small(1, 8),
-        think: SimDuration::from_ps(rng.pick(&[0, 0, 100, 700])),
-    });
-    let prefixes = rng.chance(75).then(|| Arc::new(prefixes(rng, &requests, block)));
-    Trace { requests, classes: vec!["a".to_owned(), "b".to_owned()], closed, prefixes, ..Trace::default() }
-}
-
-/// Ids that name a path in a small tree, so that an id stands for all ids before it too.
-fn prefixes(rng: &mut Rng, requests: &[Request], block: u32) -> PrefixChains {
-    let tokens_per_id = block * rng.small(1, 3);
-    let branches = rng.range(1, 3);
-    let mut chains = PrefixChains { tokens_per_id, starts: vec![0], ids: Vec::new() };
-    for request in requests {
-        let mut node = 1;
-        for _ in 0..request.prompt.div_ceil(tokens_per_id) {
-            node = node * 31 + rng.range(1, branches);
-            chains.ids.push(node);
-            node %= 1 << 56;
-        }
-        chains.starts.push(chains.ids.len() as u32);
-    }
-    chains
-}
-
-/// Runs the first rows, then lets the other rows arrive exactly at ends of steps of that run.
-pub fn arrive_on_boundaries(rng: &mut Rng, s: &mut Scenario) {
-    let kept = rng.range(1, s.trace.len() as u64) as usize;
-    let mut first = s.trace.clone();
-    first.requests.truncate(kept);
-    let options = Options { max_steps: MAX_STEPS, ..Options::default() };
-    let outcome = sim::run_with(&s.deployment(), &first, options);
-    if outcome.boundaries.is_empty() {
-        return;
-    }
-    let admission = &mut s.config.front_end.admission;
-    if admission.timeout.is_some() && rng.chance(50) {
-        // Somebody gives up exactly at the end of a step.
-        let arrival = rng.pick(&first.requests).arrival;
-        let patience = rng.pick(&outcome.boundaries).saturating_sub(arrival.as_ps());
-        admission.timeout = Some(SimDuration::from_ps(patience.max(1)));
-    }
-    let trace = &mut s.trace;
-    for request in &mut trace.requests[kept..] {
-        request.arrival = SimTime::from_ps(rng.pick(&outcome.boundaries));
-    }
-    // Rows stay in arrival order, and each keeps its prefix ids.
-    let mut order: Vec<usize> = (0..trace.len()).collect();
-    order.sort_by_key(|&i| trace.requests[i].arrival);
-    trace.requests = order.iter().map(|&i| trace.requests[i]).collect();
-    if let Some(old) = trace.prefixes.take() {
-        let mut chains = PrefixChains { tokens_per_id: old.tokens_per_id, starts: vec![0], ids: Vec::new() };
-        for &i in &order {
-            chains.ids.extend_from_slice(old.of(RequestId(i as u32)));
-            chains.starts.push(chains.ids.len() as u32);
-        }
-        trace.prefixes = Some(Arc::new(chains));
     }
 }

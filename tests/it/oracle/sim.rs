@@ -3,16 +3,14 @@
 use windtunnel::cluster::Deployment;
 use windtunnel::cost::StepCost;
 use windtunnel::engine::config::{Allocation, ClusterConfig, ReplicaConfig, Role};
-use windtunnel::metrics::record::{Cause, Rejection, RunCounters};
+use windtunnel::metrics::record::RunCounters;
 use windtunnel::metrics::work::Binding;
-use windtunnel::policy::order::Order;
 use windtunnel::policy::scheduler::SchedulerConfig;
-use windtunnel::units::SimDuration;
 use windtunnel::workload::Trace;
 
 use super::door::Door;
+use super::fetch::{self, Fetching};
 use super::hand_over;
-use super::ideal;
 use super::kv::Kv;
 use super::links::{self, Links};
 use super::migration;
@@ -23,7 +21,6 @@ use super::pipeline::{self, Batch};
 use super::plan;
 use super::request::Req;
 use super::router::{Load, Router};
-use super::work::set_bound;
 
 /// One replica: three lists in queue order, its blocks, its batches.
 #[derive(Clone)]
@@ -73,6 +70,8 @@ pub struct Sim<'a> {
     /// After everything of an instant: the load of each replica.
     pub history: Vec<(u64, Vec<Load>)>,
     pub links: Links,
+    /// Prefixes on their way, and what `conductor` remembers (§16).
+    pub fetching: Fetching,
     /// Requests whose prompt is complete at this instant (§12).
     pub completed: Vec<usize>,
     /// (source, destination) of pairs, moves under way, the last tick (§14).
@@ -156,6 +155,7 @@ impl<'a> Sim<'a> {
             servers,
             history: Vec::new(),
             links: Links::default(),
+            fetching: Fetching::default(),
             completed: Vec::new(),
             pairs: Vec::new(),
             moves: Vec::new(),
@@ -248,7 +248,9 @@ impl<'a> Sim<'a> {
     /// Class 2.
     fn transfers(&mut self) {
         for parcel in links::flows(self) {
-            moves::last_byte(self, &parcel);
+            if !fetch::last_byte(self, &parcel) {
+                moves::last_byte(self, &parcel);
+            }
         }
         links::acknowledgements(self);
         hand_over::offers(self);
@@ -272,86 +274,6 @@ impl<'a> Sim<'a> {
                 }
             }
         }
-    }
-
-    /// Class 3: what arrives goes through the front end; what has passed it is routed in request order.
-    pub fn arrivals(&mut self) -> usize {
-        Door::admit_arrivals(self);
-        let mut routed = self.door.take_served(self.now);
-        routed.sort_unstable();
-        if self.mutated(Mutation::ArrivalTiesReversed) {
-            routed.reverse();
-        }
-        for &r in &routed {
-            self.requests[r].queued = self.now;
-            if matches!(self.config(0).scheduler, SchedulerConfig::Ideal(_)) {
-                ideal::serve(self, r);
-                continue;
-            }
-            if self.is_full() {
-                let front = self.now - self.requests[r].arrival;
-                self.requests[r].ledger.add(Cause::FrontEnd, SimDuration::from_ps(front));
-                self.requests[r].rejected = Some((Rejection::Overloaded, self.now));
-                self.coverage.overloaded += 1;
-                Door::release(self, self.now);
-                continue;
-            }
-            let k = Router::choose(self, 0, r);
-            self.join(r, k);
-        }
-        // Clients of a closed loop who were turned away and do not think ask again at once.
-        let again = routed.iter().any(|&r| self.requests[r].rejected.is_some());
-        routed.len() + if again { self.arrivals() } else { 0 }
-    }
-
-    /// §2: an admission limit is reached.
-    fn is_full(&self) -> bool {
-        let limits = self.deployment.front_end.admission;
-        let waiting: usize = self.replicas.iter().map(|replica| replica.waiting.len()).sum();
-        let mut inside = self.requests.iter().filter(|r| r.outstanding).count();
-        if self.mutated(Mutation::OutstandingCountsTheQueue) {
-            inside = waiting;
-        }
-        limits.max_queue.is_some_and(|most| waiting >= most as usize)
-            || limits.max_outstanding.is_some_and(|most| inside >= most as usize)
-    }
-
-    /// §4.
-    pub fn rank(&self, r: usize) -> u64 {
-        let request = &self.requests[r];
-        let level = self.trace.priorities.get(request.class.index()).copied().unwrap_or_default();
-        let order = if self.mutated(Mutation::OrderIgnored) { Order::Fcfs } else { self.config(0).order };
-        match order {
-            Order::Fcfs => 0,
-            Order::Priority => u64::from(level.level),
-            Order::ShortestPrompt => u64::from(request.prompt),
-            Order::ShortestJob => u64::from(request.prompt + request.output),
-            Order::EarliestDeadline => level.deadline.map_or(u64::MAX, |d| request.arrival + d.as_ps()),
-        }
-    }
-
-    /// The request joins the replica's waiting queue.
-    fn join(&mut self, r: usize, k: usize) {
-        let rank = self.rank(r);
-        let open = self.replicas[k].bound == Some(Binding::Open);
-        if open && self.mutated(Mutation::BoundFromArrival) {
-            set_bound(self, k, Some(Binding::Memory));
-        }
-        let replica = &mut self.replicas[k];
-        let request = &mut self.requests[r];
-        request.replica = k;
-        request.outstanding = true;
-        (request.rank, request.number) = (rank, replica.next_number);
-        replica.next_number += 1;
-        insert(&mut replica.waiting, &self.requests, r);
-        self.coverage.overtakings += u64::from(replica.waiting.last() != Some(&r));
-        let request = &mut self.requests[r];
-        replica.touched = true;
-        let (start, end) = replica.last_decode_step;
-        let inside = replica.in_flight.last().is_some_and(|b| b.prefill.is_empty() && b.start < self.now);
-        self.coverage.leap_cuts += u64::from(inside || (end == self.now && start < end));
-        let at = request.queued - request.arrival;
-        request.ledger.add(Cause::FrontEnd, SimDuration::from_ps(at));
     }
 
     fn outcome(mut self, gave_up: bool) -> OracleOutcome {
@@ -388,10 +310,4 @@ fn served_limit(config: &ReplicaConfig) -> u32 {
         Allocation::Reserve(_) => 0,
     };
     config.max_model_len.min((kv.blocks - kept) * kv.block)
-}
-
-/// Inserts into a list that is kept in queue order.
-pub fn insert(list: &mut Vec<usize>, requests: &[Req], r: usize) {
-    list.push(r);
-    list.sort_by_key(|&x| requests[x].place());
 }
