@@ -122,7 +122,7 @@ fn decoders(rng: &mut Rng, config: &ClusterConfig) -> Vec<Others> {
             break;
         }
         let replicas = rng.small(1, most) as u16;
-        groups.push(Others { replica, replicas, cost: TestCost::random(rng, stages) });
+        groups.push(Others { replica, replicas, cost: TestCost::random(rng, stages), mixed: false });
     }
     groups
 }

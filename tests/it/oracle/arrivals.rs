@@ -9,6 +9,7 @@ use windtunnel::units::SimDuration;
 use super::door::Door;
 use super::fetch::Decision;
 use super::ideal;
+use super::mixed;
 use super::outcome::Mutation;
 use super::request::Req;
 use super::router::Router;
@@ -42,6 +43,7 @@ impl Sim<'_> {
                 }
                 Decision::Joins(k) => {
                     self.requests[r].ledger.add(Cause::FrontEnd, front);
+                    let k = mixed::instead(self, r, k);
                     self.join(r, k);
                 }
             }

@@ -4,7 +4,9 @@ use windtunnel::cluster::Deployment;
 use windtunnel::engine::config::{FirstToken, HandOver, Network, Role};
 
 use super::arrivals::insert;
+use super::early;
 use super::links::{self, Parcel};
+use super::mixed;
 use super::outcome::Mutation;
 use super::patience;
 use super::plan::Planner;
@@ -21,11 +23,12 @@ fn parts<'a>(deployment: &Deployment<'a>) -> Option<(&'a HandOver, &'a Network)>
 /// decode replicas, and which server that is.
 pub fn routers<'a>(deployment: &Deployment<'a>) -> (Vec<Router<'a>>, Vec<u32>) {
     let roles = || deployment.groups.iter().flat_map(|g| vec![g.role; usize::from(g.replicas)]).enumerate();
-    let pool = |decodes: bool| roles().filter(|x| (x.1 == Role::Decode) == decodes).map(|x| x.0).collect();
-    let mut routers = vec![Router::new(deployment.router, "router", pool(false))];
+    let pool = |role: Role| roles().filter(|x| x.1 == role).map(|x| x.0).collect();
+    let first = if roles().any(|x| x.1 == Role::Prefill) { Role::Prefill } else { Role::Whole };
+    let mut routers = vec![Router::new(deployment.router, "router", pool(first))];
     let mut servers = Vec::new();
     if let Some((hand_over, network)) = parts(deployment) {
-        let all: Vec<usize> = pool(true);
+        let all: Vec<usize> = pool(Role::Decode);
         let of = |k: usize| network.attached[k].server;
         if hand_over.same_server {
             servers = all.iter().map(|&k| of(k)).collect();
@@ -92,21 +95,53 @@ pub fn last_byte(sim: &mut Sim<'_>, parcel: &Parcel) {
     insert(&mut sim.replicas[to].loaded, &sim.requests, r);
 }
 
+/// The decode router for what prefill replica `from` has computed.
+pub fn router_of(sim: &Sim<'_>, from: usize) -> usize {
+    let server = parts(sim.deployment).map(|p| p.1.attached[from].server);
+    let own = sim.servers.iter().position(|&s| Some(s) == server);
+    own.map_or(1, |at| 2 + at)
+}
+
+/// Whether replica `k` takes so many more blocks for KV that comes.
+pub fn has_room(sim: &Sim<'_>, k: usize, wanted: u64) -> bool {
+    let Some((hand_over, _)) = parts(sim.deployment) else { return false };
+    let replica = &sim.replicas[k];
+    let share = u64::from(hand_over.queue_share) * u64::from(sim.config(k).kv.blocks);
+    replica.waiting.is_empty()
+        && replica.swapped.is_empty()
+        && wanted <= replica.kv.free.len() as u64
+        && 1000 * idle_blocks(sim, k) < share
+}
+
+/// Blocks on replica `k` of requests that do not run there yet.
+fn idle_blocks(sim: &Sim<'_>, k: usize) -> u64 {
+    let idle = |x: &&super::request::Req| {
+        x.outstanding && x.replica == k && matches!(x.way, Way::Coming | Way::Loaded)
+    };
+    let held: u64 = sim.requests.iter().filter(idle).map(|x| x.blocks.len() as u64).sum();
+    held + early::promised(sim, k)
+}
+
 /// The decode router chooses a replica for it.
 fn offer(sim: &mut Sim<'_>, r: usize) {
-    let Some((_, network)) = parts(sim.deployment) else { return };
+    if parts(sim.deployment).is_none() {
+        return;
+    }
     let from = sim.requests[r].replica;
-    let server = network.attached[from].server;
-    let own = sim.servers.iter().position(|&s| s == server);
-    let k = Router::choose(sim, own.map_or(1, |at| 2 + at), r);
+    let (k, is_there) = early::offer(sim, r).unwrap_or_else(|| {
+        let k = Router::choose(sim, router_of(sim, from), r);
+        (mixed::offered(sim, r, k), false)
+    });
     let rank = sim.rank(r);
     let replica = &mut sim.replicas[k];
     let request = &mut sim.requests[r];
     (request.prefilled_at, request.replica, request.outstanding) = (from, k, true);
     (request.rank, request.number) = (rank, replica.next_number);
-    request.way = Way::Offered;
+    request.way = if is_there { Way::Coming } else { Way::Offered };
     replica.next_number += 1;
-    replica.offers.push(r);
+    if !is_there {
+        replica.offers.push(r);
+    }
     replica.touched = true;
     sim.coverage.handed_over += 1;
     if sim.mutated(Mutation::LeaseFreedAtOffer) {
@@ -129,10 +164,7 @@ pub fn take_offers(sim: &mut Sim<'_>, k: usize) {
             sim.coverage.offers_for_memory += 1;
             return;
         }
-        let idle = |x: &&super::request::Req| {
-            x.outstanding && x.replica == k && matches!(x.way, Way::Coming | Way::Loaded)
-        };
-        let held: u64 = sim.requests.iter().filter(idle).map(|x| x.blocks.len() as u64).sum();
+        let held = idle_blocks(sim, k);
         let slack = if sim.mutated(Mutation::ShareOffByOne) { 1000 } else { 0 };
         let share = u64::from(hand_over.queue_share) * u64::from(sim.config(k).kv.blocks);
         if 1000 * held >= share + slack {

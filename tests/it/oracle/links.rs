@@ -8,13 +8,23 @@ use super::outcome::Mutation;
 use super::ports::{Flow, share};
 use super::sim::Sim;
 
+/// Which part of a request's KV.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    All,
+    /// Layer by layer: all but the last layer.
+    First,
+    Rest,
+}
+
 /// KV that is sent.
 #[derive(Clone, Copy)]
 pub struct Parcel {
     pub request: usize,
     pub from: usize,
     pub to: usize,
-    pub blocks: u32,
+    pub bytes: u128,
+    pub part: Part,
     /// When it set out.
     set_out: u64,
 }
@@ -59,17 +69,29 @@ pub fn latency(sim: &Sim<'_>, from: usize, to: usize) -> u64 {
 }
 
 /// `blocks` blocks of `request` set out now: nothing flows before the messages have passed.
-pub fn send(sim: &mut Sim<'_>, request: usize, (from, to): (usize, usize), blocks: u32) {
+pub fn send(sim: &mut Sim<'_>, request: usize, way: (usize, usize), blocks: u32) {
+    let Some(network) = network(sim) else { return };
+    let bytes = u128::from(network.block_bytes) * u128::from(blocks);
+    send_part(sim, request, way, Part::All, (bytes, sim.now, network.messages.of(blocks)));
+}
+
+/// So many bytes flow when so many messages have passed after an instant.
+pub fn send_part(
+    sim: &mut Sim<'_>,
+    request: usize,
+    (from, to): (usize, usize),
+    part: Part,
+    (bytes, after, messages): (u128, u64, u64),
+) {
     let Some(network) = network(sim) else { return };
     let path = network.path(id(from), id(to));
-    let messages = path.latency.as_ps() * network.messages.of(blocks);
-    let bytes = u128::from(network.block_bytes) * u128::from(blocks);
+    let messages = path.latency.as_ps() * messages;
     let narrow = path.ports.map(|p| network.ports[p as usize]);
     let flowing = (bytes * 1_000_000_000_000).div_ceil(u128::from(narrow[0].min(narrow[1])));
     sim.links.counters.bytes += bytes;
     sim.links.counters.alone += u128::from(messages) + flowing;
-    let parcel = Parcel { request, from, to, blocks, set_out: sim.now };
-    sim.links.starts.push((sim.now + messages, parcel));
+    let parcel = Parcel { request, from, to, bytes, part, set_out: after };
+    sim.links.starts.push((after + messages, parcel));
 }
 
 /// Flows that start or end now; returns what has come, by request id.
@@ -89,7 +111,7 @@ pub fn flows(sim: &mut Sim<'_>) -> Vec<Parcel> {
     sim.links.starts.retain(|s| s.0 != now);
     for parcel in &starting {
         let ports = network.path(id(parcel.from), id(parcel.to)).ports;
-        let remaining = u128::from(network.block_bytes) * u128::from(parcel.blocks) * 1_000_000_000_000;
+        let remaining = parcel.bytes * 1_000_000_000_000;
         let shared = sim.links.flows.iter().any(|f| f.0.ports.iter().any(|p| ports.contains(p)));
         sim.coverage.shared_ports += u64::from(shared);
         let flow = Flow { request: parcel.request, ports, start: now, remaining, rate: 0 };
@@ -103,10 +125,10 @@ pub fn flows(sim: &mut Sim<'_>) -> Vec<Parcel> {
         share_again(sim, network);
     }
     for (flow, parcel) in &ended {
-        sim.links.counters.transfers += 1;
+        sim.links.counters.transfers += u64::from(parcel.part != Part::First);
         sim.links.counters.time += u128::from(now - parcel.set_out);
         for port in flow.ports {
-            sim.links.ports[port as usize].0 += u128::from(network.block_bytes) * u128::from(parcel.blocks);
+            sim.links.ports[port as usize].0 += parcel.bytes;
         }
     }
     let mut come: Vec<Parcel> = ended.into_iter().map(|f| f.1).collect();

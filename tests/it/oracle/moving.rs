@@ -141,7 +141,7 @@ fn others(rng: &mut Rng, s: &Scenario) -> Others {
     replica.max_model_len = replica.max_model_len.min((kv.blocks - 3) * kv.block);
     replica.late_stop = rng.chance(40);
     let most = 4 - u32::from(s.config.replicas);
-    Others { replica, replicas: rng.small(1, most) as u16, cost: TestCost::random(rng, stages) }
+    Others { replica, replicas: rng.small(1, most) as u16, cost: TestCost::random(rng, stages), mixed: false }
 }
 
 /// A mechanism, in how many scenarios it must occur at least, and its count.

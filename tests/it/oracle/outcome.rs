@@ -93,6 +93,22 @@ pub enum Mutation {
     FirstTokenEarly,
     /// Offers of one instant are made in the order of completions.
     OffersInCompletionOrder,
+    /// Bytes flow before the first layer is computed.
+    LayersNotAwaited,
+    /// The last layer's bytes take no message.
+    RestIsSentAtOnce,
+    /// Routers do not see prompts for which room is made.
+    EarlyIsNotCounted,
+    /// Room is made beside offers.
+    EarlyBesideOffers,
+    /// A prompt without room meets a router again.
+    EarlyIsRoutedAgain,
+    /// What is promised is let go before bytes on their way have come.
+    PromiseEndsAtOnce,
+    /// A mixed replica takes a request however busy it is.
+    MixedTakesAll,
+    /// A replica could take a request whatever it has been offered.
+    OffersAreForgotten,
 
     /// Headroom of priority levels is not kept.
     HeadroomIgnored,
@@ -220,6 +236,18 @@ impl Mutation {
         Mutation::FirstTokenEarly,
         Mutation::OffersInCompletionOrder,
     ];
+
+    /// The faults of layer-wise transfer and mixed replicas (end of §12).
+    pub const LAYERED: [Mutation; 8] = [
+        Mutation::LayersNotAwaited,
+        Mutation::RestIsSentAtOnce,
+        Mutation::EarlyIsNotCounted,
+        Mutation::EarlyBesideOffers,
+        Mutation::EarlyIsRoutedAgain,
+        Mutation::PromiseEndsAtOnce,
+        Mutation::MixedTakesAll,
+        Mutation::OffersAreForgotten,
+    ];
 }
 
 /// How an oracle run is carried out.
@@ -241,6 +269,15 @@ pub struct Coverage {
     pub refused_now: u64,
     pub refused_then: u64,
     pub gave_up_fetching: u64,
+    /// KV layer by layer: prompts that begin; that wait for room; that find it, do not, or end at once.
+    pub early: u64,
+    pub early_waits: u64,
+    pub early_room: u64,
+    pub early_offered: u64,
+    pub early_void: u64,
+    /// Prompts and offers that go to mixed replicas.
+    pub mixed_prompts: u64,
+    pub mixed_answers: u64,
     pub crowded_out: u64,
     pub preemptions: u64,
     pub swaps_out: u64,

@@ -6,6 +6,7 @@ use windtunnel::metrics::record::RunCounters;
 use windtunnel::policy::scheduler::SchedulerConfig;
 
 use super::door::Door;
+use super::early;
 use super::hand_over;
 use super::ledger;
 use super::outcome::Mutation;
@@ -94,6 +95,7 @@ pub fn launch(sim: &mut Sim<'_>, k: usize, plan: Plan) {
         }
     }
     sim.coverage.overlapped_batches += u64::from(!sim.replicas[k].in_flight.is_empty());
+    early::launched(sim, k, &batch);
     sim.replicas[k].in_flight.push(batch);
 }
 
@@ -170,6 +172,7 @@ pub fn complete(sim: &mut Sim<'_>, k: usize) {
     }
     end_of_static_batch(sim, k);
     patience::step_ended(sim, k);
+    early::ended(sim);
 }
 
 /// `q` more tokens of the request have KV; one is sampled when that is all of them (§4).

@@ -7,6 +7,7 @@ use windtunnel::policy::scheduler::SchedulerConfig;
 
 use super::apply::apply;
 use super::arrivals::insert;
+use super::early;
 use super::fetch;
 use super::hand_over;
 use super::kv::{Key, key_of, reserved_tokens};
@@ -80,6 +81,7 @@ pub fn plan_replica(sim: &mut Sim<'_>, k: usize) {
         }
         fetch::keep(sim, k);
         hand_over::take_offers(sim, k);
+        early::make_room(sim, k);
         moves::turn(sim, k);
         sim.counters.plans += 1;
         // §1: while batches are in flight a plan that only names victims is dropped.

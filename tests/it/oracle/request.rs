@@ -82,6 +82,8 @@ pub struct Req {
     pub way: Way,
     /// The replica and the blocks that it still holds there.
     pub lease: Option<(usize, Vec<usize>)>,
+    /// A decode replica has been chosen for it before its prompt is complete (§12).
+    pub early: bool,
     /// Where its prompt was computed.
     pub prefilled_at: usize,
     /// It stopped to move and has not resumed (§14).
@@ -132,6 +134,7 @@ impl Req {
             dropped: None,
             way: Way::None,
             lease: None,
+            early: false,
             prefilled_at: 0,
             stands: false,
             scheduled: None,

@@ -5,6 +5,7 @@ use windtunnel::ids::RequestId;
 use windtunnel::policy::router::{CacheAware, Knowledge, PrefixAffinity, Report, RouterConfig};
 use windtunnel::rng::stream;
 
+use super::early;
 use super::fetch::{self, Decision};
 use super::kv::{Key, key_of, reserved_tokens};
 use super::migration::freeness;
@@ -50,9 +51,18 @@ pub struct Router<'a> {
 pub fn demand(sim: &Sim<'_>, k: usize, r: usize) -> u64 {
     let request = &sim.requests[r];
     let handed = matches!(request.way, Way::Completed | Way::Offered);
-    let tokens = if handed { request.computed + 1 } else { request.tokens() };
+    let tokens = match handed {
+        true => request.computed + 1,
+        false if request.early => early::completed(sim, r) + 1,
+        false => request.tokens(),
+    };
     let reserved = reserved_tokens(sim.config(k).kv.allocation, request, sim.limit);
     u64::from(sim.replicas[k].kv.blocks_for(reserved.unwrap_or(tokens)))
+}
+
+/// Tokens of the requests on replica `k`.
+pub fn tokens_on(sim: &Sim<'_>, k: usize) -> u64 {
+    load(sim)[k].tokens
 }
 
 /// The load of every replica, now.
@@ -281,8 +291,19 @@ impl Router<'_> {
         best
     }
 
-    /// The load at τ = ⌊t/Δ⌋·Δ, and what this router has dispatched after τ.
+    /// What replicas report, and what is to come to them (§12).
     fn reported(sim: &mut Sim<'_>, w: usize) -> Vec<Load> {
+        let mut load = Router::of_replicas(sim, w);
+        for (at, k, r) in early::counts(sim, w) {
+            load[at].requests += 1;
+            load[at].tokens += u64::from(sim.requests[r].prompt);
+            load[at].blocks += demand(sim, k, r);
+        }
+        load
+    }
+
+    /// The load at τ = ⌊t/Δ⌋·Δ, and what this router has dispatched after τ.
+    fn of_replicas(sim: &mut Sim<'_>, w: usize) -> Vec<Load> {
         let pool = sim.routers[w].pool.clone();
         let own = |all: &[Load]| pool.iter().map(|&k| all[k]).collect::<Vec<_>>();
         let p = report(sim.routers[w].config).expect("this router reads load");

@@ -59,6 +59,8 @@ pub struct Others {
     pub replica: ReplicaConfig,
     pub replicas: u16,
     pub cost: TestCost,
+    /// They compute whole requests beside prefill and decode apart.
+    pub mixed: bool,
 }
 
 impl Scenario {
@@ -74,7 +76,11 @@ impl Scenario {
         }));
         if let Some((hand_over, network)) = &self.apart {
             for (g, group) in deployment.groups.iter_mut().enumerate() {
-                group.role = if g == 0 { Role::Prefill } else { Role::Decode };
+                group.role = match g {
+                    0 => Role::Prefill,
+                    _ if self.more[g - 1].mixed => Role::Whole,
+                    _ => Role::Decode,
+                };
             }
             deployment.joint =
                 Some(Joint { network, hand_over: Some(hand_over), migration: None, prefix_fetch: false });
@@ -198,7 +204,7 @@ fn others(rng: &mut Rng, s: &Scenario) -> Others {
     if let Preemption::Swap { host_blocks } = &mut replica.kv.preemption {
         *host_blocks = rng.small(0, 40);
     }
-    Others { replica, replicas: rng.small(1, 2) as u16, cost: TestCost::random(rng, stages) }
+    Others { replica, replicas: rng.small(1, 2) as u16, cost: TestCost::random(rng, stages), mixed: false }
 }
 
 pub fn admission(rng: &mut Rng, admission: &mut Admission) {

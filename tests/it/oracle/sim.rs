@@ -9,6 +9,7 @@ use windtunnel::policy::scheduler::SchedulerConfig;
 use windtunnel::workload::Trace;
 
 use super::door::Door;
+use super::early::{self, Early};
 use super::fetch::{self, Fetching};
 use super::hand_over;
 use super::kv::Kv;
@@ -72,6 +73,8 @@ pub struct Sim<'a> {
     pub links: Links,
     /// Prefixes on their way, and what `conductor` remembers (§16).
     pub fetching: Fetching,
+    /// Prompts that are sent layer by layer, in the order of their coming (§12).
+    pub early: Vec<Early>,
     /// Requests whose prompt is complete at this instant (§12).
     pub completed: Vec<usize>,
     /// (source, destination) of pairs, moves under way, the last tick (§14).
@@ -156,6 +159,7 @@ impl<'a> Sim<'a> {
             history: Vec::new(),
             links: Links::default(),
             fetching: Fetching::default(),
+            early: Vec::new(),
             completed: Vec::new(),
             pairs: Vec::new(),
             moves: Vec::new(),
@@ -248,7 +252,7 @@ impl<'a> Sim<'a> {
     /// Class 2.
     fn transfers(&mut self) {
         for parcel in links::flows(self) {
-            if !fetch::last_byte(self, &parcel) {
+            if !early::last_byte(self, &parcel) && !fetch::last_byte(self, &parcel) {
                 moves::last_byte(self, &parcel);
             }
         }
