@@ -2,6 +2,7 @@
 
 use windtunnel::engine::config::{ClusterConfig, Migration, MigrationKind, Network, Preemption};
 use windtunnel::policy::router::{Freest, RouterConfig};
+use windtunnel::policy::scheduler::SchedulerConfig;
 use windtunnel::units::SimDuration;
 
 use super::apart::network;
@@ -86,7 +87,22 @@ pub fn draw(index: u64, redrawn: u64) -> Scenario {
     if s.trace.closed.is_none() && rng.chance(50) {
         traces::arrive_on_boundaries(&mut rng, &mut s);
     }
+    narrow(&mut s);
     s
+}
+
+/// Now and then fewer tokens a step than requests that decode: a step then lists who does.
+fn narrow(s: &mut Scenario) {
+    let mut rng = Rng::new((210 << 48) | (s.redrawn << 32) | s.index);
+    if !rng.chance(60) {
+        return;
+    }
+    for replica in std::iter::once(&mut s.config.replica).chain(s.more.iter_mut().map(|o| &mut o.replica)) {
+        if let SchedulerConfig::Unified(p) = &mut replica.scheduler {
+            p.token_budget = rng.small(1, 3);
+            p.max_sequences = rng.small(5, 12);
+        }
+    }
 }
 
 /// Often one server whose ports are slow, or links on which a message takes as long as some steps.
