@@ -136,7 +136,6 @@ impl<'a> Dispatcher<'a> {
             session: self.trace.session(id),
             prefix: prefixes.map_or(&[], |p| p.of(id)),
             tokens_per_id: prefixes.map_or(1, |p| p.tokens_per_id),
-            first_time: world.request(id).phase == Phase::Outside,
         };
         let (pool, own, draws) = (&self.pool[..], &self.own[..], self.draws);
         let partial = self.partial;

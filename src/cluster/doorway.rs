@@ -126,6 +126,7 @@ impl Run<'_> {
         let fetches = self.fetches.as_ref();
         let decision = self.router.decide(id, now, &mut self.world, &self.replicas, fetches);
         if decision.refused {
+            self.world.leave_router(id, now);
             self.world.reject(id, now, Rejection::Overloaded);
             return self.client_free(now);
         }

@@ -224,7 +224,8 @@ impl<'a> Run<'a> {
         self.drop_stale();
         let patience = self.patience.front().map(|&(at, _)| at);
         let next = self.queue.next_time().into_iter().chain(patience).min();
-        let stranded = self.fleet.as_ref().is_some_and(|f| !f.stranded.is_empty());
+        let waits = |&id: &RequestId| !self.world.is_done(id);
+        let stranded = self.fleet.as_ref().is_some_and(|f| f.stranded.iter().any(waits));
         if next.is_none() && !stranded {
             // Where nothing else would happen a timer changes nothing: the run is over.
             return None;
@@ -243,6 +244,8 @@ impl<'a> Run<'a> {
                     !self.replicas[replica.index()].state.is_current(event)
                 }
                 Event::FlowEnds { version } => !self.wires().is_current(version),
+                // Its client gave up in the front end, or at the router.
+                Event::Routed { request } => self.world.is_done(request),
                 _ => false,
             };
             if !stale {

@@ -59,6 +59,7 @@ impl ReplicaState {
         while let Some(&id) = self.swapped.first() {
             self.drop_swapped(id, world);
         }
+        self.bound.set(None, now, &mut world.counters.bound_time);
     }
 
     fn lose_all(&mut self, now: SimTime, world: &mut World<'_>) -> Vec<RequestId> {
@@ -75,7 +76,6 @@ impl ReplicaState {
             world.inside -= 1;
         }
         self.forget_cache();
-        self.bound.set(None, now, &mut world.counters.bound_time);
         lost
     }
 

@@ -313,8 +313,8 @@ mod tests {
     }
 
     fn sent(router: &mut dyn Router, queues: &[u32], prompt: u32, prefix: &[u64]) -> u16 {
-        let (id, session, first_time) = (RequestId(0), None, true);
-        let request = RouteRequest { id, prompt, session, prefix, tokens_per_id: 10, first_time };
+        let (id, session) = (RequestId(0), None);
+        let request = RouteRequest { id, prompt, session, prefix, tokens_per_id: 10 };
         router.route(&request, &mut Queues(queues.to_vec())).0
     }
 
@@ -362,8 +362,8 @@ mod tests {
         let mut tree = Tree::new();
         let mut enter = |prefix: &[u64], clock| {
             let prompt = 10 * u32::try_from(prefix.len()).expect("short");
-            let (id, session, first_time) = (RequestId(0), None, true);
-            let request = RouteRequest { id, prompt, session, prefix, tokens_per_id: 10, first_time };
+            let (id, session) = (RequestId(0), None);
+            let request = RouteRequest { id, prompt, session, prefix, tokens_per_id: 10 };
             tree.enter(&request, 40, clock);
             let known = |p: &[u64]| tree.path(p).len();
             (tree.tokens, known(&[1, 2]), known(&[1, 3]), known(&[7]))
@@ -381,14 +381,8 @@ mod tests {
     fn a_prompt_beyond_the_limit_keeps_its_beginning() {
         let mut tree = Tree::new();
         let prefix = [1, 2, 3];
-        let request = RouteRequest {
-            id: RequestId(0),
-            prompt: 35,
-            session: None,
-            prefix: &prefix,
-            tokens_per_id: 10,
-            first_time: true,
-        };
+        let request =
+            RouteRequest { id: RequestId(0), prompt: 35, session: None, prefix: &prefix, tokens_per_id: 10 };
         tree.enter(&request, 20, 1);
         assert_eq!((tree.tokens, tree.path(&prefix).len()), (20, 2));
         assert_eq!((tree.nodes.len(), tree.free.len(), tree.leaves.len()), (5, 2, 1));

@@ -198,11 +198,12 @@ impl Router for Books {
     }
 
     fn decide(&mut self, request: &RouteRequest<'_>, replicas: &mut dyn Replicas) -> Decision {
+        let first = self.sent.iter().all(|sent| sent.id != request.id);
         let (queued, answers) = self.look(request.id, replicas);
         let (offers, source) = self.offers(request, &queued, replicas);
         let best = offers.into_iter().min_by_key(|o| (o.total, o.to)).expect("one replica is up");
         let done = replicas.expectations().now() + best.total;
-        if request.first_time && self.refuses(done, best.total, answers, replicas) {
+        if first && self.refuses(done, best.total, answers, replicas) {
             return Decision { refused: true, ..Decision::to(best.to) };
         }
         self.sent.push(Sent { id: request.id, to: best.to, own: best.own, done });

@@ -78,8 +78,6 @@ pub struct RouteRequest<'a> {
     pub prefix: &'a [u64],
     /// Tokens that each id covers (the last one may cover fewer).
     pub tokens_per_id: u32,
-    /// Whether it has not been on a replica yet that failed.
-    pub first_time: bool,
 }
 
 /// Outstanding work of a replica, as a router sees it.

@@ -4,7 +4,7 @@ use windtunnel::engine::config::Allocation;
 
 use super::arrivals::insert;
 use super::kv::key_of;
-use super::outcome::Mutation;
+use super::mutation::Mutation;
 use super::pipeline;
 use super::plan::{Admission, HitBlock, Plan, Planner};
 use super::sim::Sim;

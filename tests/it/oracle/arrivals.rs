@@ -8,49 +8,76 @@ use windtunnel::units::SimDuration;
 
 use super::door::Door;
 use super::fetch::Decision;
+use super::fleet;
 use super::ideal;
 use super::mixed;
-use super::outcome::Mutation;
+use super::mutation::Mutation;
 use super::request::Req;
 use super::router::Router;
 use super::sim::Sim;
 use super::work::set_bound;
 
 impl Sim<'_> {
-    /// Class 3: what arrives goes through the front end; what has passed it is routed in request order.
+    /// Class 3: what arrives goes through the front end; what has passed it, and who lost a replica, is routed in request
+    /// order.
     pub fn arrivals(&mut self) -> usize {
         Door::admit_arrivals(self);
         let mut routed = self.door.take_served(self.now);
+        for &r in &routed {
+            (self.requests[r].queued, self.requests[r].through) = (self.now, Some(self.now));
+        }
+        routed.extend(fleet::take_back(self));
         routed.sort_unstable();
         if self.mutated(Mutation::ArrivalTiesReversed) {
             routed.reverse();
         }
         for &r in &routed {
-            self.requests[r].queued = self.now;
             if matches!(self.config(0).scheduler, SchedulerConfig::Ideal(_)) {
                 ideal::serve(self, r);
-                continue;
-            }
-            let front = SimDuration::from_ps(self.now - self.requests[r].arrival);
-            let decision = if self.is_full() { Decision::Refused } else { Router::decide(self, r) };
-            match decision {
-                Decision::Waits => {}
-                Decision::Refused => {
-                    self.requests[r].ledger.add(Cause::FrontEnd, front);
-                    self.requests[r].rejected = Some((Rejection::Overloaded, self.now));
-                    self.coverage.overloaded += 1;
-                    Door::release(self, self.now);
-                }
-                Decision::Joins(k) => {
-                    self.requests[r].ledger.add(Cause::FrontEnd, front);
-                    let k = mixed::instead(self, r, k);
-                    self.join(r, k);
-                }
+            } else if self.requests[r].through.is_some() && self.is_full() {
+                self.refuse(r);
+            } else {
+                self.route(r);
             }
         }
         // Clients of a closed loop who were turned away and do not think ask again at once.
         let again = routed.iter().any(|&r| self.requests[r].rejected.is_some());
         routed.len() + if again { self.arrivals() } else { 0 }
+    }
+
+    /// Past admission: to a replica, if one is up.
+    pub fn route(&mut self, r: usize) {
+        if fleet::strands(self, r) {
+            return;
+        }
+        let decision = Router::decide(self, r);
+        self.requests[r].routed = true;
+        match decision {
+            Decision::Waits => {}
+            Decision::Refused => self.refuse(r),
+            Decision::Joins(k) => {
+                self.meets_replica(r);
+                let k = mixed::instead(self, r, k);
+                self.join(r, k);
+            }
+        }
+    }
+
+    /// Time in front of the router and at it, of a request that has been on no replica; whether it is one.
+    pub fn meets_replica(&mut self, r: usize) -> bool {
+        let (now, request) = (self.now, &mut self.requests[r]);
+        let Some(through) = request.through.take() else { return false };
+        request.ledger.add(Cause::FrontEnd, SimDuration::from_ps(through - request.arrival));
+        request.ledger.add(Cause::Router, SimDuration::from_ps(now - through));
+        request.queued = now;
+        true
+    }
+
+    fn refuse(&mut self, r: usize) {
+        self.meets_replica(r);
+        self.requests[r].rejected = Some((Rejection::Overloaded, self.now));
+        self.coverage.overloaded += 1;
+        Door::release(self, self.now);
     }
 
     /// §2: an admission limit is reached.

@@ -6,7 +6,8 @@ use windtunnel::cluster::{Outcome, RunOptions};
 use windtunnel::metrics::record::{Cause, RequestRecord, RunCounters};
 
 use super::engine::{engine_log, engine_run};
-use super::outcome::{Mutation, Options, OracleOutcome};
+use super::mutation::Mutation;
+use super::outcome::{Options, OracleOutcome};
 use super::request::DEADLINES;
 use super::scenario::{MAX_STEPS, Scenario};
 use super::sim::run_with;
@@ -102,6 +103,7 @@ fn traffic(engine: &Outcome, oracle: &OracleOutcome) -> String {
     let lines = [
         ("moves", format!("{:?}", engine.traffic.moves), format!("{:?}", oracle.coverage.moves)),
         ("transfers", format!("{:?}", engine.traffic.transfers), format!("{:?}", oracle.transfers)),
+        ("fleet", format!("{:?}", engine.fleet), format!("{:?}", oracle.fleet)),
         ("ports", format!("{ports:?}"), format!("{:?}", oracle.ports)),
     ];
     let mut text = String::new();

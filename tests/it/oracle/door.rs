@@ -4,7 +4,7 @@ use windtunnel::engine::config::FrontEnd;
 use windtunnel::metrics::record::Rejection;
 use windtunnel::workload::Trace;
 
-use super::outcome::Mutation;
+use super::mutation::Mutation;
 use super::sim::Sim;
 
 pub struct Door {

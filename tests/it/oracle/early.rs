@@ -4,7 +4,7 @@ use windtunnel::engine::config::{FirstToken, Overlap, Role};
 
 use super::hand_over;
 use super::links::{self, Parcel, Part};
-use super::outcome::Mutation;
+use super::mutation::Mutation;
 use super::pipeline::Batch;
 use super::router::{Router, demand};
 use super::sim::Sim;

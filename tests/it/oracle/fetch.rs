@@ -3,13 +3,13 @@
 use windtunnel::cost::{Chunk, DecodeShape, StepShape};
 use windtunnel::engine::config::{Allocation, Role};
 use windtunnel::ids::ReplicaId;
-use windtunnel::metrics::record::Cause;
 use windtunnel::policy::router::{Conductor, Forecast};
-use windtunnel::units::SimDuration;
 
 use super::door::Door;
+use super::fleet;
 use super::kv::{Key, key_of};
 use super::links::{self, Parcel};
+use super::patience;
 use super::request::Way;
 use super::sim::Sim;
 
@@ -27,8 +27,6 @@ struct Fetch {
     request: usize,
     to: usize,
     keys: Vec<Key>,
-    /// When it left the front end.
-    through: u64,
 }
 
 /// What the router remembers, and what is between replicas.
@@ -41,6 +39,11 @@ pub struct Fetching {
 }
 
 impl Fetching {
+    /// What has come to replica `k` is gone with it.
+    pub fn forget(&mut self, k: usize) {
+        self.brought.retain(|b| b.0 != k);
+    }
+
     /// Whether `r` waits for its prefix.
     pub fn has(&self, r: usize) -> bool {
         self.on_the_way.iter().any(|f| f.request == r)
@@ -101,7 +104,8 @@ fn is_queued(sim: &Sim<'_>, sent: &Sent) -> bool {
 /// The router decides about `r`.
 pub fn decide(sim: &mut Sim<'_>, p: &Conductor, pool: &[usize], r: usize) -> Decision {
     let over: Vec<bool> = sim.requests.iter().map(|x| x.is_over()).collect();
-    sim.fetching.sent.retain(|s| !over[s.request]);
+    sim.fetching.sent.retain(|s| !over[s.request] && s.request != r);
+    let again = sim.requests[r].routed;
     let fetches = sim.deployment.joint.as_ref().is_some_and(|joint| joint.prefix_fetch);
     let known: Vec<Vec<Key>> = pool.iter().map(|&k| kept(sim, k, r)).collect();
     let most = known.iter().map(Vec::len).max().unwrap_or(0);
@@ -123,11 +127,11 @@ pub fn decide(sim: &mut Sim<'_>, p: &Conductor, pool: &[usize], r: usize) -> Dec
     }
     let (total, at, mine, comes) = best.expect("a pool has replicas");
     let done = sim.now + total;
-    if p.reject_after.is_some_and(|limit| total > limit.as_ps()) {
+    if p.reject_after.is_some_and(|limit| total > limit.as_ps()) && !again {
         sim.coverage.refused_late += 1;
         return Decision::Refused;
     }
-    if let Some(limit) = p.answers {
+    if let Some(limit) = p.answers.filter(|_| !again) {
         let decoding = (0..sim.replicas.len()).filter(|&k| sim.role(k) == Role::Decode).count();
         let writers = if decoding > 0 { decoding } else { pool.len() } as u64;
         for s in &sim.fetching.sent {
@@ -152,16 +156,8 @@ pub fn decide(sim: &mut Sim<'_>, p: &Conductor, pool: &[usize], r: usize) -> Dec
     let keys = known[source][known[at].len()..].to_vec();
     sim.coverage.fetched += 1;
     links::send(sim, r, (pool[source], to), keys.len() as u32);
-    sim.fetching.on_the_way.push(Fetch { request: r, to, keys, through: sim.now });
+    sim.fetching.on_the_way.push(Fetch { request: r, to, keys });
     Decision::Waits
-}
-
-/// Time in front of the router and at it.
-fn charge(sim: &mut Sim<'_>, fetch: &Fetch) {
-    let (now, request) = (sim.now, &mut sim.requests[fetch.request]);
-    request.ledger.add(Cause::FrontEnd, SimDuration::from_ps(fetch.through - request.arrival));
-    request.ledger.add(Cause::Router, SimDuration::from_ps(now - fetch.through));
-    request.queued = now;
 }
 
 /// A prefix has come, if that is what this parcel was.
@@ -169,27 +165,33 @@ pub fn last_byte(sim: &mut Sim<'_>, parcel: &Parcel) -> bool {
     let found = sim.fetching.on_the_way.iter().position(|f| f.request == parcel.request);
     let Some(at) = found else { return false };
     let fetch = sim.fetching.on_the_way.remove(at);
-    let k = fetch.to;
+    let (r, k) = (fetch.request, fetch.to);
+    if !fleet::is_up(sim, k) {
+        sim.coverage.fetched_in_vain += 1;
+        if !sim.requests[r].is_over() {
+            sim.route(r);
+        }
+        return true;
+    }
     sim.fetching.brought.extend(fetch.keys.iter().rev().map(|&key| (k, key)));
     sim.replicas[k].touched = true;
     let inside = sim.replicas[k].in_flight.last().is_some_and(|b| b.prefill.is_empty() && b.start < sim.now);
     sim.coverage.kv_cuts += u64::from(inside);
-    if !sim.requests[fetch.request].is_over() {
-        charge(sim, &fetch);
-        sim.join(fetch.request, k);
+    if !sim.requests[r].is_over() {
+        sim.meets_replica(r);
+        sim.join(r, k);
     }
     true
 }
 
 /// Its client gives up while its prefix is on the way.
 pub fn give_up(sim: &mut Sim<'_>, r: usize) {
-    let at = sim.fetching.on_the_way.iter().position(|f| f.request == r).expect("it waits");
-    let fetch = sim.fetching.on_the_way.remove(at);
-    charge(sim, &fetch);
-    sim.fetching.on_the_way.insert(at, fetch);
-    sim.requests[r].timed_out = Some(sim.now);
     sim.coverage.gave_up_fetching += 1;
-    Door::release(sim, sim.now);
+    if sim.meets_replica(r) {
+        sim.requests[r].timed_out = Some(sim.now);
+        return Door::release(sim, sim.now);
+    }
+    patience::leave(sim, r);
 }
 
 /// Before a plan of replica `k`: what was brought is put into its host list.

@@ -41,7 +41,7 @@ fn fetching(index: u64) -> Scenario {
     unreachable!("some draw ends")
 }
 
-fn change(rng: &mut Rng, s: &mut Scenario) {
+pub fn change(rng: &mut Rng, s: &mut Scenario) {
     let host = rng.small(1, 30);
     for replica in std::iter::once(&mut s.config.replica).chain(s.more.iter_mut().map(|o| &mut o.replica)) {
         replica.kv.prefix_cache = true;

@@ -7,7 +7,7 @@ use super::arrivals::insert;
 use super::early;
 use super::links::{self, Parcel};
 use super::mixed;
-use super::outcome::Mutation;
+use super::mutation::Mutation;
 use super::patience;
 use super::plan::Planner;
 use super::request::Way;

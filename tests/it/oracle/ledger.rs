@@ -3,7 +3,7 @@
 use windtunnel::metrics::record::Cause;
 use windtunnel::units::SimDuration;
 
-use super::outcome::Mutation;
+use super::mutation::Mutation;
 use super::pipeline::Batch;
 use super::request::{Loss, Req, Way};
 use super::sim::Sim;

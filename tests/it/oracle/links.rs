@@ -4,7 +4,7 @@ use windtunnel::engine::config::Network;
 use windtunnel::ids::ReplicaId;
 use windtunnel::metrics::record::TransferCounters;
 
-use super::outcome::Mutation;
+use super::mutation::Mutation;
 use super::ports::{Flow, share};
 use super::sim::Sim;
 

@@ -4,8 +4,9 @@ use std::cmp::Ordering;
 
 use windtunnel::engine::config::Migration;
 
+use super::fleet::{self, Standing};
 use super::moves::Move;
-use super::outcome::Mutation;
+use super::mutation::Mutation;
 use super::request::Loss;
 use super::router::demand;
 use super::sim::Sim;
@@ -22,6 +23,14 @@ impl Freeness {
     pub fn compare(self, other: Freeness) -> Ordering {
         (self.blocks * other.requests).cmp(&(other.blocks * self.requests))
     }
+
+    /// ⌊1000 · freeness⌋.
+    pub fn thousandths(self) -> i128 {
+        (1000 * self.blocks).div_euclid(self.requests)
+    }
+
+    /// Smaller than any other.
+    const LEAST: Freeness = Freeness { blocks: -(1 << 60), requests: 1 };
 
     fn against(self, blocks: i64) -> Ordering {
         self.compare(Freeness { blocks: i128::from(blocks), requests: 1 })
@@ -72,9 +81,13 @@ pub fn tick(sim: &mut Sim<'_>) {
         return;
     }
     sim.ticked = sim.now;
-    let now: Vec<Freeness> = (0..sim.replicas.len()).map(|k| freeness(sim, k)).collect();
-    let gives = |k: usize| now[k].against(rules.out_below) == Ordering::Less;
-    let takes = |k: usize| now[k].against(rules.in_above) == Ordering::Greater;
+    let drains = |k: usize| fleet::standing(sim, k) == Standing::Draining;
+    let of = |k: usize| if drains(k) { Freeness::LEAST } else { freeness(sim, k) };
+    let now: Vec<Freeness> = (0..sim.replicas.len()).map(of).collect();
+    let ups: Vec<bool> = (0..now.len()).map(|k| fleet::is_up(sim, k)).collect();
+    let drained: Vec<bool> = (0..now.len()).map(drains).collect();
+    let gives = |k: usize| drained[k] || (ups[k] && now[k].against(rules.out_below) == Ordering::Less);
+    let takes = |k: usize| ups[k] && now[k].against(rules.in_above) == Ordering::Greater;
     let before = sim.pairs.len();
     if !sim.mutated(Mutation::PairsNeverEnd) {
         sim.pairs.retain(|&(source, destination)| gives(source) && takes(destination));

@@ -3,7 +3,7 @@
 use windtunnel::engine::config::Role;
 
 use super::hand_over;
-use super::outcome::Mutation;
+use super::mutation::Mutation;
 use super::request::Way;
 use super::router::{demand, tokens_on};
 use super::sim::Sim;

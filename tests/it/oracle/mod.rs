@@ -7,11 +7,12 @@
 //!
 //! When engine and oracle differ, the test prints how many scenarios differ, the smallest of them (the requests that
 //! differ, the scenario, the steps of the oracle), and how many of them each fault or other reading
-//! (`outcome::Mutation`) would explain.
+//! (`mutation::Mutation`) would explain.
 
 mod apart;
 mod apply;
 mod arrivals;
+mod coming;
 mod compare;
 mod cost;
 mod door;
@@ -19,6 +20,7 @@ mod early;
 mod engine;
 mod fetch;
 mod fetching;
+mod fleet;
 mod hand_over;
 mod ideal;
 mod kv;
@@ -30,6 +32,7 @@ mod mixed;
 mod moves;
 mod moving;
 mod mutants;
+mod mutation;
 mod outcome;
 mod patience;
 mod pipeline;

@@ -4,12 +4,13 @@ use windtunnel::engine::config::MigrationKind;
 use windtunnel::metrics::record::Cause;
 
 use super::arrivals::insert;
+use super::fleet::{self, Standing};
 use super::hand_over;
 use super::kv::reserved_tokens;
 use super::ledger;
 use super::links::{self, Parcel};
 use super::migration::rules;
-use super::outcome::Mutation;
+use super::mutation::Mutation;
 use super::patience;
 use super::request::{Loss, Req, Way};
 use super::sim::Sim;
@@ -169,13 +170,14 @@ fn source(sim: &mut Sim<'_>, m: usize) {
     let request = &sim.requests[r];
     let gone = !request.outstanding || request.replica != k || request.is_over();
     let preempted = request.preemptions > sim.moves[m].preemptions;
+    let fails = !matches!(fleet::standing(sim, k), Standing::Up | Standing::Draining);
     if !gone && request.in_flight {
         // Its next turn.
         sim.coverage.turns_put_off += 1;
         return;
     }
     let again = request.prefilled && request.host_blocks == 0 && sim.mutated(Mutation::MovesTheVictim);
-    if gone || (preempted && !again) {
+    if gone || fails || (preempted && !again) {
         sim.coverage.void_finished += u64::from(gone);
         sim.coverage.void_preempted += u64::from(!gone);
         return void(sim, m);
@@ -217,7 +219,7 @@ fn ask(sim: &mut Sim<'_>, m: usize) {
 fn grant(sim: &mut Sim<'_>, m: usize, blocks: u32) {
     let Some(rules) = rules(sim) else { return };
     let (r, k) = (sim.moves[m].request, sim.moves[m].destination);
-    if (sim.replicas[k].kv.free.len() as u32) < blocks {
+    if (sim.replicas[k].kv.free.len() as u32) < blocks || !fleet::is_up(sim, k) {
         sim.coverage.moves.refused += 1;
         let comes = message(sim, m);
         sim.moves[m].at = At::Void { comes };

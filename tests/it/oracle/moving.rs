@@ -8,7 +8,8 @@ use windtunnel::units::SimDuration;
 use super::apart::network;
 use super::compare::{Differences, difference};
 use super::cost::TestCost;
-use super::outcome::{Coverage, Mutation, Options};
+use super::mutation::Mutation;
+use super::outcome::{Coverage, Options};
 use super::random::check_oracle;
 use super::rng::Rng;
 use super::scenario::{self, KINDS, MAX_STEPS, Others, Scenario};
@@ -63,6 +64,7 @@ pub fn draw(index: u64, redrawn: u64) -> Scenario {
         apart: None,
         moving: None,
         fetching: None,
+        changes: None,
         headroom: Vec::new(),
         seed,
         trace,

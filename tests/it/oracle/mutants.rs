@@ -1,7 +1,8 @@
 //! Every deliberate fault of the oracle is noticed by the comparison on some random scenario.
 
 use super::compare::difference;
-use super::outcome::{Mutation, Options};
+use super::mutation::Mutation;
+use super::outcome::Options;
 use super::scenario::{KINDS, MAX_STEPS, scenario};
 use super::sim::run_with;
 

@@ -6,9 +6,10 @@ use windtunnel::units::SimDuration;
 
 use super::door::Door;
 use super::fetch;
+use super::fleet;
 use super::hand_over;
 use super::ledger;
-use super::outcome::Mutation;
+use super::mutation::Mutation;
 use super::pipeline;
 use super::request::Way;
 use super::sim::Sim;
@@ -20,7 +21,8 @@ fn due(sim: &Sim<'_>, r: usize) -> Option<u64> {
         return None;
     }
     let request = &sim.requests[r];
-    let arrived = sim.door.has(r) || sim.fetching.has(r) || request.outstanding;
+    let at_router = sim.fetching.has(r) || sim.fleet.as_ref().is_some_and(|f| f.has(r));
+    let arrived = sim.door.has(r) || at_router || request.outstanding;
     (arrived && !request.gave_up && !request.is_over()).then(|| request.arrival + patience.as_ps())
 }
 
@@ -53,6 +55,9 @@ fn give_up(sim: &mut Sim<'_>, r: usize) {
     }
     if sim.fetching.has(r) {
         return fetch::give_up(sim, r);
+    }
+    if sim.fleet.as_ref().is_some_and(|f| f.has(r)) {
+        return fleet::give_up(sim, r);
     }
     let k = sim.requests[r].replica;
     sim.replicas[k].touched = true;

@@ -9,7 +9,7 @@ use super::door::Door;
 use super::early;
 use super::hand_over;
 use super::ledger;
-use super::outcome::Mutation;
+use super::mutation::Mutation;
 use super::patience;
 use super::plan::Plan;
 use super::request::{Loss, Way};

@@ -9,11 +9,12 @@ use super::apply::apply;
 use super::arrivals::insert;
 use super::early;
 use super::fetch;
+use super::fleet;
 use super::hand_over;
 use super::kv::{Key, key_of, reserved_tokens};
 use super::ledger;
 use super::moves;
-use super::outcome::Mutation;
+use super::mutation::Mutation;
 use super::pipeline;
 use super::request::{Loss, Req};
 use super::schedulers;
@@ -77,6 +78,9 @@ pub fn plan_replica(sim: &mut Sim<'_>, k: usize) {
     loop {
         let replica = &sim.replicas[k];
         if replica.in_flight.len() >= sim.stages(k) || replica.timer.is_some() {
+            return;
+        }
+        if fleet::fails(sim, k) {
             return;
         }
         fetch::keep(sim, k);

@@ -2,7 +2,7 @@
 
 use windtunnel::engine::config::{Network, Sharing};
 
-use super::outcome::Mutation;
+use super::mutation::Mutation;
 
 #[derive(Clone, Debug)]
 pub struct Flow {

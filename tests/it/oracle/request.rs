@@ -82,6 +82,10 @@ pub struct Req {
     pub way: Way,
     /// The replica and the blocks that it still holds there.
     pub lease: Option<(usize, Vec<usize>)>,
+    /// When it left the front end, until it joins a replica for the first time.
+    pub through: Option<u64>,
+    /// A router has decided about it before.
+    pub routed: bool,
     /// A decode replica has been chosen for it before its prompt is complete (§12).
     pub early: bool,
     /// Where its prompt was computed.
@@ -134,6 +138,8 @@ impl Req {
             dropped: None,
             way: Way::None,
             lease: None,
+            through: None,
+            routed: false,
             early: false,
             prefilled_at: 0,
             stands: false,

@@ -7,21 +7,22 @@ use windtunnel::rng::stream;
 
 use super::early;
 use super::fetch::{self, Decision};
+use super::fleet;
 use super::kv::{Key, key_of, reserved_tokens};
 use super::migration::freeness;
-use super::outcome::Mutation;
+use super::mutation::Mutation;
 use super::request::Way;
 use super::sim::Sim;
 
 /// Outstanding requests, tokens and blocks of one replica.
 #[derive(Clone, Copy, Default)]
 pub struct Load {
-    requests: u64,
-    tokens: u64,
-    blocks: u64,
+    pub requests: u64,
+    pub tokens: u64,
+    pub blocks: u64,
 }
 
-/// A node of a tree, as the whole path to it: ids, or (with `true`) the request whose uncovered end it is.
+/// A node of a tree, as the whole path to it: ids, or (with `true`) the decision whose uncovered end it is.
 struct Entry {
     path: Vec<(u64, bool)>,
     tokens: u64,
@@ -35,8 +36,9 @@ pub struct Router<'a> {
     pub component: &'static str,
     /// The replicas that it knows; it counts them from 0.
     pub pool: Vec<usize>,
-    /// Requests routed so far.
+    /// Requests routed so far, and where the last one was sent.
     routed: usize,
+    last: Option<usize>,
     /// (instant, replica, what it adds) of every dispatch.
     dispatches: Vec<(u64, usize, Load)>,
     /// (session, replica) of every session seen.
@@ -66,7 +68,7 @@ pub fn tokens_on(sim: &Sim<'_>, k: usize) -> u64 {
 }
 
 /// The load of every replica, now.
-fn load(sim: &Sim<'_>) -> Vec<Load> {
+pub fn load(sim: &Sim<'_>) -> Vec<Load> {
     let mut load = vec![Load::default(); sim.replicas.len()];
     for request in sim.requests.iter().filter(|r| r.outstanding) {
         load[request.replica].requests += 1;
@@ -103,7 +105,7 @@ fn report(config: &RouterConfig) -> Option<Report> {
 impl<'a> Router<'a> {
     pub fn new(config: &'a RouterConfig, component: &'static str, pool: Vec<usize>) -> Router<'a> {
         let (dispatches, homes, sent) = (Vec::new(), Vec::new(), Vec::new());
-        Router { config, component, pool, routed: 0, dispatches, homes, sent, trees: Vec::new() }
+        Router { config, component, pool, routed: 0, last: None, dispatches, homes, sent, trees: Vec::new() }
     }
 }
 
@@ -113,35 +115,55 @@ impl Router<'_> {
         let RouterConfig::Conductor(p) = sim.routers[0].config else {
             return Decision::Joins(Router::choose(sim, 0, r));
         };
-        let pool = sim.routers[0].pool.clone();
+        let pool: Vec<usize> = Router::ups(sim, 0).into_iter().map(|at| sim.routers[0].pool[at]).collect();
         fetch::decide(sim, p, &pool, r)
+    }
+
+    /// Those that router `w` sends to (§15), as it counts them.
+    fn ups(sim: &Sim<'_>, w: usize) -> Vec<usize> {
+        let pool = &sim.routers[w].pool;
+        (0..pool.len()).filter(|&at| fleet::is_up(sim, pool[at])).collect()
+    }
+
+    /// Replica `k` is down: its lists and trees are empty.
+    pub fn forget(sim: &mut Sim<'_>, k: usize) {
+        for router in &mut sim.routers {
+            let Some(at) = router.pool.iter().position(|&p| p == k) else { continue };
+            router.sent.get_mut(at).map(Vec::clear);
+            router.trees.get_mut(at).map(Vec::clear);
+        }
     }
 
     /// Router `w` of the deployment decides about request `r`.
     pub fn choose(sim: &mut Sim<'_>, w: usize, r: usize) -> usize {
         let pool = sim.routers[w].pool.clone();
-        let (count, component) = (pool.len(), sim.routers[w].component);
+        let ups = Router::ups(sim, w);
+        let (count, component) = (ups.len(), sim.routers[w].component);
         let draw = |sim: &Sim<'_>, index: u64, below: usize| {
             stream(sim.deployment.seed, component, r as u64, index).below(below as u64) as usize
         };
         let at = match sim.routers[w].config {
-            RouterConfig::RoundRobin(_) => sim.routers[w].routed % count,
-            RouterConfig::Random(_) => draw(sim, 0, count),
+            RouterConfig::RoundRobin(_) => {
+                let after = sim.routers[w].last.map_or(0, |last| last + 1);
+                let next = ups.iter().copied().find(|&at| at >= after);
+                next.unwrap_or(ups[0])
+            }
+            RouterConfig::Random(_) => ups[draw(sim, 0, count)],
             RouterConfig::LeastRequests(p) => Router::least(sim, w, p.per_capacity, |l| l.requests),
             RouterConfig::LeastTokens(p) => Router::least(sim, w, p.per_capacity, |l| l.tokens),
             RouterConfig::MemoryLoad(_) => Router::least(sim, w, true, |l| l.blocks),
-            RouterConfig::PowerOfTwo(_) if count == 1 => 0,
+            RouterConfig::PowerOfTwo(_) if count == 1 => ups[0],
             RouterConfig::PowerOfTwo(p) => {
                 let a = draw(sim, 0, count);
                 let b = draw(sim, 1, count - 1);
-                let b = if b >= a { b + 1 } else { b };
+                let (a, b) = (ups[a], ups[if b >= a { b + 1 } else { b }]);
                 let read = Router::reported(sim, w);
                 let of = |i: usize| if p.per_capacity { u64::from(sim.config(pool[i]).kv.blocks) } else { 1 };
                 let (left, right) = (read[b].requests * of(a), read[a].requests * of(b));
                 let tie = sim.mutated(Mutation::SecondDrawWinsTies) && left == right;
                 if left < right || tie { b } else { a }
             }
-            RouterConfig::Freeness(_) => Router::freest(sim, &pool),
+            RouterConfig::Freeness(_) => Router::freest(sim, &pool, &ups),
             RouterConfig::Session(p) => Router::session(sim, w, r, p.per_capacity),
             RouterConfig::PrefixAffinity(p) => Router::affinity(sim, w, r, p),
             RouterConfig::CacheAware(p) => Router::cache_aware(sim, w, r, p),
@@ -149,16 +171,17 @@ impl Router<'_> {
         };
         let k = pool[at];
         sim.routers[w].routed += 1;
+        sim.routers[w].last = Some(at);
         let (tokens, blocks) = (u64::from(sim.requests[r].prompt), demand(sim, k, r));
         sim.routers[w].dispatches.push((sim.now, at, Load { requests: 1, tokens, blocks }));
         k
     }
 
     /// §14: the largest freeness, the lowest id on ties.
-    fn freest(sim: &Sim<'_>, pool: &[usize]) -> usize {
+    fn freest(sim: &Sim<'_>, pool: &[usize], ups: &[usize]) -> usize {
         let of: Vec<_> = pool.iter().map(|&k| freeness(sim, k)).collect();
-        let mut best = 0;
-        for at in 1..of.len() {
+        let mut best = ups[0];
+        for &at in &ups[1..] {
             if of[at].compare(of[best]).is_gt() {
                 best = at;
             }
@@ -172,7 +195,12 @@ impl Router<'_> {
             .homes
             .iter()
             .find(|h| Some(h.0) == session && !sim.mutated(Mutation::SessionForgotten));
-        if let Some(&(_, home)) = known {
+        let known = known.copied().filter(|h| {
+            let up = fleet::is_up(sim, sim.routers[w].pool[h.1]);
+            up || sim.mutated(Mutation::RoutersRemember)
+        });
+        sim.routers[w].homes.retain(|h| Some(h.0) != session || known.is_some());
+        if let Some((_, home)) = known {
             sim.coverage.sticky += 1;
             return home;
         }
@@ -188,7 +216,8 @@ impl Router<'_> {
         let pool = sim.routers[w].pool.clone();
         sim.routers[w].sent.resize(pool.len(), Vec::new());
         let requests: Vec<u64> = Router::reported(sim, w).iter().map(|l| l.requests).collect();
-        let (most, fewest) = (*requests.iter().max().unwrap_or(&0), *requests.iter().min().unwrap_or(&0));
+        let ups = Router::ups(sim, w);
+        let (most, fewest) = extremes(&requests, &ups);
         let unbalanced = most > fewest + u64::from(p.imbalance_requests)
             && most as f64 > p.imbalance_ratio * fewest as f64
             && !sim.mutated(Mutation::ImbalanceIgnored);
@@ -197,9 +226,9 @@ impl Router<'_> {
         if !ids.is_empty() && !unbalanced {
             let known: Vec<u32> =
                 (0..pool.len()).map(|i| known(sim, (w, i), r, p.knowledge, &ids, per_id)).collect();
-            let top = known.iter().copied().max().unwrap_or(0);
+            let top = ups.iter().map(|&k| known[k]).max().unwrap_or(0);
             let enough = top > 0 && f64::from(top) >= p.least_match * f64::from(sim.requests[r].prompt);
-            let candidates = (0..known.len()).filter(|&k| known[k] == top && enough);
+            let candidates = ups.iter().copied().filter(|&k| known[k] == top && enough);
             best = candidates.min_by_key(|&k| requests[k]);
             sim.coverage.affine += u64::from(best.is_some());
         }
@@ -226,12 +255,13 @@ impl Router<'_> {
         let prompt = u64::from(sim.requests[r].prompt);
         let mut path: Vec<(u64, bool)> = ids.iter().map(|&id| (id, false)).collect();
         if ids.len() as u64 * per_id < prompt {
-            path.push((r as u64, true));
+            path.push((sim.routers[w].routed as u64, true));
         }
         let count = sim.routers[w].pool.len();
         sim.routers[w].trees.resize_with(count, Vec::new);
         let requests: Vec<u64> = Router::reported(sim, w).iter().map(|l| l.requests).collect();
-        let (most, fewest) = (*requests.iter().max().unwrap_or(&0), *requests.iter().min().unwrap_or(&0));
+        let ups = Router::ups(sim, w);
+        let (most, fewest) = extremes(&requests, &ups);
         let unbalanced = most > fewest + u64::from(p.balance_abs_threshold)
             && most as f64 > p.balance_rel_threshold * fewest as f64
             && !sim.mutated(Mutation::ImbalanceIgnored);
@@ -243,7 +273,7 @@ impl Router<'_> {
             let trees = &mut sim.routers[w].trees;
             let holds = |tree: &[Entry], n: usize| tree.iter().any(|e| e.path[..] == path[..n]);
             let depth = |tree: &[Entry]| (1..=path.len()).take_while(|&n| holds(tree, n)).count();
-            let best = (0..count).rev().max_by_key(|&k| depth(&trees[k])).unwrap_or(0);
+            let best = ups.iter().copied().rev().max_by_key(|&k| depth(&trees[k])).expect("one is up");
             let matched = depth(&trees[best]);
             for entry in trees[best].iter_mut().filter(|e| path[..matched].starts_with(&e.path)) {
                 entry.used = now;
@@ -254,7 +284,7 @@ impl Router<'_> {
                 best
             } else {
                 let size = |k: &usize| trees[*k].iter().map(|e| e.tokens).sum::<u64>();
-                (0..count).min_by_key(size).unwrap_or(0)
+                ups.iter().copied().min_by_key(size).expect("one is up")
             }
         };
         let tree = &mut sim.routers[w].trees[k];
@@ -280,8 +310,9 @@ impl Router<'_> {
         let values: Vec<u64> = Router::reported(sim, w).iter().map(measure).collect();
         let pool = &sim.routers[w].pool;
         let of = |i: usize| if per_capacity { u64::from(sim.config(pool[i]).kv.blocks) } else { 1 };
-        let mut best = 0;
-        for k in 1..values.len() {
+        let ups = Router::ups(sim, w);
+        let mut best = ups[0];
+        for &k in &ups[1..] {
             let (mine, other) = (values[k] * of(best), values[best] * of(k));
             let tie = mine == other && sim.mutated(Mutation::RouterTieToHighest);
             if mine < other || tie {
@@ -333,6 +364,12 @@ impl Router<'_> {
             sim.history.push((sim.now, load));
         }
     }
+}
+
+/// The most and the fewest among those that are up.
+fn extremes(requests: &[u64], ups: &[usize]) -> (u64, u64) {
+    let of = || ups.iter().map(|&k| requests[k]);
+    (of().max().unwrap_or(0), of().min().unwrap_or(0))
 }
 
 /// Prompt tokens that replica `k` is known to have.

@@ -2,16 +2,17 @@
 
 use std::fmt;
 
-use windtunnel::cluster::{Deployment, Group, Joint};
+use windtunnel::cluster::{Changes, Deployment, Group, Joint};
 use windtunnel::engine::config::{
-    Admission, Allocation, ClusterConfig, FrontEnd, HandOver, KvConfig, Migration, Network, Preemption,
-    ReplicaConfig, ReserveRule, Role,
+    Admission, Allocation, ClusterConfig, Failure, FrontEnd, HandOver, KvConfig, Migration, Network,
+    Preemption, ReplicaConfig, ReserveRule, Role,
 };
 use windtunnel::policy::order::Order;
 use windtunnel::policy::router::{
     CacheAware, Freest, Knowledge, LeastLoad, MemoryLoad, PowerOfTwo, PrefixAffinity, Random, RoundRobin,
     RouterConfig, Session,
 };
+use windtunnel::policy::scaling::Scaling;
 use windtunnel::policy::scheduler::{
     Chunked, Clairvoyant, Ideal, Iteration, PrefillFirst, RaggedPrompts, SchedulerConfig, Static, Unified,
 };
@@ -47,6 +48,8 @@ pub struct Scenario {
     pub moving: Option<(Migration, Network)>,
     /// Prefixes are fetched over these links (with `apart`: over its own, which are the same).
     pub fetching: Option<Network>,
+    /// Replicas come and go.
+    pub changes: Option<(Option<Scaling>, Vec<Failure>)>,
     /// Blocks that count as used, by priority level.
     pub headroom: Vec<u32>,
     pub seed: u64,
@@ -89,6 +92,9 @@ impl Scenario {
             deployment.joint =
                 Some(Joint { network, hand_over: None, migration: Some(migration), prefix_fetch: false });
         }
+        if let Some((scaling, failures)) = &self.changes {
+            deployment.changes = Some(Changes { scaling: scaling.as_ref(), failures });
+        }
         if let Some(network) = &self.fetching {
             let hand_over = self.apart.as_ref().map(|(hand_over, _)| hand_over);
             deployment.joint = Some(Joint { network, hand_over, migration: None, prefix_fetch: true });
@@ -120,6 +126,7 @@ impl fmt::Display for Scenario {
         writeln!(f, "cost: {:?}", self.cost)?;
         writeln!(f, "more: {:?}, seed: {}", self.more, self.seed)?;
         writeln!(f, "apart: {:?}", self.apart)?;
+        writeln!(f, "changes: {:?}", self.changes)?;
         writeln!(f, "moving: {:?}, headroom: {:?}", self.moving, self.headroom)?;
         writeln!(f, "sessions: {:?}, priorities: {:?}", self.trace.sessions, self.trace.priorities)?;
         writeln!(f, "closed: {:?}, prefixes: {:?}", self.trace.closed, self.trace.prefixes)?;
@@ -167,6 +174,7 @@ fn draw(kind: usize, index: u64, redrawn: u64) -> Scenario {
         apart: None,
         moving: None,
         fetching: None,
+        changes: None,
         headroom: Vec::new(),
         seed: rng.range(0, 9),
         trace,

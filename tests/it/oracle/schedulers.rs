@@ -4,7 +4,7 @@ use windtunnel::metrics::work::Binding;
 use windtunnel::policy::scheduler::{Chunked, PrefillFirst, Unified};
 
 use super::hand_over;
-use super::outcome::Mutation;
+use super::mutation::Mutation;
 use super::plan::Planner;
 
 /// Zero means no limit.

@@ -4,7 +4,7 @@ use windtunnel::metrics::work::Binding;
 use windtunnel::policy::scheduler::{Clairvoyant, Iteration, RaggedPrompts, Static};
 
 use super::hand_over;
-use super::outcome::Mutation;
+use super::mutation::Mutation;
 use super::plan::Planner;
 use super::schedulers::{decode_or_preempt, partial_prefills, used_up};
 

@@ -11,12 +11,14 @@ use windtunnel::workload::Trace;
 use super::door::Door;
 use super::early::{self, Early};
 use super::fetch::{self, Fetching};
+use super::fleet::{self, Fleet};
 use super::hand_over;
 use super::kv::Kv;
 use super::links::{self, Links};
 use super::migration;
 use super::moves::{self, Move};
-use super::outcome::{Coverage, Mutation, Options, OracleOutcome};
+use super::mutation::Mutation;
+use super::outcome::{Coverage, Options, OracleOutcome};
 use super::patience;
 use super::pipeline::{self, Batch};
 use super::plan;
@@ -73,6 +75,8 @@ pub struct Sim<'a> {
     pub links: Links,
     /// Prefixes on their way, and what `conductor` remembers (§16).
     pub fetching: Fetching,
+    /// Replicas that come and go (§15).
+    pub fleet: Option<Fleet<'a>>,
     /// Prompts that are sent layer by layer, in the order of their coming (§12).
     pub early: Vec<Early>,
     /// Requests whose prompt is complete at this instant (§12).
@@ -95,12 +99,13 @@ pub fn run(config: &ClusterConfig, cost: &dyn StepCost, trace: &Trace) -> Oracle
 /// One run, perhaps with a fault, a log or a bound on its steps.
 pub fn run_with(deployment: &Deployment<'_>, trace: &Trace, options: Options) -> OracleOutcome {
     let mut sim = Sim::new(deployment, trace, options);
-    let mut gave_up = false;
+    let (mut gave_up, mut instants) = (false, 0);
     while let Some(t) = sim.next_instant() {
+        instants += 1;
         assert!(t >= sim.now, "the clock went back");
         sim.now = t;
         sim.instant();
-        if options.max_steps > 0 && sim.counters.steps > options.max_steps {
+        if options.max_steps > 0 && sim.counters.steps.max(instants / 20) > options.max_steps {
             gave_up = true;
             break;
         }
@@ -114,7 +119,7 @@ impl<'a> Sim<'a> {
         for (g, group) in deployment.groups.iter().enumerate() {
             groups.extend(vec![g; usize::from(group.replicas)]);
         }
-        let replicas = (groups.into_iter())
+        let replicas = (groups.iter().copied())
             .map(|group| Replica {
                 group,
                 giving_up: Vec::new(),
@@ -139,6 +144,7 @@ impl<'a> Sim<'a> {
             })
             .collect();
         let (routers, servers) = hand_over::routers(deployment);
+        let fleet = deployment.changes.as_ref().map(|changes| Fleet::new(changes, groups.len()));
         let requests = (trace.requests.iter().enumerate())
             .map(|(i, r)| Req {
                 streaming: deployment.front_end.per_streamed_token.as_ps(),
@@ -159,6 +165,7 @@ impl<'a> Sim<'a> {
             history: Vec::new(),
             links: Links::default(),
             fetching: Fetching::default(),
+            fleet,
             early: Vec::new(),
             completed: Vec::new(),
             pairs: Vec::new(),
@@ -223,7 +230,7 @@ impl<'a> Sim<'a> {
                 (a, b) => a.or(b),
             };
         }
-        next
+        fleet::next_instant(self, next)
     }
 
     fn instant(&mut self) {
@@ -241,6 +248,7 @@ impl<'a> Sim<'a> {
         self.transfers();
         let routed = self.arrivals();
         self.timers();
+        fleet::timers(self);
         migration::tick(self);
         patience::cancellations(self);
         self.plans();
@@ -271,6 +279,7 @@ impl<'a> Sim<'a> {
     }
 
     fn plans(&mut self) {
+        fleet::wake(self);
         while self.replicas.iter().any(|replica| replica.touched) {
             for k in 0..self.replicas.len() {
                 if std::mem::take(&mut self.replicas[k].touched) {
@@ -278,6 +287,7 @@ impl<'a> Sim<'a> {
                 }
             }
         }
+        fleet::drained(self);
     }
 
     fn outcome(mut self, gave_up: bool) -> OracleOutcome {
@@ -293,6 +303,7 @@ impl<'a> Sim<'a> {
             counters: self.counters,
             transfers: self.links.counters,
             ports: self.links.ports,
+            fleet: self.fleet.take().map(|fleet| fleet.used(self.now)),
             coverage: self.coverage,
             boundaries: self.boundaries,
             log: self.log,

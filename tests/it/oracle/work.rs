@@ -4,7 +4,7 @@ use windtunnel::cost::StepShape;
 use windtunnel::metrics::record::RunCounters;
 use windtunnel::metrics::work::{Binding, SizeBins, Work};
 
-use super::outcome::Mutation;
+use super::mutation::Mutation;
 use super::pipeline::Batch;
 use super::sim::Sim;
 
