@@ -9,6 +9,7 @@ pub mod collections;
 pub mod cost;
 pub mod diagnostic;
 pub mod engine;
+pub mod gate;
 pub mod hardware;
 pub mod ids;
 pub mod kernel;

@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::exit;
 use super::explain_args::ExplainArgs;
+use super::gate_args::{CheckArgs, CompareArgs};
 use super::trace_args::TraceArgs;
 
 /// A wind tunnel for LLM serving systems: replays request traces through models of published schedulers.
@@ -41,6 +42,10 @@ pub enum Command {
     Run(RunArgs),
     /// Search the highest rate within the limits for every system of a scenario
     Capacity(CapacityArgs),
+    /// Tell what changed between two result folders, scenarios or commits
+    Compare(CompareArgs),
+    /// Hold scenarios against their baselines; exit code 1 if one got worse
+    Check(CheckArgs),
     /// Search the deployment of a model that serves most within the limits
     Plan(PlanArgs),
     /// Draw the page, plots and table of a result folder again, without simulating

@@ -2,6 +2,9 @@
 
 mod args;
 mod capacity;
+mod check;
+mod compare;
+mod compare_side;
 mod context;
 pub mod exit;
 mod explain;
@@ -10,6 +13,7 @@ mod explain_roofline;
 mod explain_step;
 mod explain_system;
 mod flags;
+mod gate_args;
 mod generate;
 mod list;
 mod list_parts;
@@ -41,6 +45,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     let result = match cli.command {
         Command::Run(args) => run::run(&args, &context),
         Command::Capacity(args) => capacity::capacity(&args, &context),
+        Command::Check(args) => check::check(&args, &context),
+        Command::Compare(args) => compare::compare(&args, &context),
         Command::Plan(args) => plan::plan(&args, &context),
         Command::Report(args) => report::report(&args, &context),
         Command::List(args) => list::list(&args, &context),

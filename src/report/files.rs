@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::{html, plot};
-use crate::results::{self, CapacityDetail, Comparison, FileSet, Finding, PlanDetail, RunFiles, Study};
+use super::{difference, html, plot};
+use crate::results::{
+    self, CapacityDetail, Comparison, Difference, FileSet, Finding, PlanDetail, RunFiles, Study,
+};
 
 /// Every file of the result folder: data, plots, page. Give it to [`results::commit`]; add `timing.json` before.
 pub fn folder<'a>(study: &'a Study, comparison: &Comparison, options: &RunFiles) -> FileSet<'a> {
@@ -25,6 +27,19 @@ fn add_pictures(files: &mut FileSet<'_>, study: &Study, comparison: &Comparison)
     for (_, figure) in figures {
         files.add(&format!("plots/{}", figure.file), figure.svg());
     }
+}
+
+/// Every file of `windtunnel compare`: data, plots, page.
+pub fn difference_folder(found: &Difference) -> FileSet<'static> {
+    let mut files = FileSet::default();
+    files.add("manifest.json", difference::json(found));
+    files.add("difference.csv", difference::csv(found));
+    files.add("page.md", difference::markdown(found));
+    files.add("index.html", html::difference_page(found));
+    for (file, picture) in difference::pictures(found) {
+        files.add(&format!("plots/{file}"), plot::Picture::draw(&picture, plot::Layout::File));
+    }
+    files
 }
 
 /// Every file of `windtunnel capacity`: data, plots, page.

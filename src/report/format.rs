@@ -99,6 +99,25 @@ pub fn in_unit(key: &str, value: f64) -> String {
     }
 }
 
+/// Text of users as Markdown shows it: no markup, no HTML, no new cell.
+pub fn markdown(text: &str) -> String {
+    let mut out = String::new();
+    for c in text.chars() {
+        match c {
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '&' => out.push_str("&amp;"),
+            '\\' | '|' | '*' | '_' | '`' | '[' | ']' | '#' => {
+                out.push('\\');
+                out.push(c);
+            }
+            c if c.is_control() => out.push(' '),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
 /// `text` cut to `width` characters with an ellipsis in its middle: variants of a name differ at its end.
 pub fn shorten(text: &str, width: usize) -> String {
     let count = text.chars().count();

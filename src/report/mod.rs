@@ -2,6 +2,7 @@
 
 pub mod capacity;
 mod columns;
+pub mod difference;
 mod export;
 mod files;
 pub mod format;
@@ -15,5 +16,5 @@ pub mod robustness;
 pub mod roofline;
 pub mod table;
 
-pub use files::{capacity_folder, folder, pictures, plan_folder};
+pub use files::{capacity_folder, difference_folder, folder, pictures, plan_folder};
 pub use table::TableOptions;

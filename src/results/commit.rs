@@ -70,13 +70,14 @@ impl<'a> FileSet<'a> {
 }
 
 /// Top-level names that belong to us: replaced as a whole. Anything else in the folder is kept.
-const OWN: [&str; 22] = [
+const OWN: [&str; 23] = [
     CANDIDATES,
     "capacity.csv",
     "capacity.json",
     "claims.csv",
     "classes.csv",
     "deployments.csv",
+    "difference.csv",
     "distributions.json",
     "index.html",
     "ledger.csv",

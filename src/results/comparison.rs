@@ -84,6 +84,17 @@ impl ComparisonRow {
         shares.is_none_or(|(finished, arrived)| finished >= 0.99 * arrived)
     }
 
+    /// Why its latencies say nothing, whatever the others do.
+    pub(super) fn by_itself(&self) -> Option<Exclusion> {
+        if self.saturation == Saturation::Overloaded {
+            Some(Exclusion::Overloaded)
+        } else if !self.serves_nearly_all() {
+            Some(Exclusion::TurnsAway)
+        } else {
+            None
+        }
+    }
+
     fn cell(&self, key: &str) -> Option<&MetricCell> {
         self.metrics.iter().find(|m| m.key == key)
     }
@@ -154,15 +165,8 @@ impl PointComparison {
 
     /// Why a design is left out of a ranking; the first reason of several.
     fn exclusion(&self, row: &ComparisonRow) -> Option<Exclusion> {
-        if !row.slo_met && self.rows.iter().any(|r| r.is_design() && r.slo_met) {
-            Some(Exclusion::LimitsMissed)
-        } else if row.saturation == Saturation::Overloaded {
-            Some(Exclusion::Overloaded)
-        } else if !row.serves_nearly_all() {
-            Some(Exclusion::TurnsAway)
-        } else {
-            None
-        }
+        let others_meet = !row.slo_met && self.rows.iter().any(|r| r.is_design() && r.slo_met);
+        if others_meet { Some(Exclusion::LimitsMissed) } else { row.by_itself() }
     }
 
     /// `load 0.8 (3.1 req/s)`: label and rate, as sentences name the point.
@@ -237,7 +241,11 @@ fn compare_point(study: &Study, point: usize) -> PointComparison {
     PointComparison { point, label: info.label.clone(), rate_per_s: info.rate_per_s, rows }
 }
 
-fn compare_system(study: &Study, runs: &[&RunResult], reference: &[&RunResult]) -> Option<ComparisonRow> {
+pub(super) fn compare_system(
+    study: &Study,
+    runs: &[&RunResult],
+    reference: &[&RunResult],
+) -> Option<ComparisonRow> {
     let first = runs.first()?;
     let info = &study.systems[first.system];
     let pair = |key: &str| -> Vec<(f64, f64)> {

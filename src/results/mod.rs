@@ -4,6 +4,7 @@ pub mod capacity;
 mod capacity_files;
 mod commit;
 pub mod comparison;
+pub mod difference;
 mod error;
 pub mod extracts;
 mod manifest;
@@ -23,6 +24,7 @@ pub use capacity::{CapacityCell, CapacityTable, CapacityTrial, Tie};
 pub use capacity_files::{CapacityDetail, Curve, ScaledAttainment, capacity_files};
 pub use commit::{CANDIDATES, Content, FileSet, Streamed, commit, redraw, refuse_foreign};
 pub use comparison::{Comparison, ComparisonRow, Exclusion, PointComparison};
+pub use difference::{Change, ChangeCell, Difference, DifferenceOptions, DifferenceRow};
 pub use error::ResultsError;
 pub use plan::{
     Chosen, Fate, Finding, Funnel, Launch, PlanDetail, PlanStage, Planned, PlannedPool, Ranked, Remembered,

@@ -87,6 +87,8 @@ struct SummaryPart {
     system_index: usize,
     point_index: usize,
     seed: u64,
+    #[serde(default)]
+    requests_hash: String,
     summary: Summary,
 }
 
@@ -130,6 +132,7 @@ pub fn read_study(folder: &Path) -> Result<Study, ResultsError> {
             system: part.system_index,
             point: part.point_index,
             seed: part.seed,
+            requests_hash: part.requests_hash,
             summary: part.summary,
             curves: other.curves,
             extract: other.extract,

@@ -79,6 +79,7 @@ struct RunOut<'a> {
     point_index: usize,
     load: Option<f64>,
     seed: u64,
+    requests_hash: &'a str,
     summary: &'a Summary,
 }
 
@@ -184,6 +185,7 @@ pub fn summary_json(study: &Study) -> Vec<u8> {
         point_index: run.point,
         load: study.points[run.point].load,
         seed: run.seed,
+        requests_hash: &run.requests_hash,
         summary: &run.summary,
     });
     with_rows(&head, "runs", rows)

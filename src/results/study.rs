@@ -174,6 +174,8 @@ pub struct RunResult {
     pub point: usize,
     /// Seed.
     pub seed: u64,
+    /// Hash of its requests at this point: runs with the same one are compared request by request. Empty when not known.
+    pub requests_hash: String,
     /// Its numbers.
     pub summary: Summary,
     /// Its quantile curves.

@@ -50,6 +50,8 @@ pub struct Document {
     pub capacity: Option<Node>,
     /// `[plan]`, if it is there.
     pub plan: Option<Node>,
+    /// `[check]`, empty if it is not there.
+    pub check: Node,
     /// Whether systems are read with KV blocks twice as large.
     pub(super) doubled_blocks: bool,
 }
@@ -101,6 +103,7 @@ impl Document {
         let has_capacity = root.get("capacity").is_some();
         let plan = section(&root, "plan", None, &sources, &mut errors);
         let has_plan = root.get("plan").is_some();
+        let check = section(&root, "check", None, &sources, &mut errors);
         let doc = Document {
             name,
             folder,
@@ -117,6 +120,7 @@ impl Document {
             sweep,
             capacity: has_capacity.then_some(capacity),
             plan: has_plan.then_some(plan).filter(|node| node.entries().is_some()),
+            check,
             doubled_blocks: false,
         };
         Ok((doc, errors))

@@ -118,10 +118,15 @@ impl Executed {
 
 /// The requests of each seed, checked; one entry if all seeds have the same.
 pub(crate) fn prepare(plan: &StudyPlan, progress: &dyn Progress) -> Result<Vec<Prepared>, Failure> {
+    prepare_from(plan, 1, progress)
+}
+
+/// The same for seeds that begin with `first`.
+fn prepare_from(plan: &StudyPlan, first: u64, progress: &dyn Progress) -> Result<Vec<Prepared>, Failure> {
     let context = plan.longest_context();
     progress.phase("requests", plan.seeds as usize);
     let workload = plan.workload.open(&plan.sources)?;
-    let mut prepared = (1..=u64::from(plan.seeds))
+    let mut prepared = (first..first + u64::from(plan.seeds))
         .into_par_iter()
         .map(|seed| {
             let prepared = workload.prepare(seed, Some(context));
@@ -144,31 +149,58 @@ pub(crate) fn prepare(plan: &StudyPlan, progress: &dyn Progress) -> Result<Vec<P
 pub fn execute(plan: &StudyPlan, options: Options, progress: &dyn Progress) -> Result<Executed, Failure> {
     let prepared = prepare(plan, progress)?;
     let (rates, capacity) = rates(plan, &prepared, progress)?;
-    let run_options = RunOptions {
-        stepwise: options.stepwise,
-        audit: options.audit,
-        samples: plan.timeline_samples,
-        deadlines: plan.slo.deadlines(),
-    };
-    let runs = runs(plan, &prepared, &rates, (&run_options, options.keep_requests), progress)?;
+    let runs = runs(plan, (&prepared, 1), &rates, options, progress)?;
     let sensitivity = sensitivity_of(plan, &prepared, capacity.as_ref(), progress)?;
     let natural = prepared[0].trace.mean_rate().map(RequestRate::as_per_second);
     let capacities = super::capacity::of_study(plan, &prepared, progress)?;
     Ok(Executed { points: points(plan, &rates, natural), runs, prepared, capacity, sensitivity, capacities })
 }
 
+/// What is known before the runs of a study are made again.
+#[derive(Clone, Copy, Debug)]
+pub struct Given<'a> {
+    /// The first seed; as many as the scenario says.
+    pub first_seed: u64,
+    /// The rate of each point, where they are not to be found anew.
+    pub rates: Option<&'a [Option<RequestRate>]>,
+}
+
+/// The runs of a study and nothing else that it asks for.
+pub fn runs_given(
+    plan: &StudyPlan,
+    given: Given<'_>,
+    options: Options,
+    progress: &dyn Progress,
+) -> Result<Executed, Failure> {
+    let prepared = prepare_from(plan, given.first_seed, progress)?;
+    let (rates, capacity) = match given.rates {
+        Some(rates) => (rates.to_vec(), None),
+        None => rates(plan, &prepared, progress)?,
+    };
+    let runs = runs(plan, (&prepared, given.first_seed), &rates, options, progress)?;
+    let natural = prepared[0].trace.mean_rate().map(RequestRate::as_per_second);
+    let points = points(plan, &rates, natural);
+    Ok(Executed { points, runs, prepared, capacity, sensitivity: None, capacities: None })
+}
+
 /// All runs, in the order of [`StudyPlan::runs`]. The requests of a point and seed are made when its first system is
 /// due, shared by all its systems, and gone after the last.
 fn runs(
     plan: &StudyPlan,
-    prepared: &[Prepared],
+    (prepared, first_seed): (&[Prepared], u64),
     rates: &[Option<RequestRate>],
-    (options, keep_requests): (&RunOptions, bool),
+    options: Options,
     progress: &dyn Progress,
 ) -> Result<Vec<RunResult>, Failure> {
     let mut runs: Vec<RunPlan> =
         plan.runs().into_iter().filter(|run| run.seed <= prepared.len() as u64).collect();
     runs.sort_by_key(|run| (run.point, run.seed));
+    let run_options = RunOptions {
+        stepwise: options.stepwise,
+        audit: options.audit,
+        samples: plan.timeline_samples,
+        deadlines: plan.slo.deadlines(),
+    };
     progress.phase("runs", runs.len());
     // A run is over and its records only read. With other runs to do, threads are better spent on those.
     let spread = runs.len() < rayon::current_num_threads();
@@ -176,11 +208,15 @@ fn runs(
     let share = |sharing: &&[RunPlan]| {
         let RunPlan { point, seed, .. } = sharing[0];
         let prepared = &prepared[usize::try_from(seed - 1).unwrap_or(0)];
+        let seed = seed + first_seed - 1;
         let trace = at_point(plan, prepared, seed, rates[point])?;
+        let requests_hash = trace.content_hash();
         let run = |run: &RunPlan| {
-            let result = one_run(plan, run, &trace, rates[point], options, (keep_requests, spread));
+            let run = RunPlan { seed, ..*run };
+            let result =
+                one_run(plan, &run, &trace, rates[point], &run_options, (options.keep_requests, spread));
             progress.step();
-            Ok((run.index, result?))
+            Ok((run.index, RunResult { requests_hash: requests_hash.clone(), ..result? }))
         };
         sharing.par_iter().map(run).collect::<Result<Vec<(usize, RunResult)>, Failure>>()
     };
@@ -326,6 +362,12 @@ fn needs(system: &SystemPlan, trace: &Trace, sources: &Sources) -> Option<InputE
         _ => return None,
     };
     Some(sources.error(place, format!("system `{}` has {lacks}", system.name), help))
+}
+
+/// The labels of a study's points, in the order of the axis.
+pub fn point_labels(plan: &StudyPlan) -> Vec<String> {
+    let none = vec![None; plan.axis.len()];
+    points(plan, &none, None).into_iter().map(|point| point.label).collect()
 }
 
 fn points(plan: &StudyPlan, rates: &[Option<RequestRate>], natural: Option<f64>) -> Vec<PointInfo> {

@@ -13,6 +13,7 @@ use serde_json::{Map, Value, json};
 use crate::workload::{RequestRate, WorkloadSpec};
 
 use super::capacity_options::CapacityOptions;
+use super::check_options::CheckOptions;
 use super::groups::GroupOptions;
 use super::plan_options::PlanOptions;
 use super::schema::{DeploymentOptions, Head, Section, SloOptions, SystemOptions, SystemsOptions};
@@ -104,6 +105,7 @@ impl Builder {
             ),
             ("capacity", self.part::<CapacityOptions>(), "Also search the capacity of every system."),
             ("plan", self.part::<PlanOptions>(), "The deployments that `windtunnel plan` chooses from."),
+            ("check", self.part::<CheckOptions>(), "How much worse `windtunnel check` lets a number become."),
             (
                 "sensitivity",
                 self.part::<SensitivityOptions>(),

@@ -5,6 +5,7 @@ mod axes;
 pub mod capacity;
 mod capacity_options;
 pub mod capacity_study;
+mod check_options;
 mod cost;
 pub mod deployments;
 mod disaggregated;
@@ -43,6 +44,7 @@ pub mod trace_events;
 pub mod watch;
 
 pub use axes::{AxisChoice, choices};
+pub use check_options::CheckPlan;
 pub use document::Document;
 pub use plan::{Axis, GroupPlan, RunPlan, Setting, StudyPlan, SystemPlan};
 pub use raw::{RawScenario, Target};

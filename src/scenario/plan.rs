@@ -18,6 +18,7 @@ use crate::results::SweepInfo;
 use crate::workload::RequestRate;
 
 use super::capacity::CapacityPlan;
+use super::check_options::CheckPlan;
 use super::requests::Requests;
 use super::robustness::RobustnessPlan;
 use super::schema::{Paper, SystemOptions};
@@ -269,6 +270,8 @@ pub struct StudyPlan {
     pub sensitivity: Option<SensitivityPlan>,
     /// What is needed to compare the headline again; none by default.
     pub robustness: Option<RobustnessPlan>,
+    /// What `check` lets become worse.
+    pub check: CheckPlan,
     /// Values of the study itself (not of a system) with their origin.
     pub settings: Vec<Setting>,
     /// All texts that were read.

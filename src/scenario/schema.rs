@@ -70,6 +70,8 @@ pub struct Head {
     _capacity: Section,
     #[serde(default, rename = "plan")]
     _plan: Section,
+    #[serde(default, rename = "check")]
+    _check: Section,
 }
 
 /// A section that another type reads.

@@ -56,6 +56,7 @@ pub(super) fn one_run(
         system: run.system,
         point: run.point,
         seed: run.seed,
+        requests_hash: String::new(),
         summary,
         curves,
         extract,

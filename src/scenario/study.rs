@@ -6,6 +6,7 @@ use crate::diagnostic::{InputError, InputErrors, Node, Sources, Value, from_tree
 use crate::workload::RequestRate;
 
 use super::capacity::CapacityPlan;
+use super::check_options::CheckPlan;
 use super::document::Document;
 use super::plan::{Axis, Setting, StudyPlan, SystemPlan};
 use super::raw::Target;
@@ -61,6 +62,7 @@ impl StudyPlan {
         } else {
             None
         };
+        let check = errors.note(CheckPlan::read(&doc));
         let of_reference = reference.and_then(|i| systems.get(i));
         let capacity = of_reference.map(|r| errors.note(CapacityPlan::read(&doc, r)).flatten());
         if let Some(node) = &doc.plan {
@@ -90,6 +92,7 @@ impl StudyPlan {
                 capacity: capacity.flatten(),
                 sensitivity,
                 robustness,
+                check: check.unwrap_or_default(),
                 settings,
                 sources: doc.sources,
                 warnings,

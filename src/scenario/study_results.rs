@@ -125,7 +125,7 @@ pub fn not_modelled() -> Vec<String> {
     [
         "Attention of steps that mix prefill and decode is the sum of both: no public data exist for FA3",
         "Tokenisation, sampling on the host and network time, unless the front end says so",
-        "Failures and retries",
+        "Clients that send a request again after it was lost or refused",
     ]
     .map(str::to_owned)
     .to_vec()

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::ids::{ClassId, RequestId};
+use crate::rng::ContentHash;
 use crate::units::{SimDuration, SimTime};
 
 /// One request as the outside world sees it, after limits were applied. 24 bytes.
@@ -105,5 +106,30 @@ impl Trace {
     /// Whether there is no request.
     pub fn is_empty(&self) -> bool {
         self.requests.is_empty()
+    }
+
+    /// The hash that names these requests: equal traces have equal ones, others differ but for a chance of 2^-64.
+    pub fn content_hash(&self) -> String {
+        let mut hash = ContentHash::default();
+        let mut row = [0; 24];
+        for r in &self.requests {
+            row[..8].copy_from_slice(&r.arrival.as_ps().to_le_bytes());
+            row[8..12].copy_from_slice(&r.prompt.to_le_bytes());
+            row[12..16].copy_from_slice(&r.output.to_le_bytes());
+            row[16..20].copy_from_slice(&r.max_tokens.to_le_bytes());
+            row[20..].copy_from_slice(&u32::from(r.class.0).to_le_bytes());
+            hash.update(&row);
+        }
+        for numbers in self.sessions.iter() {
+            numbers.iter().for_each(|n| hash.update(&n.to_le_bytes()));
+        }
+        if let Some(prefixes) = &self.prefixes {
+            hash.update(&prefixes.tokens_per_id.to_le_bytes());
+            prefixes.starts.iter().for_each(|n| hash.update(&n.to_le_bytes()));
+            prefixes.ids.iter().for_each(|n| hash.update(&n.to_le_bytes()));
+        }
+        // What is left is small, and its debugging text says all of it.
+        hash.update(format!("{:?} {:?} {:?}", self.classes, self.closed, self.priorities).as_bytes());
+        hash.text()
     }
 }

@@ -256,6 +256,7 @@ fn run(shape: &Shape, (system, point, seed): (usize, usize, u64), load: f64, tra
         system,
         point,
         seed,
+        requests_hash: String::new(),
         summary: measure(&outcome, trace, &context),
         curves: curves(&outcome, &context),
         extract: extract(&outcome, trace, &context.slo),

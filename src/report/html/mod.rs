@@ -1,6 +1,7 @@
 //! `index.html`: one self-contained page, readable without scripts and without a network.
 
 mod capacity;
+mod difference;
 mod notes;
 mod page;
 mod plan;
@@ -8,6 +9,7 @@ mod shell;
 mod tables;
 
 pub use capacity::capacity_page;
+pub use difference::difference_page;
 pub use page::page;
 pub use plan::plan_page;
 #[cfg(feature = "png")]
