@@ -1,5 +1,6 @@
 //! Embeds every data file of the repository (hardware, models, engines, presets, recipes, scenarios) into the
-//! binary, so that a name added as one TOML file needs no code and the binary works alone in an empty folder.
+//! binary, so that a name added as one TOML file needs no code and the binary works alone in an empty folder. Names the
+//! sources by a hash, so that results of another program are never taken for those of this one.
 
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
@@ -11,9 +12,15 @@ fn main() -> io::Result<()> {
     let mut files = Vec::new();
     for folder in FOLDERS {
         println!("cargo::rerun-if-changed={folder}");
-        collect(&root.join(folder), &mut files)?;
+        collect(&root.join(folder), "toml", &mut files)?;
     }
     files.sort();
+    println!("cargo::rerun-if-changed=src");
+    let mut sources = files.clone();
+    collect(&root.join("src"), "rs", &mut sources)?;
+    collect(&root.join("src"), "toml", &mut sources)?;
+    sources.push(root.join("Cargo.lock"));
+    println!("cargo::rustc-env=WINDTUNNEL_SOURCE={}", name(&root, sources)?);
     let mut table = String::from("pub(crate) static FILES: &[(&str, &str)] = &[\n");
     for file in files {
         let name = file.strip_prefix(&root).map_err(io::Error::other)?;
@@ -24,15 +31,28 @@ fn main() -> io::Result<()> {
     fs::write(out.join("embedded.rs"), table)
 }
 
-fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
+fn collect(folder: &Path, ending: &str, files: &mut Vec<PathBuf>) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
         if path.is_dir() {
             println!("cargo::rerun-if-changed={}", path.display());
-            collect(&path, files)?;
-        } else if path.extension().is_some_and(|e| e == "toml") {
+            collect(&path, ending, files)?;
+        } else if path.extension().is_some_and(|e| e == ending) {
             files.push(path);
         }
     }
     Ok(())
+}
+
+/// The 64-bit FNV-1a hash of all these files with their paths: the same on every machine.
+fn name(root: &Path, mut files: Vec<PathBuf>) -> io::Result<String> {
+    files.sort();
+    let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
+    for file in files {
+        let path = file.strip_prefix(root).map_err(io::Error::other)?.display().to_string();
+        for byte in path.into_bytes().into_iter().chain(fs::read(&file)?) {
+            hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+        }
+    }
+    Ok(format!("{hash:016x}"))
 }

@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use super::exit;
 use super::explain_args::ExplainArgs;
 use super::gate_args::{CheckArgs, CompareArgs};
+pub use super::merge_args::{MergeArgs, SweepArgs};
 use super::trace_args::TraceArgs;
 
 /// A wind tunnel for LLM serving systems: replays request traces through models of published schedulers.
@@ -40,6 +41,10 @@ pub enum ColorChoice {
 pub enum Command {
     /// Run a study and write its results (no argument: the embedded quickstart)
     Run(RunArgs),
+    /// Run a sweep on existing clusters
+    Sweep(SweepArgs),
+    /// Put the shards of a study together: the results that one `run` would have written
+    Merge(MergeArgs),
     /// Search the highest rate within the limits for every system of a scenario
     Capacity(CapacityArgs),
     /// Tell what changed between two result folders, scenarios or commits
@@ -73,6 +78,9 @@ pub struct ScenarioArgs {
     #[arg(long, value_name = "N")]
     pub seeds: Option<u32>,
 }
+
+/// Points beyond which a study is more likely a slip than a wish.
+pub(super) const POINTS_MAX: u32 = 1_000;
 
 /// `run`
 #[derive(Debug, Args)]
@@ -113,6 +121,15 @@ pub struct RunArgs {
     /// Numbers only: no plots and no page, which `report DIR` can draw later (but for the timeline of one request)
     #[arg(long)]
     pub no_page: bool,
+    /// Refuse a study with more points (systems × loads)
+    #[arg(long, value_name = "N", default_value_t = POINTS_MAX, value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_points: u32,
+    /// Run nothing: list what would be run, and about how long it would take
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Make one share of the runs only, for `merge`: `2/8`, or `auto` in a Slurm job array or an indexed Kubernetes Job
+    #[arg(long, value_name = "I/N")]
+    pub shard: Option<String>,
 }
 
 /// `capacity`

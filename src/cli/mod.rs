@@ -6,6 +6,8 @@ mod check;
 mod compare;
 mod compare_side;
 mod context;
+mod dry_run;
+mod emit;
 pub mod exit;
 mod explain;
 mod explain_args;
@@ -17,12 +19,15 @@ mod gate_args;
 mod generate;
 mod list;
 mod list_parts;
+mod merge_args;
 mod output;
 mod plan;
 mod progress;
 mod report;
 mod reproduce;
 mod run;
+mod run_journal;
+mod shard;
 mod trace;
 mod trace_args;
 mod trace_stats;
@@ -47,6 +52,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         Command::Capacity(args) => capacity::capacity(&args, &context),
         Command::Check(args) => check::check(&args, &context),
         Command::Compare(args) => compare::compare(&args, &context),
+        Command::Merge(args) => shard::merge(&args, &context),
+        Command::Sweep(args) => emit::sweep(&args, &context),
         Command::Plan(args) => plan::plan(&args, &context),
         Command::Report(args) => report::report(&args, &context),
         Command::List(args) => list::list(&args, &context),

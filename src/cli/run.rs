@@ -6,14 +6,17 @@ use std::time::{Duration, Instant};
 use crate::diagnostic::InputError;
 use crate::report::{self, TableOptions};
 use crate::results::{self, Comparison, Content, RunFiles, Study};
-use crate::scenario::execute::{Options, execute};
+use crate::scenario::execute::{Options, execute_with};
+use crate::scenario::runs::RunStore;
 use crate::scenario::trace_events::{self, Limits, TracedRun};
 use crate::scenario::{Flags, StudyPlan, Target, robustness, spread, watch};
 
 use super::args::{Format, RunArgs, ScenarioArgs};
 use super::context::{Context, Error, emit, write_stderr};
 use super::progress::Bars;
-use super::{Outcome, exit};
+use super::run_journal::RunJournal;
+use super::shard;
+use super::{Outcome, dry_run, exit};
 
 /// Flags in the words of the library.
 pub(super) fn flags(changes: &ScenarioArgs) -> Flags {
@@ -22,37 +25,62 @@ pub(super) fn flags(changes: &ScenarioArgs) -> Flags {
 
 pub(super) fn run(args: &RunArgs, context: &Context) -> Outcome {
     let started = Instant::now();
-    let plan = StudyPlan::resolve(&Target::parse(&args.scenario), &flags(&args.changes))?;
+    let shard = args.shard.as_deref().map(shard::parse).transpose()?;
+    let (target, most) = (Target::parse(&args.scenario), args.max_points as usize);
+    let plan = StudyPlan::resolve_at_most(&target, &flags(&args.changes), most)?;
     for warning in &plan.warnings {
         context.say(&format!("warning: {warning}"));
     }
+    if args.dry_run {
+        return dry_run::dry_run(args, &plan, context);
+    }
+    if let Some(shard) = shard {
+        return shard::run(args, shard, &plan, context);
+    }
     let folder = results_folder(args.out.as_deref(), &plan.name)?;
-    let resolved = started.elapsed();
+    let journal = RunJournal::of_run(folder.with_file_name(format!(".{}.runs.jsonl", plan.name)))?;
+    if journal.known() > 0 {
+        context.say(&format!("{} runs of a command that was interrupted are there already", journal.known()));
+    }
+    let code = complete(args, (&plan, started.elapsed()), &journal, context)?;
+    journal.remove();
+    Ok(code)
+}
+
+/// Everything from the plan, resolved in some time, to the last file; runs that `store` has are not made again.
+pub(super) fn complete(
+    args: &RunArgs,
+    (plan, resolved): (&StudyPlan, Duration),
+    store: &dyn RunStore,
+    context: &Context,
+) -> Outcome {
+    let started = Instant::now();
+    let folder = results_folder(args.out.as_deref(), &plan.name)?;
     let pool = pool(args.jobs)?;
     let bars = Bars::new(context.shows_progress());
     let options = Options { stepwise: args.stepwise, audit: args.audit, keep_requests: args.requests };
-    let executed = pool.install(|| execute(&plan, options, &bars));
+    let executed = pool.install(|| execute_with(plan, options, store, &bars));
     bars.clear();
     let executed = executed?;
     let simulated = started.elapsed();
-    if let Some(text) = executed.capacity_text(&plan) {
+    if let Some(text) = executed.capacity_text(plan) {
         context.say(&text);
     }
-    let mut study = executed.into_study(&plan);
+    let mut study = executed.into_study(plan);
     let comparison = Comparison::of(&study);
-    study.robustness = pool.install(|| robustness::check(&plan, &study, &comparison, options, &bars))?;
+    study.robustness = pool.install(|| robustness::check(plan, &study, &comparison, options, &bars))?;
     bars.clear();
     let data = RunFiles { timeline: true, requests: args.requests };
     let mut files = if args.no_page {
         results::files(&study, &data)
     } else {
-        study.token_timeline = watch::headline(&plan, &study, &comparison)?;
-        study.replicas = pool.install(|| spread::headline(&plan, &study, &comparison))?;
+        study.token_timeline = watch::headline(plan, &study, &comparison)?;
+        study.replicas = pool.install(|| spread::headline(plan, &study, &comparison))?;
         report::folder(&study, &comparison, &data)
     };
-    let spans = [resolved, simulated - resolved, started.elapsed() - simulated];
+    let spans = [resolved, simulated, started.elapsed() - simulated];
     files.add("timing.json", timing(spans, pool.current_num_threads()));
-    let traced = traced_runs(args, &plan, &study, &comparison);
+    let traced = traced_runs(args, plan, &study, &comparison);
     for run in &traced {
         files.insert(&run.file(), Content::Streamed(run));
     }

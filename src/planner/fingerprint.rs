@@ -3,6 +3,7 @@
 use crate::metrics::slo::Slo;
 use crate::rng::ContentHash;
 use crate::scenario::capacity::TrialRule;
+use crate::scenario::fingerprint::{PROGRAM, of_system};
 use crate::scenario::load::SearchGrid;
 use crate::scenario::{StudyPlan, SystemPlan};
 use crate::workload::Prepared;
@@ -32,18 +33,8 @@ pub(super) fn of_trials(
     (rule, grid): (TrialRule, SearchGrid),
 ) -> String {
     let mut hash = ContentHash::default();
-    let program = env!("CARGO_PKG_VERSION");
-    hash.update(format!("{program} {requests} {seeds} {rule:?} {grid:?}\n").as_bytes());
+    hash.update(format!("{PROGRAM} {requests} {seeds} {rule:?} {grid:?}\n").as_bytes());
     hash.update(format!("{:?} {}\n", slo, study.attainment).as_bytes());
-    hash.update(format!("{:?}\n{:?}\n", system.spec, system.cluster).as_bytes());
-    for group in &system.groups {
-        hash.update(
-            format!("{} {:?} {:?} {:?}\n", group.replicas, group.role, group.replica, group.spec).as_bytes(),
-        );
-    }
-    hash.update(system.joint.as_ref().map_or_else(String::new, |joint| format!("{joint:?}\n")).as_bytes());
-    for setting in &system.settings {
-        hash.update(format!("{}={}\n", setting.path, setting.value).as_bytes());
-    }
+    hash.update(of_system(system).as_bytes());
     hash.text()
 }

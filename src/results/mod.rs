@@ -14,6 +14,7 @@ mod read;
 mod render;
 mod replicas;
 pub mod robustness;
+mod stored_run;
 pub mod study;
 pub mod text;
 mod timeline;
@@ -34,6 +35,7 @@ pub use read::{SummaryFile, SummaryRun, read_study, read_summary};
 pub use render::{RunFiles, SCHEMA, files, summary_json};
 pub(crate) use render::{csv_bytes, json};
 pub use robustness::{HEADLINES, Perturbation, RobustPair, Robustness, Shift, Soundness};
+pub use stored_run::{read_run_line, run_line};
 pub use study::{
     FailedRun, InputFile, PointInfo, Provenance, RunResult, Sensitivity, SensitivityRow, Study, SweepAxis,
     SweepInfo, SystemInfo,

@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use crate::cluster::{RunOptions, Violation};
+use crate::cluster::Violation;
 use crate::diagnostic::{InputError, InputErrors, Sources};
 use crate::metrics::slo::Limit;
 use crate::policy::order::Order;
@@ -12,10 +12,9 @@ use crate::units::SimDuration;
 use crate::workload::{Prepared, RequestRate, Trace};
 
 use super::load::{self, Capacity, NoCapacity};
-use super::plan::{Axis, RunPlan, StudyPlan, SystemPlan};
-use super::requests::at_point;
+use super::plan::{Axis, StudyPlan, SystemPlan};
+use super::runs::{RunStore, RunsOf, Shard};
 use super::sensitivity::sensitivity;
-use super::single::one_run;
 
 /// How a study is carried out; none of it changes a number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -117,7 +116,7 @@ impl Executed {
 }
 
 /// The requests of each seed, checked; one entry if all seeds have the same.
-pub(crate) fn prepare(plan: &StudyPlan, progress: &dyn Progress) -> Result<Vec<Prepared>, Failure> {
+pub fn prepare(plan: &StudyPlan, progress: &dyn Progress) -> Result<Vec<Prepared>, Failure> {
     prepare_from(plan, 1, progress)
 }
 
@@ -147,9 +146,20 @@ fn prepare_from(plan: &StudyPlan, first: u64, progress: &dyn Progress) -> Result
 
 /// Carries out all runs of a study on the threads of the current rayon pool.
 pub fn execute(plan: &StudyPlan, options: Options, progress: &dyn Progress) -> Result<Executed, Failure> {
+    execute_with(plan, options, &(), progress)
+}
+
+/// As [`execute`]; runs that `store` has are not made again.
+pub fn execute_with(
+    plan: &StudyPlan,
+    options: Options,
+    store: &dyn RunStore,
+    progress: &dyn Progress,
+) -> Result<Executed, Failure> {
     let prepared = prepare(plan, progress)?;
     let (rates, capacity) = rates(plan, &prepared, progress)?;
-    let runs = runs(plan, (&prepared, 1), &rates, options, progress)?;
+    let all = RunsOf { plan, prepared: &prepared, first_seed: 1, rates: &rates, shard: Shard::ALL, options };
+    let runs = all.make(store, progress)?;
     let sensitivity = sensitivity_of(plan, &prepared, capacity.as_ref(), progress)?;
     let natural = prepared[0].trace.mean_rate().map(RequestRate::as_per_second);
     let capacities = super::capacity::of_study(plan, &prepared, progress)?;
@@ -177,53 +187,26 @@ pub fn runs_given(
         Some(rates) => (rates.to_vec(), None),
         None => rates(plan, &prepared, progress)?,
     };
-    let runs = runs(plan, (&prepared, given.first_seed), &rates, options, progress)?;
+    let first_seed = given.first_seed;
+    let all = RunsOf { plan, prepared: &prepared, first_seed, rates: &rates, shard: Shard::ALL, options };
+    let runs = all.make(&(), progress)?;
     let natural = prepared[0].trace.mean_rate().map(RequestRate::as_per_second);
     let points = points(plan, &rates, natural);
     Ok(Executed { points, runs, prepared, capacity, sensitivity: None, capacities: None })
 }
 
-/// All runs, in the order of [`StudyPlan::runs`]. The requests of a point and seed are made when its first system is
-/// due, shared by all its systems, and gone after the last.
-fn runs(
+/// The runs of one shard, which `store` keeps. Returns how many they are.
+pub fn execute_shard(
     plan: &StudyPlan,
-    (prepared, first_seed): (&[Prepared], u64),
-    rates: &[Option<RequestRate>],
+    shard: Shard,
     options: Options,
+    store: &dyn RunStore,
     progress: &dyn Progress,
-) -> Result<Vec<RunResult>, Failure> {
-    let mut runs: Vec<RunPlan> =
-        plan.runs().into_iter().filter(|run| run.seed <= prepared.len() as u64).collect();
-    runs.sort_by_key(|run| (run.point, run.seed));
-    let run_options = RunOptions {
-        stepwise: options.stepwise,
-        audit: options.audit,
-        samples: plan.timeline_samples,
-        deadlines: plan.slo.deadlines(),
-    };
-    progress.phase("runs", runs.len());
-    // A run is over and its records only read. With other runs to do, threads are better spent on those.
-    let spread = runs.len() < rayon::current_num_threads();
-    let requests: Vec<&[RunPlan]> = runs.chunk_by(|a, b| (a.point, a.seed) == (b.point, b.seed)).collect();
-    let share = |sharing: &&[RunPlan]| {
-        let RunPlan { point, seed, .. } = sharing[0];
-        let prepared = &prepared[usize::try_from(seed - 1).unwrap_or(0)];
-        let seed = seed + first_seed - 1;
-        let trace = at_point(plan, prepared, seed, rates[point])?;
-        let requests_hash = trace.content_hash();
-        let run = |run: &RunPlan| {
-            let run = RunPlan { seed, ..*run };
-            let result =
-                one_run(plan, &run, &trace, rates[point], &run_options, (options.keep_requests, spread));
-            progress.step();
-            Ok((run.index, RunResult { requests_hash: requests_hash.clone(), ..result? }))
-        };
-        sharing.par_iter().map(run).collect::<Result<Vec<(usize, RunResult)>, Failure>>()
-    };
-    let mut done: Vec<(usize, RunResult)> =
-        requests.par_iter().map(share).collect::<Result<Vec<_>, Failure>>()?.into_iter().flatten().collect();
-    done.sort_unstable_by_key(|(index, _)| *index);
-    Ok(done.into_iter().map(|(_, result)| result).collect())
+) -> Result<usize, Failure> {
+    let prepared = prepare(plan, progress)?;
+    let (rates, _) = rates(plan, &prepared, progress)?;
+    let part = RunsOf { plan, prepared: &prepared, first_seed: 1, rates: &rates, shard, options };
+    Ok(part.make(store, progress)?.len())
 }
 
 /// What `[sensitivity]` asks for, from the capacity that the loads needed anyway, else from one that is searched here.

@@ -34,10 +34,24 @@ pub struct Flags {
 impl StudyPlan {
     /// Reads and resolves a scenario.
     pub fn resolve(target: &Target, flags: &Flags) -> Result<StudyPlan, InputErrors> {
+        StudyPlan::resolve_at_most(target, flags, usize::MAX)
+    }
+
+    /// As [`StudyPlan::resolve`]; a study with more than `most` points (systems × loads) is more likely a slip than a wish.
+    pub fn resolve_at_most(target: &Target, flags: &Flags, most: usize) -> Result<StudyPlan, InputErrors> {
         let mut sets = flags.sets.clone();
         sets.extend(flags.seeds.map(|n| format!("seeds={n}")));
         let (doc, errors) = Document::read(target, &sets)?;
-        StudyPlan::of(doc, errors)
+        let sweep = doc.sweep.as_ref().map(|s| s.span.clone());
+        let place = sweep.unwrap_or_else(|| doc.systems_node.value_span("compare"));
+        let plan = StudyPlan::of(doc, errors)?;
+        let points = plan.systems.len() * plan.axis.len();
+        if points > most {
+            let message = format!("the study has {points} points (systems × loads), and {most} are allowed");
+            let help = format!("shorten a list, or allow them: --max-points {points}");
+            return Err(plan.sources.error(place, message, help).into());
+        }
+        Ok(plan)
     }
 
     /// Resolves a document; `errors` are those of reading it.
@@ -126,7 +140,7 @@ fn read_systems(doc: &mut Document, errors: &mut InputErrors) -> Vec<SystemPlan>
             systems.push(system);
         }
     }
-    let swept = doc.sweep.as_ref().map(|s| (s.info.systems.clone(), s.span.clone()));
+    let swept = doc.sweep.as_ref().map(|s| (s.names().cloned().collect::<Vec<String>>(), s.span.clone()));
     for (name, at) in
         swept.into_iter().flat_map(|(names, at)| names.into_iter().map(move |n| (n, at.clone())))
     {

@@ -68,6 +68,7 @@ mod scheduler_unified;
 mod schema;
 mod served_logs;
 mod serving_equivalence;
+mod shards;
 mod shared_data;
 mod studies;
 mod theory;

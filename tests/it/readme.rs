@@ -137,6 +137,11 @@ fn the_commands_of_the_gate_work() {
 }
 
 #[test]
+fn the_commands_of_sweeps_work() {
+    works("docs/scale.md");
+}
+
+#[test]
 fn the_readme_opens_with_the_two_commands() {
     let text = text("README.md");
     let blocks: Vec<&str> = text.split("```").collect();
