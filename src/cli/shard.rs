@@ -1,7 +1,7 @@
 //! `run --shard` and `merge`: a study in parts, on machines that know nothing of each other.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
@@ -191,7 +191,7 @@ fn expect_all(shards: &[Head], of: u32) -> Result<(), InputError> {
     Ok(())
 }
 
-fn read(folder: &PathBuf) -> Result<Head, Error> {
+fn read(folder: &Path) -> Result<Head, Error> {
     let path = folder.join(HEAD);
     let help = "name folders that `windtunnel run --shard` wrote";
     let text = fs::read_to_string(&path)

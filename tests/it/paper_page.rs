@@ -119,7 +119,7 @@ fn the_page_of_a_paper_loads_nothing_and_runs_nothing() {
             None => assert_eq!(link, "https://example.org/paper"),
         }
     }
-    assert!(page.contains("<svg") && page.matches("<figure>").count() == 2, "curves and a chain");
+    assert!(page.contains("<svg") && page.matches("<figure").count() == 2, "curves and a chain");
 }
 
 #[test]

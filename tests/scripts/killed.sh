@@ -15,7 +15,7 @@ stop() {
 trap stop EXIT
 cd "$work"
 RANDOM=${SEED:-1}
-sweep=(run "$here/scenarios/bench/sweep-64.toml" --quiet --set workload.requests=60000)
+sweep=(run "$here/scenarios/bench/sweep-64.toml" --quiet --set workload.requests=120000)
 
 "$windtunnel" "${sweep[@]}" --out whole >table
 cp -r whole results # the results of before stay until new ones are complete
@@ -38,7 +38,7 @@ expect4() { # NAME: the last command must have failed with 4 and one line that s
   echo "$1: $(cat error)"
 }
 mkdir small
-mount -t tmpfs -o size=1500k tmpfs small
+mount -t tmpfs -o size=6m tmpfs small
 small=(run quickstart --quiet --set workload.requests=200 --set robustness=false)
 "$windtunnel" "${small[@]}" --no-page --seeds 1 --out small >/dev/null
 cp -r small before

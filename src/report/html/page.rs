@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::shell::{document, inline};
+use super::shell::{inline, sortable_document};
 use super::{notes, tables};
 use crate::report::format;
 use crate::report::headline::{self, Finding};
@@ -27,7 +27,7 @@ pub fn page(study: &Study, comparison: &Comparison, figures: &[(Section, Figure)
         (notes::systems(study))
         (notes::provenance(study))
     };
-    document(&study.title, &body)
+    sortable_document(&study.title, &body)
 }
 
 /// One line that places the study: model, hardware, engine, workload, seeds.

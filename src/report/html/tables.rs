@@ -3,6 +3,7 @@
 use maud::{Markup, html};
 
 use crate::metrics::{Better, RequestStats, Saturation, column};
+use crate::report::plot::colour_of;
 use crate::report::{columns, format, robustness, table};
 use crate::results::comparison::class_value;
 use crate::results::{Comparison, ComparisonRow, PointComparison, Study};
@@ -37,6 +38,8 @@ const COLUMNS: [Shown; 11] = [
 pub(super) fn by_point(study: &Study, comparison: &Comparison) -> Markup {
     html! {
         h2 { "Comparison at each load" }
+        // Filled by the script; without one the tables are as they are.
+        section #tools.tools hidden {}
         p.note {
             "First line of a cell: ratio to " (comparison.reference) " (1.00) or the value; latencies below 1 and \
              goodput above 1 are better. Green and red: the 95 % interval excludes 1. Bounds are in \
@@ -58,8 +61,9 @@ fn shown_columns(study: &Study) -> Vec<&'static Shown> {
 
 fn point_table(study: &Study, point: &PointComparison) -> Markup {
     let columns = shown_columns(study);
+    let inks = inks(study);
     html! {
-        table {
+        table data-systems {
             thead { tr {
                 th scope="col" { "system" }
                 @for c in &columns { th scope="col" { (c.heading) small { (c.detail) } } }
@@ -67,7 +71,7 @@ fn point_table(study: &Study, point: &PointComparison) -> Markup {
             } }
             tbody {
                 @for row in &point.rows {
-                    tr.bound[row.bound] {
+                    tr.bound[row.bound] data-system=(row.system) data-name=(row.name) data-ink=(inks[row.system]) {
                         th scope="row" { (row.name) @for tag in tags(study, row) { small { (tag) } } }
                         @for c in &columns { (cell(row, c)) }
                         td.l.wrap {
@@ -79,6 +83,13 @@ fn point_table(study: &Study, point: &PointComparison) -> Markup {
             }
         }
     }
+}
+
+/// The colour of every system in the charts, where no other system has it; else empty.
+fn inks(study: &Study) -> Vec<String> {
+    let inks: Vec<usize> = (0..study.systems.len()).map(|s| colour_of(study, s)).collect();
+    let alone = |ink: &usize| inks.iter().filter(|other| *other == ink).count() == 1;
+    inks.iter().map(|ink| if alone(ink) { ink.to_string() } else { String::new() }).collect()
 }
 
 /// What a reader must know of a row: its role, and hardware that was never measured.
@@ -97,7 +108,7 @@ fn cell(row: &ComparisonRow, shown: &Shown) -> Markup {
     let ratio = row.ratio(shown.key).filter(|_| shown.ratio);
     let (good, bad) = verdict(row, shown.key);
     html! {
-        td {
+        td data-v=(row.value(shown.key).map_or_else(String::new, |v| v.mean.to_string())) {
             @match ratio {
                 Some(_) if row.reference => { "1.00" small { (absolute) } }
                 Some(ratio) => { span.good[good].bad[bad] { (format::ratio(ratio)) } small { (absolute) } }

@@ -106,6 +106,10 @@ impl Picture for Chart {
         &self.title
     }
 
+    fn is_by_system(&self) -> bool {
+        true
+    }
+
     fn draw(&self, layout: Layout) -> String {
         let entries = self.entries();
         let below = if layout.narrow() { entries.len().div_ceil(2) as f64 * NARROW_LINE } else { 0.0 };

@@ -10,6 +10,10 @@ pub trait Picture: std::fmt::Debug {
     fn title(&self) -> &str;
     /// The picture as an SVG with its own style sheet.
     fn draw(&self, layout: Layout) -> String;
+    /// Whether its colours are those of systems.
+    fn is_by_system(&self) -> bool {
+        false
+    }
 }
 
 /// A chart of a study.

@@ -36,4 +36,4 @@ pub use layout::Layout;
 pub use panels::{Panel, Panels};
 pub use ratios::{RatioRow, Ratios, Tendency};
 pub use style::{Ink, STYLE_SHEET, Stroke};
-pub use systems::derived_mark;
+pub use systems::{colour_of, derived_mark};

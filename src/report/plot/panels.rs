@@ -49,6 +49,10 @@ impl Picture for Panels {
         &self.title
     }
 
+    fn is_by_system(&self) -> bool {
+        true
+    }
+
     fn draw(&self, layout: Layout) -> String {
         let (columns, width, row) = grid(layout);
         let rows = self.panels.len().div_ceil(columns) as f64;

@@ -57,6 +57,11 @@ pub(super) fn stroke(study: &Study, system: usize, markers: bool) -> Stroke {
     }
 }
 
+/// Position of a system's colour in the palette: the number in the classes of what is drawn with it.
+pub fn colour_of(study: &Study, system: usize) -> usize {
+    stroke(study, system, false).ink.index()
+}
+
 /// What stands behind the name of a system whose hardware profile is derived from a datasheet.
 pub fn derived_mark(info: &SystemInfo) -> &'static str {
     if info.is_derived() { " [derived]" } else { "" }
