@@ -110,7 +110,11 @@ fn works(page: &str) {
     for deed in deeds(page) {
         match deed {
             Deed::Bring(name) => bring(&name, folder.path()),
-            Deed::Save { name, content } => fs::write(folder.path().join(name), content).unwrap(),
+            Deed::Save { name, content } => {
+                let path = folder.path().join(name);
+                fs::create_dir_all(path.parent().unwrap()).unwrap();
+                fs::write(path, content).unwrap();
+            }
             Deed::Run(command) => {
                 let Some(command) = runnable(&command) else { continue };
                 run(page, &command, folder.path());
@@ -139,6 +143,26 @@ fn the_commands_of_the_gate_work() {
 #[test]
 fn the_commands_of_sweeps_work() {
     works("docs/scale.md");
+}
+
+#[test]
+fn the_commands_of_the_guides_work() {
+    works("docs/how-to-gpu.md");
+    works("docs/how-to-scheduler.md");
+}
+
+/// `mdbook` makes a book of these.
+#[test]
+fn the_book_has_every_page_once() {
+    let summary = text("docs/SUMMARY.md");
+    let mut listed: Vec<&str> =
+        summary.split("](").skip(1).filter_map(|rest| rest.split(')').next()).collect();
+    let pages = fs::read_dir(root().join("docs")).unwrap().map(|e| e.unwrap().file_name());
+    let mut pages: Vec<String> = pages.map(|n| n.to_string_lossy().into_owned()).collect();
+    pages.retain(|p| p != "SUMMARY.md" && p.ends_with(".md"));
+    listed.sort_unstable();
+    pages.sort();
+    assert_eq!(listed, pages);
 }
 
 #[test]
