@@ -205,6 +205,7 @@ fn run_stats(
         arrivals_second_half: steady.arrivals_second_half,
         completions_second_half: steady.completions_second_half,
         backlog_slope_per_s: steady.backlog_slope(),
+        warm_up_ratio: super::warm_up::warm_up_share(&outcome.records),
         little_residual: little(outcome, makespan_s),
         ..RunStats::default()
     };

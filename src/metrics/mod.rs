@@ -23,6 +23,7 @@ pub mod spread;
 pub mod summary;
 mod traffic;
 mod verdict;
+mod warm_up;
 pub mod work;
 
 pub use column::{Better, Column};

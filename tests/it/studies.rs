@@ -110,3 +110,26 @@ fn a_router_that_knows_the_caches_finds_more_in_them() {
     let ttft = |system| mean(&by_seed(&study, system, column("ttft_mean_s")));
     assert!(ttft("global") < ttft("no cache"), "{} against {}", ttft("global"), ttft("no cache"));
 }
+
+#[test]
+fn prompts_apart_do_not_disturb_answers_and_come_later() {
+    let study = study("chunk-vs-disagg");
+    let of = |system: &str, key: &'static str| by_seed(&study, system, column(key));
+    below(&of("apart", "gap_p99_s"), 0.3, &of("chunked", "gap_p99_s"));
+    below(&of("apart", "tpot_p99_s"), 0.8, &of("chunked", "tpot_p99_s"));
+    // Half of the GPUs compute prompts, and one after the other.
+    below(&of("chunked", "ttft_p50_s"), 0.95, &of("apart", "ttft_p50_s"));
+}
+
+#[test]
+fn dispatch_by_freeness_beats_turns_and_moves_happen_without_loss() {
+    let study = study("migration-worth");
+    let of = |system: &str, key: &'static str| by_seed(&study, system, column(key));
+    assert!(mean(&of("no moves", "ttft_p50_s")) < 0.8 * mean(&of("round-robin", "ttft_p50_s")));
+    assert!(mean(&of("no moves", "attainment")) > mean(&of("round-robin", "attainment")));
+    for system in ["live", "recompute"] {
+        assert!(of(system, "moves").iter().all(|&moves| moves >= 1.0), "{system}");
+        assert!(of(system, "finished").iter().all(|&finished| finished == 1000.0), "{system}");
+    }
+    assert!(of("no moves", "moves").iter().all(|&moves| moves == 0.0));
+}
