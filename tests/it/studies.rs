@@ -128,8 +128,8 @@ fn dispatch_by_freeness_beats_turns_and_moves_happen_without_loss() {
     assert!(mean(&of("no moves", "ttft_p50_s")) < 0.8 * mean(&of("round-robin", "ttft_p50_s")));
     assert!(mean(&of("no moves", "attainment")) > mean(&of("round-robin", "attainment")));
     for system in ["live", "recompute"] {
-        assert!(of(system, "moves").iter().all(|&moves| moves >= 1.0), "{system}");
-        assert!(of(system, "finished").iter().all(|&finished| finished == 1000.0), "{system}");
+        assert!(of(system, "moves").iter().all(|&moves| moves >= 10.0), "{system}");
+        assert_eq!(of(system, "finished"), of("no moves", "finished"), "{system}");
     }
     assert!(of("no moves", "moves").iter().all(|&moves| moves == 0.0));
 }
