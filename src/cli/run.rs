@@ -39,7 +39,7 @@ pub(super) fn run(args: &RunArgs, context: &Context) -> Outcome {
     }
     let folder = results_folder(args.out.as_deref(), &plan.name)?;
     let journal = RunJournal::of_run(folder.with_file_name(format!(".{}.runs.jsonl", plan.name)))?;
-    if journal.known() > 0 {
+    if journal.known() > 0 && !args.requests {
         context.say(&format!("{} runs of a command that was interrupted are there already", journal.known()));
     }
     let code = complete(args, (&plan, started.elapsed()), &journal, context)?;
