@@ -26,10 +26,14 @@ impl Run<'_> {
         self.queue.push(at, Event::Arrival { request });
     }
 
-    /// A client of a closed loop is free at `at`.
-    fn client_free(&mut self, at: SimTime) {
+    /// A request has left: its client is free for the next one.
+    fn client_free(&mut self, id: RequestId) {
+        let now = self.now;
         if let Some(closed) = self.trace.closed {
-            self.issue(at + closed.think);
+            self.issue(now + closed.think);
+        }
+        if let Some((request, at)) = self.turns.as_mut().and_then(|t| t.left(id, now, self.trace)) {
+            self.queue.push(at, Event::Arrival { request });
         }
     }
 
@@ -52,17 +56,28 @@ impl Run<'_> {
         self.free_clients();
     }
 
-    /// Clients of a closed loop whose requests have ended since the last call.
+    /// Tells the clients whose requests have ended since the last call.
     pub(super) fn free_clients(&mut self) {
-        for _ in 0..std::mem::take(&mut self.world.just_finished) {
-            self.client_free(self.now);
+        while let Some(id) = self.world.ended.pop() {
+            self.client_free(id);
         }
     }
 
+    /// A request comes, or it is put off: then only its scheduled time has come.
     pub(super) fn arrive(&mut self, id: RequestId) {
-        if self.trace.closed.is_none() {
-            self.issue(self.now);
+        let now = self.now;
+        if self.trace.closed.is_none() && !self.turns.as_ref().is_some_and(|t| t.was_put_off(id)) {
+            self.issue(now);
+            match self.turns.as_mut().map(|turns| turns.arrival(id, now)) {
+                Some(None) => return,
+                Some(Some(at)) if at > now => return self.queue.push(at, Event::Arrival { request: id }),
+                _ => {}
+            }
         }
+        self.come_in(id);
+    }
+
+    fn come_in(&mut self, id: RequestId) {
         self.world.counters.arrivals += 1;
         let now = self.now;
         let limit = self.world.limit;
@@ -71,13 +86,14 @@ impl Run<'_> {
         let prompt = request.prompt;
         if prompt >= limit {
             self.world.reject(id, now, Rejection::TooLong);
-            return self.client_free(now);
+            return self.client_free(id);
         }
         if let Some(timeout) = self.admission.timeout {
             self.patience.push_back((now + timeout, id));
         }
         let through = self.workers.serve(now, prompt);
-        if through == now {
+        // Where requests that lost their replica come to the router again, all of an instant are routed in order of their ids.
+        if through == now && self.fleet.is_none() {
             self.route(id);
         } else {
             self.queue.push(through, Event::Routed { request: id });
@@ -95,7 +111,7 @@ impl Run<'_> {
             request.record.ledger.add(Cause::FrontEnd, now - request.record.arrival);
             if self.is_full() {
                 self.world.reject(id, now, Rejection::Overloaded);
-                return self.client_free(now);
+                return self.client_free(id);
             }
         }
         self.route_again(id);
@@ -128,7 +144,7 @@ impl Run<'_> {
         if decision.refused {
             self.world.leave_router(id, now);
             self.world.reject(id, now, Rejection::Overloaded);
-            return self.client_free(now);
+            return self.client_free(id);
         }
         match decision.fetch_from {
             Some(from) => self.fetch(id, from, decision.to),

@@ -192,6 +192,8 @@ impl Run<'_> {
                 Sent::Nothing => {
                     self.forget_waiting(id, known.to);
                     self.wires().end(id);
+                    // There may be room for those behind it.
+                    self.wake(known.to);
                 }
                 Sent::MostCame => self.give_back(id, known),
                 Sent::Most | Sent::Rest => self.early().get(id).void = true,

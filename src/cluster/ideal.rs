@@ -17,6 +17,7 @@ use crate::workload::Trace;
 use super::alone::{AloneTimes, prefill, stretches};
 use super::api::Deployment;
 use super::front_end::Workers;
+use super::turns::TurnsAfterAnswers;
 
 /// Serves every request alone.
 pub(super) fn run(deployment: &Deployment<'_>, trace: &Trace, deadlines: Option<Deadlines>) -> Outcome {
@@ -25,14 +26,13 @@ pub(super) fn run(deployment: &Deployment<'_>, trace: &Trace, deadlines: Option<
     world.streaming = deployment.front_end.per_streamed_token;
     let mut alone = AloneTimes::new(&world.costs);
     let mut workers = Workers::new(deployment.front_end);
-    let mut clients = clients(trace);
+    let mut arrivals = Arrivals::new(trace);
     let mut end = SimTime::ZERO;
-    for row in &trace.requests {
-        let id = world.requests.open().expect("a row of the trace");
-        let arrival = match &mut clients {
-            None => row.arrival,
-            Some(free) => free.pop().map_or(SimTime::ZERO, |Reverse(at)| at),
-        };
+    while let Some((arrival, id)) = arrivals.next() {
+        while world.requests.come() <= id.index() {
+            world.requests.open().expect("a row of the trace");
+        }
+        let row = trace.request(id);
         world.counters.arrivals += 1;
         world.request_mut(id).record.arrival = arrival;
         let done = if world.request(id).prompt >= world.limit {
@@ -43,9 +43,7 @@ pub(super) fn run(deployment: &Deployment<'_>, trace: &Trace, deadlines: Option<
             serve(id, arrival, queued, &mut alone, &mut world)
         };
         end = end.max(done);
-        if let (Some(free), Some(closed)) = (&mut clients, trace.closed) {
-            free.push(Reverse(done + closed.think));
-        }
+        arrivals.left(id, done);
     }
     let mut records = world.requests.into_records();
     alone.fill(&mut records, &deployment.front_end);
@@ -60,10 +58,64 @@ pub(super) fn run(deployment: &Deployment<'_>, trace: &Trace, deadlines: Option<
     }
 }
 
-/// When each client of a closed loop asks next; clients for whom there is no request do not matter.
-fn clients(trace: &Trace) -> Option<BinaryHeap<Reverse<SimTime>>> {
-    let clients = (trace.closed?.clients as usize).min(trace.len());
-    Some(vec![Reverse(SimTime::ZERO); clients].into())
+/// Who comes next, in order of time and then of rows.
+struct Arrivals<'a> {
+    trace: &'a Trace,
+    /// When each client of a closed loop asks next; clients for whom there is no request do not matter.
+    clients: BinaryHeap<Reverse<SimTime>>,
+    /// Where turns come after answers.
+    turns: Option<TurnsAfterAnswers>,
+    /// Rows that come later than scheduled.
+    put_off: BinaryHeap<Reverse<(SimTime, RequestId)>>,
+    /// Rows looked at.
+    seen: usize,
+}
+
+impl<'a> Arrivals<'a> {
+    fn new(trace: &'a Trace) -> Self {
+        let clients = trace.closed.map_or(0, |closed| closed.clients as usize).min(trace.len());
+        Arrivals {
+            trace,
+            clients: vec![Reverse(SimTime::ZERO); clients].into(),
+            turns: TurnsAfterAnswers::new(trace),
+            put_off: BinaryHeap::new(),
+            seen: 0,
+        }
+    }
+
+    fn next(&mut self) -> Option<(SimTime, RequestId)> {
+        loop {
+            let row = self.trace.requests.get(self.seen);
+            let id = RequestId(u32::try_from(self.seen).expect("fewer than 2^32 requests"));
+            if self.trace.closed.is_some() {
+                self.seen += 1;
+                return row.map(|_| (self.clients.pop().map_or(SimTime::ZERO, |Reverse(at)| at), id));
+            }
+            let first = self.put_off.peek().copied();
+            if let Some(Reverse(other)) = first.filter(|&Reverse(o)| row.is_none_or(|r| o < (r.arrival, id)))
+            {
+                self.put_off.pop();
+                return Some(other);
+            }
+            let arrival = row?.arrival;
+            self.seen += 1;
+            match self.turns.as_mut().map(|turns| turns.arrival(id, arrival)) {
+                Some(None) => {}
+                Some(Some(at)) if at > arrival => self.put_off.push(Reverse((at, id))),
+                _ => return Some((arrival, id)),
+            }
+        }
+    }
+
+    /// A request has left at `at`.
+    fn left(&mut self, id: RequestId, at: SimTime) {
+        if let Some(closed) = self.trace.closed {
+            self.clients.push(Reverse(at + closed.think));
+        }
+        if let Some((next, at)) = self.turns.as_mut().and_then(|t| t.left(id, at, self.trace)) {
+            self.put_off.push(Reverse((at, next)));
+        }
+    }
 }
 
 /// Prefill in one step, then decode alone, stage after stage. Returns the instant of the last token.

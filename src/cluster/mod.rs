@@ -19,6 +19,7 @@ mod outcome;
 mod run;
 mod sample;
 mod simulate;
+mod turns;
 mod watch;
 mod wires;
 

@@ -21,6 +21,7 @@ use super::joint::DecodeRouters;
 use super::migration::Migrations;
 use super::mixed::MixedPool;
 use super::sample::Sampler;
+use super::turns::TurnsAfterAnswers;
 use super::watch::Watch;
 use super::wires::Wires;
 
@@ -72,6 +73,8 @@ pub(super) struct Run<'a> {
     pub fetches: Option<Fetches<'a>>,
     /// KV on its way between replicas.
     pub wires: Option<Wires<'a>>,
+    /// Where turns come after answers.
+    pub turns: Option<TurnsAfterAnswers>,
     pub workers: Workers,
     pub admission: Admission,
     /// When the clients of those that arrived give up, in order of arrival.
@@ -122,8 +125,8 @@ impl<'a> Run<'a> {
                         .with_role(of.role, first_token);
                 let decodes = decode.as_ref().filter(|_| of.role == Role::Decode);
                 replica.state.load.period = decodes.map_or(router.period(), DecodeRouters::report_period);
-                // In a closed loop the client's next request follows the last token, which is then an event.
-                replica.state.cohort.passes_late_stops = replica.state.late_stop && trace.closed.is_none();
+                // Where the client's next request follows the last token, that one is an event.
+                replica.state.cohort.passes_late_stops = replica.state.late_stop && !trace.hears_answers();
                 replica
             })
             .collect();
@@ -143,6 +146,7 @@ impl<'a> Run<'a> {
             fleet,
             fetches: joint.filter(|j| j.prefix_fetch).map(|j| Fetches::new(j.network)),
             wires: joint.map(|j| Wires::new(j.network)),
+            turns: TurnsAfterAnswers::new(trace),
             workers: Workers::new(deployment.front_end),
             admission: deployment.front_end.admission,
             patience: VecDeque::new(),

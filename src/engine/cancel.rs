@@ -119,7 +119,7 @@ impl World<'_> {
             record.finish = now + streaming;
             record.ledger.add(Cause::FrontEnd, streaming);
         }
-        self.just_finished += 1;
+        self.tell_client(id);
     }
 
     /// A request whose client gives up while it waits for a replica to be up, or to be routed again.

@@ -30,8 +30,9 @@ pub(crate) struct World<'a> {
     pub stepwise: bool,
     /// Check the invariants at every event.
     pub audit: bool,
-    /// Requests that got their last token and whose clients have not been told (closed loop).
-    pub just_finished: u32,
+    /// Requests that have ended and whose clients have not been told, where arrivals follow from answers.
+    pub ended: Vec<RequestId>,
+    hears_answers: bool,
     /// When tokens are due, if anybody asks.
     pub deadlines: Option<Deadlines>,
     /// Requests queued at a replica that have not left it.
@@ -67,7 +68,8 @@ impl<'a> World<'a> {
             streaming: SimDuration::ZERO,
             stepwise,
             audit: false,
-            just_finished: 0,
+            ended: Vec::new(),
+            hears_answers: trace.hears_answers(),
             deadlines: None,
             inside: 0,
             done: 0,
@@ -166,8 +168,15 @@ impl<'a> World<'a> {
         request.record.fate = Fate::Finished;
         request.record.output = request.output;
         request.record.ledger.add(Cause::FrontEnd, streaming);
-        self.just_finished += 1;
         self.done += 1;
+        self.tell_client(id);
+    }
+
+    /// The client of a request that has ended is to be told.
+    pub(super) fn tell_client(&mut self, id: RequestId) {
+        if self.hears_answers {
+            self.ended.push(id);
+        }
     }
 
     /// Marks the first token of a request at engine time `at`.

@@ -25,12 +25,16 @@ pub struct Column {
     pub unit: &'static str,
     /// Which direction is an improvement.
     pub better: Better,
+    /// Whether it counts something and is there in every run.
+    pub count: bool,
     /// What it is, in one sentence.
     pub doc: &'static str,
 }
 
 /// A value of a column: a count or a measured number that may be absent.
 pub trait Value: Copy {
+    /// Whether it is a count.
+    const COUNT: bool;
     /// The value as a number for statistics.
     fn number(self) -> Option<f64>;
     /// The value as CSV and tables of raw data print it; empty when absent.
@@ -38,6 +42,7 @@ pub trait Value: Copy {
 }
 
 impl Value for u64 {
+    const COUNT: bool = true;
     fn number(self) -> Option<f64> {
         Some(self as f64)
     }
@@ -47,6 +52,7 @@ impl Value for u64 {
 }
 
 impl Value for Option<f64> {
+    const COUNT: bool = false;
     fn number(self) -> Option<f64> {
         self
     }
@@ -71,6 +77,7 @@ macro_rules! columns {
                     title: $title,
                     unit: $unit,
                     better: $crate::metrics::column::Better::$better,
+                    count: <$ty as $crate::metrics::column::Value>::COUNT,
                     doc: $doc,
                 },
             )+];

@@ -81,6 +81,7 @@ pub fn measure(outcome: &Outcome, trace: &Trace, context: &MeasureContext) -> Su
     let (requests, classes) = request_stats(&outcome.records, &trace.classes, &spans, context);
     let steady = steadiness(&outcome.records);
     let mut run = run_stats(outcome, &requests, &steady, context);
+    super::sessions::fill(&mut run, &outcome.records, trace.sessions.as_deref());
     let measured = outcome.records.iter().filter(|r| spans.measured(r));
     super::traffic::fill_shares(&mut run, measured, context.first_at_decode);
     let verdict = judge(&[(&requests, &run)], &context.slo, context.attainment_target);

@@ -17,6 +17,7 @@ mod requests;
 pub mod reuse;
 pub mod saturation;
 pub mod series;
+mod sessions;
 pub mod significance;
 pub mod slo;
 pub mod spread;

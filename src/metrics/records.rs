@@ -164,6 +164,18 @@ impl Records {
         Rows { records: self, next: 0 }
     }
 
+    /// All records in order of arrival, which is that of the ids unless arrivals follow from answers.
+    pub fn by_arrival(&self) -> impl Iterator<Item = RequestRecord> + '_ {
+        let arrival = |i: &usize| self.get(*i).arrival;
+        let sorted = self.iter().map(|r| r.arrival).is_sorted();
+        let order = (!sorted).then(|| {
+            let mut order: Vec<usize> = (0..self.len()).collect();
+            order.sort_by_key(arrival);
+            order
+        });
+        (0..self.len()).map(move |i| self.get(order.as_ref().map_or(i, |order| order[i])))
+    }
+
     /// Fills in the time that each finished request takes alone: `time` of its prompt and its answer.
     pub fn fill_alone(&mut self, mut time: impl FnMut(u32, u32) -> SimDuration) {
         for chunk in &mut self.chunks {

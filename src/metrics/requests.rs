@@ -180,11 +180,9 @@ impl Finished<'_> {
     }
 
     /// By group: the largest P99 TTFT over consecutive stretches of [`INCIDENT`], by arrival, in seconds.
-    ///
-    /// Records are in order of arrival, but in a closed loop only nearly so: a stretch that comes back counts twice.
     fn worst_window(&self) -> Vec<Option<f64>> {
         let mut groups = vec![WorstWindow::default(); self.values.len()];
-        self.iter().for_each(|r| {
+        self.records.by_arrival().filter(|r| self.spans.measured(r)).for_each(|r| {
             let (stretch, ttft) = (r.arrival.as_ps() / INCIDENT.as_ps(), r.ttft().as_secs_f64());
             groups[0].add(stretch, ttft);
             groups[1 + r.class.index()].add(stretch, ttft);

@@ -15,7 +15,7 @@ const BATCHES_MIN: usize = 20;
 /// The share of the finished requests, in order of arrival, whose end-to-end latencies are those of a warm-up: at most a half,
 /// which means that no steady state was found.
 pub(super) fn warm_up_share(records: &Records) -> Option<f64> {
-    let finished = records.iter().filter(|r| r.fate == Fate::Finished);
+    let finished = records.by_arrival().filter(|r| r.fate == Fate::Finished);
     let mut batches = Vec::new();
     let (mut sum, mut count) = (0.0, 0);
     for record in finished {

@@ -177,6 +177,7 @@ fn first(trace: &Trace, requests: usize) -> Trace {
         requests: trace.requests.iter().take(requests).copied().collect(),
         classes: trace.classes.clone(),
         closed: trace.closed,
+        turns: trace.turns,
         prefixes: trace.prefixes.clone(),
         sessions: trace.sessions.clone(),
         priorities: trace.priorities.clone(),

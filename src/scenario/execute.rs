@@ -130,7 +130,7 @@ fn prepare_from(plan: &StudyPlan, first: u64, progress: &dyn Progress) -> Result
         .map(|seed| {
             let prepared = workload.prepare(seed, Some(context));
             progress.step();
-            prepared
+            prepared.map_err(|errors| plan.workload.placed(errors, &plan.sources))
         })
         .collect::<Result<Vec<Prepared>, InputErrors>>()?;
     // What was read of files is in the requests now.

@@ -43,9 +43,12 @@ impl Requests {
 
     /// Reads the files it needs.
     pub fn open(&self, sources: &Sources) -> Result<OpenWorkload<'_>, InputErrors> {
-        self.spec.open(self.folder.as_deref()).map_err(|errors| {
-            InputErrors(errors.0.into_iter().map(|e| place(e, &self.node, sources)).collect())
-        })
+        self.spec.open(self.folder.as_deref()).map_err(|errors| self.placed(errors, sources))
+    }
+
+    /// Problems with their places in the scenario, where these are keys of `[workload]`.
+    pub fn placed(&self, errors: InputErrors, sources: &Sources) -> InputErrors {
+        InputErrors(errors.0.into_iter().map(|e| place(e, &self.node, sources)).collect())
     }
 
     /// A problem with the value of a key of `[workload]`.

@@ -126,8 +126,8 @@ impl Bench<'_> {
         (1..).zip(prepared).map(at).collect()
     }
 
-    fn is_closed(&self) -> bool {
-        self.prepared.iter().any(|p| p.trace.closed.is_some())
+    fn hears_answers(&self) -> bool {
+        self.prepared.iter().any(|p| p.trace.hears_answers())
     }
 
     /// The runs of the headline point with these systems and requests, as a study of their own.
@@ -174,10 +174,10 @@ impl Bench<'_> {
     }
 }
 
-const CLOSED: &str = "the requests of a closed loop come when clients are free";
+const CLOSED: &str = "requests come after answers (a closed loop, or `turns = \"after-answer\"`)";
 
 fn ties(bench: &Bench<'_>) -> Perturbed {
-    if bench.is_closed() {
+    if bench.hears_answers() {
         return Ok(Err(CLOSED.to_owned()));
     }
     let traces = bench.requests(bench.plan, &bench.prepared)?;
@@ -191,7 +191,7 @@ fn ties(bench: &Bench<'_>) -> Perturbed {
 }
 
 fn clock(bench: &Bench<'_>) -> Perturbed {
-    if bench.is_closed() {
+    if bench.hears_answers() {
         return Ok(Err(CLOSED.to_owned()));
     }
     let mut plan = bench.plan.clone();

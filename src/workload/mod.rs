@@ -68,5 +68,5 @@ pub use stats::{
     TracePass, TraceStats,
 };
 pub use stream::{Converted, StreamError, convert_trace, slice_trace};
-pub use trace::{Closed, NO_SESSION, PrefixChains, Priority, Request, Trace};
+pub use trace::{Closed, NO_SESSION, PrefixChains, Priority, Request, Trace, Turns};
 pub use transform::{Dequantise, Filter, Slice};

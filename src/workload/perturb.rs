@@ -10,13 +10,13 @@ use crate::units::{SimDuration, SimTime};
 /// A grain below this is no clock of a trace, only the last digit of its numbers.
 const FINEST_CLOCK: SimDuration = SimDuration::from_ms(1);
 
-/// The requests with those of one instant in another order, drawn with `seed`; none where no two arrive at one instant, and in
-/// a closed loop, whose order is that of its rows. O(n log n).
+/// The requests with those of one instant in another order, drawn with `seed`; none where no two arrive at one instant, in
+/// a closed loop, whose order is that of its rows, and where turns come after answers, whose order is that of a session. O(n log n).
 pub fn permute_ties(trace: &Trace, seed: u64) -> Option<Trace> {
     const COMPONENT: Component = Component::named("workload/ties");
     let arrival = |i: usize| trace.requests[i].arrival;
     let ties = trace.requests.windows(2).any(|pair| pair[0].arrival == pair[1].arrival);
-    if trace.closed.is_some() || !ties {
+    if trace.hears_answers() || !ties {
         return None;
     }
     let mut order: Vec<usize> = (0..trace.len()).collect();

@@ -17,7 +17,7 @@ use super::rows::{MOST_REQUESTS, Rows, too_many_requests};
 use super::servegen::ServeGen;
 use super::spec::{PrefixSharing, WorkloadSpec};
 use super::synthetic::Synthetic;
-use super::trace::{Closed, Trace};
+use super::trace::{Closed, NO_SESSION, Trace, Turns};
 use super::transform::Slice;
 use super::twin::{self, TwinSpec, Window};
 use crate::diagnostic::{InputError, InputErrors};
@@ -170,6 +170,9 @@ impl OpenWorkload<'_> {
                 request.arrival = SimTime::ZERO;
             }
         }
+        if self.spec.turns == Turns::AfterAnswer {
+            trace.turns = turns_of(&trace, &report)?;
+        }
         report.natural_rate_per_s = trace.mean_rate().map(super::RequestRate::as_per_second);
         if let Some(rate) = self.spec.rate {
             trace = rescale_to_rate(&trace, rate)?;
@@ -254,6 +257,18 @@ impl OpenWorkload<'_> {
         rows.truncate(wanted);
         Ok(())
     }
+}
+
+/// `after-answer`, where some request has a session.
+fn turns_of(trace: &Trace, report: &LoadReport) -> Result<Turns, InputError> {
+    let some = trace.sessions.as_ref().is_some_and(|of| of.iter().any(|&s| s != NO_SESSION));
+    some.then_some(Turns::AfterAnswer).ok_or_else(|| {
+        InputError::named(
+            "workload.turns",
+            format!("`after-answer` is about sessions, but no request of `{}` belongs to one", report.source),
+            "remove it, or use a workload with sessions (`sessions = { … }`, or a trace that names them)",
+        )
+    })
 }
 
 fn no_times(rows: &Rows) -> InputError {

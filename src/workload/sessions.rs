@@ -33,6 +33,8 @@ pub struct SessionsSpec {
 pub enum SizeLaw {
     /// Always this many.
     Constant(u32),
+    /// Each number from the least to the greatest alike, both included.
+    Uniform([u32; 2]),
     /// Log-series: P(k) ∝ p^k / k, cut to `max`.
     LogSeries(LogSeriesSize),
     /// Geometric from 1, cut to `max`.
@@ -117,6 +119,7 @@ impl SessionsSpec {
         };
         let sane = match self.size {
             SizeLaw::Constant(n) => (1..=MOST_TURNS).contains(&n),
+            SizeLaw::Uniform([a, b]) => 1 <= a && a <= b && b <= MOST_TURNS,
             SizeLaw::LogSeries(l) => l.p > 0.0 && l.p < 1.0 && (1..=MOST_TURNS).contains(&l.max),
             SizeLaw::Geometric(g) => g.mean >= 1.0 && g.mean.is_finite() && (1..=MOST_TURNS).contains(&g.max),
         };
@@ -148,6 +151,7 @@ impl SizeLaw {
     fn mean(self) -> f64 {
         match self {
             SizeLaw::Constant(n) => f64::from(n),
+            SizeLaw::Uniform([a, b]) => f64::midpoint(f64::from(a), f64::from(b)),
             SizeLaw::LogSeries(LogSeriesSize { p, max }) => {
                 let mut term = -p / libm::log1p(-p);
                 let (mut left, mut mean) = (1.0, 0.0);
@@ -171,6 +175,7 @@ impl Sessions {
     pub fn size(&self, draws: &mut Draws) -> u64 {
         match self.size {
             SizeLaw::Constant(n) => u64::from(n),
+            SizeLaw::Uniform([a, b]) => u64::from(a) + draws.below(u64::from(b - a) + 1),
             SizeLaw::LogSeries(l) => draws.log_series(l.p).min(u64::from(l.max)),
             SizeLaw::Geometric(g) => (1 + draws.geometric(1.0 / g.mean)).min(u64::from(g.max)),
         }
@@ -278,6 +283,7 @@ mod tests {
         let think = ThinkLaw::Constant(SimDuration::from_secs(1));
         for size in [
             SizeLaw::Constant(3),
+            SizeLaw::Uniform([2, 9]),
             SizeLaw::LogSeries(LogSeriesSize { p: 0.9, max: 7 }),
             SizeLaw::Geometric(GeometricSize { mean: 4.0, max: 9 }),
         ] {

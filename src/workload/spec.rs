@@ -17,6 +17,7 @@ use super::rate::RequestRate;
 use super::servegen::ServeGenSpec;
 use super::sessions::SessionsSpec;
 use super::text::{duration, positive};
+use super::trace::Turns;
 use super::transform::{Dequantise, Filter, Slice};
 use crate::diagnostic::InputError;
 use crate::units::SimDuration;
@@ -79,6 +80,8 @@ pub struct WorkloadSpec {
     pub priorities: Option<Vec<PrioritySpec>>,
     /// What becomes of the prefix identities of prompts.
     pub prefixes: PrefixSharing,
+    /// When the turns of a session come.
+    pub turns: Turns,
 }
 
 /// What prompts have in common.
@@ -222,6 +225,13 @@ impl WorkloadSpec {
                 "remove `arrivals`, or give `lengths = { empirical = { file = … } }` instead",
             ),
             _ => {}
+        }
+        if self.turns == Turns::AfterAnswer && self.closed.is_some() {
+            problems.add(
+                "turns",
+                "`after-answer` is about sessions, and the clients of a closed loop have none",
+                "remove `turns` or `closed`",
+            );
         }
         if self.sessions.is_some() && (!lengths || self.arrivals.is_none()) {
             problems.add(

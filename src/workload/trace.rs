@@ -2,6 +2,9 @@
 
 use std::sync::Arc;
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 use crate::ids::{ClassId, RequestId};
 use crate::rng::ContentHash;
 use crate::units::{SimDuration, SimTime};
@@ -9,7 +12,8 @@ use crate::units::{SimDuration, SimTime};
 /// One request as the outside world sees it, after limits were applied. 24 bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Request {
-    /// Arrival at the front end, relative to the first row of the run (ignored in a closed loop).
+    /// Arrival at the front end, relative to the first row of the run (ignored in a closed loop; the earliest one where
+    /// turns come after answers).
     pub arrival: SimTime,
     /// Prompt tokens, at least 1.
     pub prompt: u32,
@@ -28,6 +32,18 @@ pub struct Closed {
     pub clients: u32,
     /// Pause between an answer and the client's next request.
     pub think: SimDuration,
+}
+
+/// When a request of a session comes that is not its first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Turns {
+    /// At its own time, whether or not the one before it has been answered.
+    #[default]
+    AsScheduled,
+    /// After the one before it has left, finished or not, and the pause that is between the two in the trace: agents whose
+    /// tools run, people who read the answer first.
+    AfterAnswer,
 }
 
 /// Prefix identities of prompts: equal leading ids mean equal leading tokens (cold side table).
@@ -65,6 +81,8 @@ pub struct Trace {
     pub classes: Vec<String>,
     /// Present for a closed loop: arrivals come from completions, in row order.
     pub closed: Option<Closed>,
+    /// When the turns of a session come.
+    pub turns: Turns,
     /// Prefix identities, where the trace has them.
     pub prefixes: Option<Arc<PrefixChains>>,
     /// The session (conversation, chat) of each request, where the trace has them: dense numbers from 0 in order of
@@ -96,6 +114,11 @@ impl Trace {
     pub fn session(&self, id: RequestId) -> Option<u32> {
         let sessions = self.sessions.as_ref()?;
         sessions.get(id.index()).copied().filter(|&s| s != NO_SESSION)
+    }
+
+    /// Whether some arrivals follow from what was answered before.
+    pub fn hears_answers(&self) -> bool {
+        self.closed.is_some() || self.turns == Turns::AfterAnswer
     }
 
     /// Number of requests.
@@ -130,6 +153,9 @@ impl Trace {
         }
         // What is left is small, and its debugging text says all of it.
         hash.update(format!("{:?} {:?} {:?}", self.classes, self.closed, self.priorities).as_bytes());
+        if self.turns != Turns::default() {
+            hash.update(b"turns after answers");
+        }
         hash.text()
     }
 }

@@ -11,7 +11,7 @@ use windtunnel::policy::router::{LeastLoad, RouterConfig};
 use windtunnel::policy::scheduler::{Chunked, PrefillFirst, SchedulerConfig, Unified};
 use windtunnel::rng::stream;
 use windtunnel::units::{SimDuration, SimTime};
-use windtunnel::workload::{Request, Trace};
+use windtunnel::workload::{Request, Trace, Turns};
 
 use crate::eut::{TestCost, at_us, islands};
 
@@ -106,6 +106,7 @@ pub fn trace(rows: &[(u64, u32, u32)]) -> Trace {
         requests: rows.collect(),
         classes: vec!["all".to_owned()],
         closed: None,
+        turns: Turns::default(),
         prefixes: None,
         sessions: None,
         priorities: Vec::new(),

@@ -15,7 +15,7 @@ use windtunnel::results::{Comparison, GapCause, Study};
 use windtunnel::scenario::execute::{Options, execute};
 use windtunnel::scenario::{Flags, StudyPlan, Target, watch};
 use windtunnel::units::{SimDuration, SimTime};
-use windtunnel::workload::{Request, Trace};
+use windtunnel::workload::{Request, Trace, Turns};
 
 use crate::cost::{all_specs, grid};
 use crate::eut::TestCost;
@@ -87,6 +87,7 @@ fn run(
         requests: rows.iter().map(request).collect(),
         classes: vec!["all".to_owned()],
         closed: None,
+        turns: Turns::default(),
         prefixes: None,
         sessions: None,
         priorities: Vec::new(),

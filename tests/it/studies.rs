@@ -133,3 +133,15 @@ fn dispatch_by_freeness_beats_turns_and_moves_happen_without_loss() {
     }
     assert!(of("no moves", "moves").iter().all(|&moves| moves == 0.0));
 }
+
+#[test]
+fn an_agent_whose_kv_is_dropped_while_its_tool_runs_waits_longest() {
+    let study = study("agents");
+    let of = |system: &str, key: &'static str| by_seed(&study, system, column(key));
+    below(&of("own replica", "prefill_tokens"), 0.8, &of("kept", "prefill_tokens"));
+    below(&of("kept", "prefill_tokens"), 0.2, &of("dropped", "prefill_tokens"));
+    below(&of("own replica", "session_mean_s"), 0.95, &of("dropped", "session_mean_s"));
+    for system in ["dropped", "kept", "own replica"] {
+        assert!(of(system, "sessions").iter().all(|&n| n >= 5.0), "{system}");
+    }
+}

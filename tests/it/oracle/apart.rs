@@ -5,6 +5,7 @@ use windtunnel::engine::config::{
 };
 use windtunnel::policy::scheduler::SchedulerConfig;
 use windtunnel::units::SimDuration;
+use windtunnel::workload::Turns;
 
 use super::compare::{Differences, difference};
 use super::cost::TestCost;
@@ -83,6 +84,9 @@ pub fn draw(index: u64, redrawn: u64) -> Scenario {
     }
     if rng.chance(50) {
         s.trace.sessions = Some((0..s.trace.len()).map(|_| rng.range(0, 6) as u32).collect());
+        if s.trace.closed.is_none() && rng.chance(30) {
+            s.trace.turns = Turns::AfterAnswer;
+        }
     }
     if s.trace.closed.is_none() && rng.chance(50) {
         traces::arrive_on_boundaries(&mut rng, &mut s);

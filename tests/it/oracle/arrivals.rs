@@ -77,7 +77,7 @@ impl Sim<'_> {
         self.meets_replica(r);
         self.requests[r].rejected = Some((Rejection::Overloaded, self.now));
         self.coverage.overloaded += 1;
-        Door::release(self, self.now);
+        Door::release(self, r, self.now);
     }
 
     /// §2: an admission limit is reached.

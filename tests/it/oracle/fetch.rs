@@ -189,7 +189,7 @@ pub fn give_up(sim: &mut Sim<'_>, r: usize) {
     sim.coverage.gave_up_fetching += 1;
     if sim.meets_replica(r) {
         sim.requests[r].timed_out = Some(sim.now);
-        return Door::release(sim, sim.now);
+        return Door::release(sim, r, sim.now);
     }
     patience::leave(sim, r);
 }

@@ -163,7 +163,7 @@ pub fn give_up(sim: &mut Sim<'_>, r: usize) {
     sim.coverage.gave_up_at_router += 1;
     if sim.meets_replica(r) {
         sim.requests[r].timed_out = Some(sim.now);
-        return super::door::Door::release(sim, sim.now);
+        return super::door::Door::release(sim, r, sim.now);
     }
     patience::leave(sim, r);
 }

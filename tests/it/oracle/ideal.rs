@@ -29,7 +29,7 @@ pub fn serve(sim: &mut Sim<'_>, r: usize) {
         sim.requests[r].deliver(t);
     }
     sim.requests[r].finish = Some(t);
-    Door::release(sim, t);
+    Door::release(sim, r, t);
 }
 
 /// Time of the request alone on the replicas of group `g`.

@@ -4,6 +4,7 @@ use windtunnel::engine::config::{ClusterConfig, Migration, MigrationKind, Networ
 use windtunnel::policy::router::{Freest, RouterConfig};
 use windtunnel::policy::scheduler::SchedulerConfig;
 use windtunnel::units::SimDuration;
+use windtunnel::workload::Turns;
 
 use super::apart::network;
 use super::compare::{Differences, difference};
@@ -85,6 +86,9 @@ pub fn draw(index: u64, redrawn: u64) -> Scenario {
     }
     if rng.chance(40) {
         s.trace.sessions = Some((0..s.trace.len()).map(|_| rng.range(0, 4) as u32).collect());
+        if s.trace.closed.is_none() && rng.chance(30) {
+            s.trace.turns = Turns::AfterAnswer;
+        }
     }
     if s.trace.closed.is_none() && rng.chance(50) {
         traces::arrive_on_boundaries(&mut rng, &mut s);

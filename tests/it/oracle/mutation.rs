@@ -56,6 +56,8 @@ pub enum Mutation {
     SessionForgotten,
     /// Affinity holds however far loads are apart.
     ImbalanceIgnored,
+    /// A turn comes as soon as the one before it was answered.
+    PauseForgotten,
     /// Every queue is first come, first served.
     OrderIgnored,
     /// `max_outstanding` looks at those who wait only.
@@ -176,7 +178,7 @@ impl Mutation {
     ];
 
     /// The faults.
-    pub const ALL: [Mutation; 32] = [
+    pub const ALL: [Mutation; 33] = [
         Mutation::VictimOrderReversed,
         Mutation::FitsOffByOne,
         Mutation::ArrivalTiesReversed,
@@ -203,6 +205,7 @@ impl Mutation {
         Mutation::SecondDrawWinsTies,
         Mutation::SessionForgotten,
         Mutation::ImbalanceIgnored,
+        Mutation::PauseForgotten,
         Mutation::OrderIgnored,
         Mutation::OutstandingCountsTheQueue,
         Mutation::GivesUpForgotten,

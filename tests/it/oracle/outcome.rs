@@ -79,6 +79,8 @@ pub struct Coverage {
     pub overtakings: u64,
     /// Clients that gave up while the request was in the front end, in a queue, swapped out, running.
     pub gave_up_at_door: u64,
+    /// Turns that came later than scheduled.
+    pub put_off: u64,
     pub gave_up_waiting: u64,
     pub gave_up_swapped: u64,
     pub gave_up_running: u64,

@@ -51,7 +51,7 @@ fn give_up(sim: &mut Sim<'_>, r: usize) {
         request.ledger.add(Cause::FrontEnd, SimDuration::from_ps(now - request.arrival));
         request.timed_out = Some(now);
         sim.coverage.gave_up_at_door += 1;
-        return Door::release(sim, now);
+        return Door::release(sim, r, now);
     }
     if sim.fetching.has(r) {
         return fetch::give_up(sim, r);
@@ -124,5 +124,5 @@ pub fn leave(sim: &mut Sim<'_>, r: usize) {
     request.recomputed += request.dropped.take().unwrap_or(0);
     request.timed_out = Some(now);
     pipeline::leave(sim, r);
-    Door::release(sim, now);
+    Door::release(sim, r, now);
 }

@@ -221,7 +221,7 @@ fn advance(sim: &mut Sim<'_>, r: usize, q: u32, start: u64) {
 fn got_last_token(sim: &mut Sim<'_>, r: usize, early: bool) {
     if early {
         sim.requests[r].finish = Some(sim.now);
-        Door::release(sim, sim.now);
+        Door::release(sim, r, sim.now);
     }
     let k = sim.requests[r].replica;
     if matches!(sim.config(k).scheduler, SchedulerConfig::Static(_)) {
@@ -256,7 +256,7 @@ fn end_of_static_batch(sim: &mut Sim<'_>, k: usize) {
             sim.requests[r].deliver(now);
             (1..sim.requests[r].output).for_each(|_| sim.requests[r].count(now));
             sim.requests[r].finish = Some(now);
-            Door::release(sim, now);
+            Door::release(sim, r, now);
         }
         leave(sim, r);
     }

@@ -70,6 +70,7 @@ impl Covered {
         self.count("groups", !s.more.is_empty());
         self.count(s.config.router.key(), s.replicas() > 1 && s.trace.len() > 1);
         self.count("closed-loop", s.trace.closed.is_some());
+        self.count("put-off", c.put_off > 0);
         for state in Binding::ALL {
             self.count(state.name(), o.counters.bound_time[state as usize] > 0);
         }
@@ -102,7 +103,7 @@ pub fn check_oracle(s: &Scenario, o: &OracleOutcome) {
     assert!(o.counters.steps < MAX_STEPS, "{s}");
     assert_eq!(o.records.len(), s.trace.len());
     let limit = s.limit();
-    let closed = s.trace.closed.is_some();
+    let closed = s.trace.hears_answers();
     for (record, row) in o.records.iter().zip(&s.trace.requests) {
         assert!(closed || record.arrival == row.arrival, "{s}");
         if row.prompt + 1 > limit {
@@ -195,6 +196,7 @@ const LEAST: &[(&str, u64)] = &[
     ("prefix-affinity", 50),
     ("cache-aware", 50),
     ("closed-loop", 50),
+    ("put-off", 50),
     ("chunk-turns", 50),
     (Binding::Open.name(), 100),
     (Binding::Memory.name(), 100),

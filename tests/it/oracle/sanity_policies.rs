@@ -1,13 +1,13 @@
 //! The oracle itself against values computed by hand: batches, reservations, routers, closed loop, bounds.
 
 use windtunnel::engine::config::{Allocation, ReserveRule};
-use windtunnel::metrics::record::Cause;
+use windtunnel::metrics::record::{Cause, RequestRecord};
 use windtunnel::policy::router::{LeastLoad, RouterConfig};
 use windtunnel::policy::scheduler::{
     Chunked, Clairvoyant, Ideal, Iteration, PrefillFirst, SchedulerConfig, Static,
 };
-use windtunnel::units::SimDuration;
-use windtunnel::workload::Closed;
+use windtunnel::units::{SimDuration, SimTime};
+use windtunnel::workload::{Closed, NO_SESSION, Turns};
 
 use super::sanity::{deployment, oracle, rows, spent, times, v1};
 
@@ -106,4 +106,16 @@ fn stale_routers_herd_unless_they_count_their_own_dispatches() {
     assert_eq!(replicas(false, 0), [0, 1, 0, 1]);
     // At 2 and 4 the report is fresh; at 3 it is that of 2, after its arrival: 1 and 1.
     assert_eq!(replicas(false, 2), [0, 1, 0, 1]);
+}
+
+#[test]
+fn a_turn_comes_its_pause_after_the_answer() {
+    let mut trace = rows(&[(0, 5, 1), (40, 5, 1), (60, 5, 1), (500, 5, 1)]);
+    trace.sessions = Some(vec![0, 0, NO_SESSION, 0]);
+    trace.turns = Turns::AfterAnswer;
+    let out = oracle(&deployment(v1(), 4, 100), &trace);
+    let at =
+        |f: fn(&RequestRecord) -> SimTime| out.records.iter().map(|r| f(r).as_ps()).collect::<Vec<u64>>();
+    let (arrivals, ends) = (at(|r| r.arrival), at(|r| r.finish));
+    assert_eq!(arrivals, [0, ends[0] + 40, 60, ends[1] + 460]);
 }

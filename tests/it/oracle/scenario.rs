@@ -17,7 +17,7 @@ use windtunnel::policy::scheduler::{
     Chunked, Clairvoyant, Ideal, Iteration, PrefillFirst, RaggedPrompts, SchedulerConfig, Static, Unified,
 };
 use windtunnel::units::SimDuration;
-use windtunnel::workload::{NO_SESSION, Priority, Trace};
+use windtunnel::workload::{NO_SESSION, Priority, Trace, Turns};
 
 use super::cost::TestCost;
 use super::outcome::Options;
@@ -128,7 +128,11 @@ impl fmt::Display for Scenario {
         writeln!(f, "apart: {:?}", self.apart)?;
         writeln!(f, "changes: {:?}", self.changes)?;
         writeln!(f, "moving: {:?}, headroom: {:?}", self.moving, self.headroom)?;
-        writeln!(f, "sessions: {:?}, priorities: {:?}", self.trace.sessions, self.trace.priorities)?;
+        writeln!(
+            f,
+            "sessions: {:?}, priorities: {:?}, {:?}",
+            self.trace.sessions, self.trace.priorities, self.trace.turns
+        )?;
         writeln!(f, "closed: {:?}, prefixes: {:?}", self.trace.closed, self.trace.prefixes)?;
         write!(f, "requests (arrival, prompt, output, max_tokens):")?;
         for r in &self.trace.requests {
@@ -194,6 +198,9 @@ fn draw(kind: usize, index: u64, redrawn: u64) -> Scenario {
                 .map(|_| if rng.chance(15) { NO_SESSION } else { rng.range(0, groups) as u32 })
                 .collect(),
         );
+    }
+    if s.trace.closed.is_none() && s.trace.sessions.is_some() && rng.chance(40) {
+        s.trace.turns = Turns::AfterAnswer;
     }
     if s.trace.closed.is_none() && rng.chance(60) {
         arrive_on_boundaries(&mut rng, &mut s);
