@@ -192,6 +192,10 @@ pub struct ReportArgs {
     #[cfg(feature = "png")]
     #[arg(long)]
     pub png: bool,
+    /// Also write each table (`*.csv`) as Parquet into `parquet/`
+    #[cfg(feature = "parquet")]
+    #[arg(long)]
+    pub parquet: bool,
 }
 
 /// `reproduce`

@@ -24,12 +24,27 @@ pub(super) fn report(args: &ReportArgs, context: &Context) -> Outcome {
     let comparison = Comparison::of(&study);
     let files = pictures(args, &study, &comparison)?;
     results::redraw(&args.folder, &files)?;
+    tables(args)?;
     print(args.format, &study, &comparison, context)?;
     if !context.quiet {
         write_stderr(&report::table::render_warnings(&study));
     }
     context.say(&format!("wrote {}", args.folder.join("index.html").display()));
     Ok(exit::DONE)
+}
+
+#[cfg(not(feature = "parquet"))]
+#[expect(clippy::unnecessary_wraps, reason = "with the feature `parquet` it can fail")]
+fn tables(_: &ReportArgs) -> Result<(), Error> {
+    Ok(())
+}
+
+#[cfg(feature = "parquet")]
+fn tables(args: &ReportArgs) -> Result<(), Error> {
+    if args.parquet {
+        results::redraw(&args.folder, &results::parquet_files(&args.folder)?)?;
+    }
+    Ok(())
 }
 
 #[cfg(not(feature = "png"))]

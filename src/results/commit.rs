@@ -70,7 +70,7 @@ impl<'a> FileSet<'a> {
 }
 
 /// Top-level names that belong to us: replaced as a whole. Anything else in the folder is kept.
-const OWN: [&str; 23] = [
+const OWN: [&str; 24] = [
     CANDIDATES,
     "capacity.csv",
     "capacity.json",
@@ -83,6 +83,7 @@ const OWN: [&str; 23] = [
     "ledger.csv",
     "manifest.json",
     "page.md",
+    "parquet",
     "plan.csv",
     "plan.json",
     "plots",

@@ -8,6 +8,8 @@ pub mod difference;
 mod error;
 pub mod extracts;
 mod manifest;
+#[cfg(feature = "parquet")]
+mod parquet;
 pub mod plan;
 mod plan_files;
 mod read;
@@ -27,6 +29,8 @@ pub use commit::{CANDIDATES, Content, FileSet, Streamed, commit, redraw, refuse_
 pub use comparison::{Comparison, ComparisonRow, Exclusion, PointComparison};
 pub use difference::{Change, ChangeCell, Difference, DifferenceOptions, DifferenceRow};
 pub use error::ResultsError;
+#[cfg(feature = "parquet")]
+pub use parquet::parquet_files;
 pub use plan::{
     Chosen, Fate, Finding, Funnel, Launch, PlanDetail, PlanStage, Planned, PlannedPool, Ranked, Remembered,
 };
