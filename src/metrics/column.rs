@@ -61,7 +61,8 @@ impl Value for Option<f64> {
     }
 }
 
-/// Declares a struct of columns and its registry from one list.
+/// Declares a struct of columns and its registry from one list. A column that is added later is an `Option`: files of earlier
+/// versions, which `compare` reads, do not have it.
 macro_rules! columns {
     ($(#[$meta:meta])* $name:ident { $($key:ident : $ty:ty, $title:literal, $unit:literal, $better:ident, $doc:literal;)+ }) => {
         $(#[$meta])*

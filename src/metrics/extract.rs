@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::quantile::quantiles;
 use super::record::{Fate, Outcome, RequestRecord};
+use super::resample::Resampled;
 use super::reuse::{ReuseBin, reuse};
 use super::series::six_digits;
 use super::slo::{Limit, Slo};
@@ -26,6 +27,9 @@ pub struct Extract {
     pub e2e_by_output: Vec<LengthBin>,
     /// Prompt tokens that stood in an earlier prompt, by reuse distance; empty where the trace has no prefixes.
     pub reuse: Vec<ReuseBin>,
+    /// Headline numbers with blocks of the run drawn again; absent where seeds give the intervals.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resampled: Option<Resampled>,
 }
 
 /// All requests that arrived, by which of two limits they missed; a limit that is not set is never missed.
@@ -104,6 +108,7 @@ pub fn extract(outcome: &Outcome, trace: &Trace, slo: &Slo) -> Extract {
         quadrants: Quadrants::count(slo, outcome.records.iter()),
         ttft_by_prompt: by_length(finished().map(|r| (r.prompt, r.ttft().as_secs_f64()))),
         e2e_by_output: by_length(finished().map(|r| (r.output, r.e2e().as_secs_f64()))),
+        resampled: Some(Resampled::of(&outcome.records, slo)),
         reuse: trace.prefixes.as_ref().map_or_else(Vec::new, |p| reuse(&outcome.records, p)),
     }
 }

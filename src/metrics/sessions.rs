@@ -37,7 +37,7 @@ pub(super) fn fill(stats: &mut RunStats, records: &Records, sessions: Option<&[u
     }
     let whole = all.iter().filter(|s| s.requests > 1 && s.whole);
     let mut times: Vec<f64> = whole.map(|s| (s.last - s.first).as_secs_f64()).collect();
-    stats.sessions = times.len() as u64;
+    stats.sessions = Some(times.len() as f64);
     let quantiles = Quantiles::of(&mut times);
     stats.session_mean_s = quantiles.mean;
     (stats.session_p50_s, stats.session_p90_s) = (quantiles.p50, quantiles.p90);
@@ -87,10 +87,14 @@ mod tests {
         };
         assert_eq!(
             of(&[0, 1, 0, 1]),
-            (1, Some(9.0), Some(9.0)),
+            (Some(1.0), Some(9.0), Some(9.0)),
             "one was given up, which is no time of a session"
         );
-        assert_eq!(of(&[0, 0, 1, NO_SESSION]), (1, Some(5.0), Some(5.0)), "one request is no session");
-        assert_eq!(of(&[NO_SESSION; 4]), (0, None, None));
+        assert_eq!(
+            of(&[0, 0, 1, NO_SESSION]),
+            (Some(1.0), Some(5.0), Some(5.0)),
+            "one request is no session"
+        );
+        assert_eq!(of(&[NO_SESSION; 4]), (None, None, None));
     }
 }

@@ -161,7 +161,7 @@ columns! {
         waiting_at_last_arrival: u64, "waiting at last arrival", "", Lower, "Requests that had not begun at the last arrival (saturation rule).";
         arrivals_second_half: u64, "arrivals, 2nd half", "", Neither, "Arrivals in the second half of the arrival span (saturation rule).";
         completions_second_half: u64, "completions, 2nd half", "", Neither, "Completions in the second half of the arrival span (saturation rule).";
-        sessions: u64, "sessions", "", Neither, "Sessions of at least two requests that all finished.";
+        sessions: Option<f64>, "sessions", "", Neither, "Sessions of at least two requests that all finished.";
         session_mean_s: Option<f64>, "session mean", "s", Lower, "From the first arrival of such a session to its last token, mean; it holds think times and the work of tools.";
         session_p50_s: Option<f64>, "session p50", "s", Lower, "The same, median.";
         session_p90_s: Option<f64>, "session p90", "s", Lower, "The same, 90th percentile.";

@@ -46,19 +46,27 @@ fn manifest(result: &PaperResult) -> String {
 pub fn markdown(result: &PaperResult) -> String {
     let (plan, mut out) = (&result.plan, String::new());
     let p = &plan.paper;
-    let _ = writeln!(out, "# {} ({}): {}\n\n<{}>, row {}.\n", plan.name, p.venue, p.title, p.url, p.row);
+    let _ = writeln!(
+        out,
+        "# {} ({}): {}\n\n{}, row {}.\n",
+        prose(&plan.name),
+        prose(&p.venue),
+        prose(&p.title),
+        if p.url.starts_with("https://") { format!("<{}>", prose(&p.url)) } else { prose(&p.url) },
+        prose(&p.row)
+    );
     let others: Vec<String> = plan
         .engines
         .as_published
         .iter()
-        .map(|(system, engine)| format!("`{system}` on `{engine}`"))
+        .map(|(system, engine)| format!("`{}` on `{}`", prose(system), prose(engine)))
         .collect();
     let _ = writeln!(
         out,
         "Two runs: *mechanism* has every system on engine `{}`; *as published* has {}. {}",
         plan.engines.mechanism,
         if others.is_empty() { "the same".to_owned() } else { others.join(", ") },
-        plan.engines.note.as_deref().unwrap_or("")
+        plan.engines.note.as_deref().map(prose).unwrap_or_default()
     );
     let _ = writeln!(
         out,
@@ -67,7 +75,7 @@ pub fn markdown(result: &PaperResult) -> String {
         plan.rule.requests, plan.rule.spans, plan.seeds
     );
     if !plan.flags.is_empty() {
-        let _ = writeln!(out, "**Changed by flags:** {}.\n", plan.flags.join(" "));
+        let _ = writeln!(out, "**Changed by flags:** {}.\n", prose(&plan.flags.join(" ")));
     }
     for (role, heading) in
         [(Role::Claim, "Claims"), (Role::Control, "Negative controls"), (Role::Baseline, "Later baselines")]
@@ -91,18 +99,18 @@ fn table(out: &mut String, result: &PaperResult, role: Role, heading: &str) {
         "## {heading}\n\n| claim | published | mechanism | as published | engine share | band | verdict |\n| --- | --- | --- | --- | --- | --- | --- |"
     );
     for c in &claims {
-        let source = c.claim.source.as_ref().map_or_else(String::new, |s| format!(" ({s})"));
+        let source = c.claim.source.as_ref().map_or_else(String::new, |s| format!(" ({})", prose(s)));
         let _ = writeln!(
             out,
             "| **{}**: {}{source} | {} | {} | {} | {} | {} | {} |",
-            c.claim.name,
-            c.claim.statement,
+            prose(&c.claim.name),
+            prose(&c.claim.statement),
             c.claim.published.map_or_else(|| "–".to_owned(), format::digits),
             cell(c, Mode::Mechanism),
             if c.same_engines { "same engines".to_owned() } else { cell(c, Mode::AsPublished) },
             if c.same_engines { "–".to_owned() } else { format::or_dash(c.engine_share(), format::digits) },
             c.claim.band.map_or_else(|| "–".to_owned(), band_text),
-            verdict(c)
+            prose(&verdict(c))
         );
     }
     out.push('\n');
@@ -124,13 +132,15 @@ fn chains(out: &mut String, result: &PaperResult) {
     let files = plots::file_names(&result.plan).split_off(result.plan.experiments.len());
     let chains = result.claims.iter().zip(files).filter(|(c, _)| matches!(c.claim.test, Test::Chain(_)));
     for (c, file) in chains {
-        let _ = writeln!(out, "### Factor chain: {}\n\n{}\n", c.claim.name, c.claim.statement);
+        let _ =
+            writeln!(out, "### Factor chain: {}\n\n{}\n", prose(&c.claim.name), prose(&c.claim.statement));
         let _ = writeln!(out, "| step | {} | factor to the step before |\n| --- | --- | --- |", metric(c));
         let systems = &c.of(Mode::Mechanism).systems;
         for (i, s) in systems.iter().enumerate() {
             let factor = i.checked_sub(1).and_then(|before| ratio(&systems[before], s));
             let factor = factor.map_or_else(|| "–".to_owned(), |f| format!("{}x", number(f)));
-            let _ = writeln!(out, "| {} | {} | {factor} |", s.system, format::or_dash(s.mean, number));
+            let _ =
+                writeln!(out, "| {} | {} | {factor} |", prose(&s.system), format::or_dash(s.mean, number));
         }
         let _ = writeln!(out, "\n![chain](plots/{file})\n");
     }
@@ -144,7 +154,7 @@ fn experiments(out: &mut String, result: &PaperResult) {
         if !result.measured.keys().any(|k| k.experiment == i) {
             continue;
         }
-        let _ = writeln!(out, "### {}: {}\n", experiment.name, experiment.title);
+        let _ = writeln!(out, "### {}: {}\n", prose(&experiment.name), prose(&experiment.title));
         if let Some(capacities) = tables::capacities(result, i) {
             print(out, &capacities);
             let _ = writeln!(out, "\n![curves](plots/{})\n", files[i]);
@@ -156,11 +166,29 @@ fn experiments(out: &mut String, result: &PaperResult) {
     }
 }
 
+/// Text of a paper file: its emphasis stays, but it brings no HTML, no link, no line and no cell of its own.
+fn prose(text: &str) -> String {
+    text.chars().fold(String::new(), |mut out, c| {
+        match c {
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '|' | '[' => {
+                out.push('\\');
+                out.push(c);
+            }
+            c if c.is_control() => out.push(' '),
+            c => out.push(c),
+        }
+        out
+    })
+}
+
 /// A table in Markdown.
 fn print(out: &mut String, table: &Table) {
     let _ = writeln!(out, "| {} |", table.header.join(" | "));
     let _ = writeln!(out, "|{}", " --- |".repeat(table.header.len()));
     for row in &table.rows {
+        let row: Vec<String> = row.iter().map(|cell| prose(cell)).collect();
         let _ = writeln!(out, "| {} |", row.join(" | "));
     }
 }

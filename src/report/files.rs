@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{difference, html, plot};
+use super::{difference, html, markdown, plot};
 use crate::results::{
     self, CapacityDetail, Comparison, Difference, FileSet, Finding, PlanDetail, RunFiles, Study,
 };
@@ -24,6 +24,7 @@ pub fn pictures(study: &Study, comparison: &Comparison) -> FileSet<'static> {
 fn add_pictures(files: &mut FileSet<'_>, study: &Study, comparison: &Comparison) {
     let figures = plot::figures(study, comparison);
     files.add("index.html", html::page(study, comparison, &figures));
+    files.add("page.md", markdown::page(study, comparison, &figures));
     for (_, figure) in figures {
         files.add(&format!("plots/{}", figure.file), figure.svg());
     }

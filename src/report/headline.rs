@@ -22,7 +22,65 @@ pub struct Finding {
 /// One finding per objective (see [`HEADLINES`]) at the headline point.
 pub fn findings(comparison: &Comparison) -> Vec<Finding> {
     let Some(point) = comparison.headline() else { return Vec::new() };
-    HEADLINES.iter().filter_map(|(key, name)| finding(point, key, name)).collect()
+    let found = |(key, name): &(&'static str, &'static str)| {
+        let mut finding = finding(point, key, name)?;
+        if let Some(text) = finding.compared.and_then(|system| elsewhere(comparison, key, system)) {
+            finding.detail = format!("{}; {text}", finding.detail);
+        }
+        Some(finding)
+    };
+    HEADLINES.iter().filter_map(found).collect()
+}
+
+/// How a design stands to the reference at a point.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    Ahead,
+    Tie,
+    Behind,
+    /// One of the two is not ranked there.
+    Unranked,
+}
+
+fn standing(point: &PointComparison, key: &str, system: usize) -> Standing {
+    let ranked = point.ranked(key);
+    let there = |of: &dyn Fn(&ComparisonRow) -> bool| ranked.iter().any(|r| of(r));
+    let ratio = point.row(system).and_then(|r| r.ratio(key));
+    let Some(ratio) = ratio.filter(|_| there(&|r| r.system == system) && there(&|r| r.reference)) else {
+        return Standing::Unranked;
+    };
+    let higher = column::find(key).is_some_and(|c| c.better == Better::Higher);
+    match ratio.half_width {
+        _ if nearly_equal(&ratio) => Standing::Tie,
+        Some(_) if !ratio.differs_from(1.0) => Standing::Tie,
+        _ if (ratio.mean > 1.0) == higher => Standing::Ahead,
+        _ => Standing::Behind,
+    }
+}
+
+/// Where what is found at the headline point is not so: at which other points the design and the reference stand to each other
+/// in another way. None for a study of one point.
+fn elsewhere(comparison: &Comparison, key: &str, system: usize) -> Option<String> {
+    let here = standing(comparison.headline()?, key, system);
+    let others = comparison.points.iter().filter(|p| p.point != comparison.headline_point);
+    let others: Vec<(&str, Standing)> =
+        others.map(|p| (p.label.as_str(), standing(p, key, system))).collect();
+    if others.is_empty() {
+        return None;
+    }
+    let name = &comparison.headline()?.row(system)?.name;
+    let at = |wanted: Standing| {
+        let labels: Vec<&str> = others.iter().filter(|o| o.1 == wanted).map(|o| o.0).collect();
+        (wanted != here && !labels.is_empty()).then(|| labels.join(", "))
+    };
+    let parts = [
+        at(Standing::Ahead).map(|labels| format!("{name} is ahead at {labels}")),
+        at(Standing::Tie).map(|labels| format!("they tie at {labels}")),
+        at(Standing::Behind).map(|labels| format!("{} is ahead at {labels}", comparison.reference)),
+        at(Standing::Unranked).map(|labels| format!("not to be ranked at {labels}")),
+    ];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    Some(if parts.is_empty() { "so at every point of the study".to_owned() } else { parts.join(", ") })
 }
 
 /// Name of a headline's column in a sentence; the key itself for any other column.

@@ -8,6 +8,7 @@ mod files;
 pub mod format;
 pub mod headline;
 pub mod html;
+mod markdown;
 pub mod plan;
 pub mod plot;
 #[cfg(feature = "png")]

@@ -2,6 +2,7 @@
 
 use super::{columns, format, headline, robustness};
 use crate::metrics::column;
+use crate::metrics::resample::BLOCKS;
 use crate::metrics::slo::Limit;
 use crate::metrics::{Estimate, Saturation};
 use crate::results::{Comparison, ComparisonRow, PointComparison, Study, Warning, warnings};
@@ -196,9 +197,12 @@ fn painted(text: &str, paint: Option<Paint>, colour: bool) -> String {
     }
 }
 
-fn legend(study: &Study, comparison: &Comparison) -> String {
+pub(super) fn legend(study: &Study, comparison: &Comparison) -> String {
     let seeds = study.seed_count();
-    let interval = if seeds > 1 { format!(", ± 95 % interval over {seeds} seeds") } else { String::new() };
+    let interval = match seeds {
+        1 => format!("; ± 95 % interval by drawing {BLOCKS} blocks of them again"),
+        _ => format!(", ± 95 % interval over {seeds} seeds"),
+    };
     format!(
         "How to read it: the ratio in front of TTFT p99, gap p99, E2E p99 and goodput is to {} at the same \
          load (same requests at every seed{interval}); latencies below 1.00 and goodput above 1.00 are better. \
@@ -228,6 +232,16 @@ fn point_table(study: &Study, point: &PointComparison, options: &TableOptions) -
     let text = Paint::ALL.iter().fold(text, |text, paint| text.replace(paint.mark(), paint.escape()));
     let hidden: Vec<&str> = all.iter().filter(|c| c.keep > level.0).map(|c| c.heading).collect();
     (text, (hidden.len(), hidden.join(", ")))
+}
+
+/// The table of a point without a terminal: its headings, and the cells of each system.
+pub(super) fn text_cells(study: &Study, point: &PointComparison) -> (Vec<String>, Vec<Vec<String>>) {
+    let columns: Vec<&Shown> = COLUMNS.iter().filter(|c| columns::says_something(c.key, study)).collect();
+    let headings = columns.iter().map(|c| c.heading).chain(["SLO", "queue"]);
+    let header = ["system"].into_iter().chain(headings).map(str::to_owned).collect();
+    let form = Form { columns: columns.clone(), room: Room::Wide, colour: false };
+    let text = |row: &ComparisonRow| cells(study, row, &form).iter().map(Cell::content).collect();
+    (header, point.rows.iter().map(text).collect())
 }
 
 /// How much a terminal has room for, besides columns.

@@ -256,11 +256,21 @@ pub(super) fn compare_system(
             })
             .collect()
     };
+    // One run has no other seeds: its interval is that of its blocks drawn again.
+    let blocks_of = |runs: &[&RunResult]| match runs {
+        [run] => run.extract.resampled.clone(),
+        _ => None,
+    };
+    let (own, others) = (blocks_of(runs), blocks_of(reference));
+    let (own, others) = (own.as_ref(), others.as_ref());
     let metrics = column::all()
         .map(|c| MetricCell {
             key: c.key,
-            value: Estimate::of(runs.iter().filter_map(|r| r.summary.get(c.key))),
-            ratio: Estimate::of_ratios(pair(c.key)),
+            value: Estimate::of(runs.iter().filter_map(|r| r.summary.get(c.key)))
+                .map(|v| own.and_then(|own| own.estimate(c.key, v.mean)).unwrap_or(v)),
+            ratio: Estimate::of_ratios(pair(c.key)).map(|r| {
+                own.zip(others).and_then(|(own, others)| own.ratio(others, c.key, r.mean)).unwrap_or(r)
+            }),
         })
         .collect();
     let summaries: Vec<&Summary> = runs.iter().map(|r| &r.summary).collect();

@@ -68,7 +68,7 @@ impl Warning {
             Warning::FewTailSamples { beyond } => {
                 format!("only {beyond} requests lie beyond P99 in the smallest cell (100 are wanted)")
             }
-            Warning::OneSeed => "one seed, so there is no interval".to_owned(),
+            Warning::OneSeed => "one seed: intervals are those of resampled blocks of its requests, gaps between tokens have none".to_owned(),
             Warning::Oracle { systems } => {
                 format!("knows output lengths, which no real system does: {}", systems.join(", "))
             }
@@ -96,7 +96,9 @@ impl Warning {
                 "latencies there grow with the length of the run: compare goodput, or lower the load"
             }
             Warning::FewTailSamples { .. } => "raise `requests` or `seeds` before quoting a P99",
-            Warning::OneSeed => "set `seeds = 5` or more before calling a difference real",
+            Warning::OneSeed => {
+                "set `seeds = 5` (for a trace: replay other days of it) before calling a difference real"
+            }
             Warning::Oracle { .. } => "read it as a bound, not as a design",
             Warning::DerivedHardware { .. } => {
                 "trust ratios more than absolute values, and calibrate if you can"

@@ -7,7 +7,11 @@ use super::plan::{GroupPlan, Setting, StudyPlan, SystemPlan};
 
 impl Executed {
     /// Hands everything over to the report.
-    pub fn into_study(self, plan: &StudyPlan) -> Study {
+    pub fn into_study(mut self, plan: &StudyPlan) -> Study {
+        if self.runs.iter().any(|r| r.seed != self.runs[0].seed) {
+            // Seeds give the intervals.
+            self.runs.iter_mut().for_each(|r| r.extract.resampled = None);
+        }
         let provenance = provenance(plan, &self);
         let warnings = super::notes::notes(plan, &self);
         let reference = &plan.systems[plan.reference];

@@ -54,6 +54,7 @@ mod real_traces;
 mod report;
 mod report_figures;
 mod report_fixture;
+mod resample;
 mod robustness;
 mod routers;
 mod samplers;

@@ -135,6 +135,9 @@ fn hostile_text_of_a_paper_is_shown_and_does_nothing() {
             assert!(!text.contains("\"'&\"") && !text.contains("alert(2)>"), "{path}");
         }
     }
+    let markdown = text(&result, "page.md");
+    assert!(!markdown.contains("<script") && !markdown.contains("<img") && !markdown.contains("<javascript"));
+    assert!(markdown.contains("&lt;img src=x onerror=alert(2)&gt;"), "the text is shown");
     let page = text(&result, "index.html");
     assert!(page.contains("&lt;img src=x onerror=alert(2)&gt;"), "the text is shown");
     assert!(!values(&page, "href").iter().any(|link| link.contains("alert")), "not a link");

@@ -141,6 +141,17 @@ fn hostile_text_is_harmless_everywhere() {
             assert_eq!(text.matches("<script").count(), others, "{path} carries a script");
             assert_eq!(text.contains("; script-src 'sha256-"), path == "index.html", "{path}");
         }
+        if path.ends_with(".md") {
+            assert!(!text.contains("<script") && text.contains("&lt;script"), "{path}");
+            // No cell ends a cell: all rows of a table have as many as its rule.
+            let mut columns = 0;
+            for line in text.lines().filter(|l| l.starts_with('|')) {
+                let bars = line.replace("\\|", "").matches('|').count();
+                columns = if line.starts_with("| system |") { bars } else { columns };
+                assert_eq!(bars, columns, "{line}");
+            }
+            assert!(columns > 5, "{path} has a table");
+        }
         if path.ends_with(".csv") {
             let mut reader = csv::Reader::from_reader(bytes.as_slice());
             for row in reader.records() {

@@ -42,8 +42,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "metrics",
         ],
     ),
-    // `cost` for the FLOPs and bytes of a unit of work (MFU, MBU).
-    ("metrics", &["units", "ids", "collections", "kernel", "workload", "cost"]),
+    // `cost` for the FLOPs and bytes of a unit of work (MFU, MBU), `rng` for draws of blocks of a run.
+    ("metrics", &["units", "ids", "collections", "rng", "kernel", "workload", "cost"]),
 ];
 
 /// Modules above the simulation: they may import everything but `cli`.

@@ -11,6 +11,7 @@ mod tables;
 pub use capacity::capacity_page;
 pub use difference::difference_page;
 pub use page::page;
+pub(in crate::report) use page::subtitle;
 pub use plan::plan_page;
 #[cfg(feature = "png")]
 pub(in crate::report) use shell::without_style;

@@ -3,6 +3,7 @@
 use maud::{Markup, html};
 
 use crate::metrics::record::Cause;
+use crate::metrics::resample::BLOCKS;
 use crate::metrics::slo::Limit;
 use crate::metrics::{Column, column};
 use crate::report::format;
@@ -18,6 +19,9 @@ pub(super) fn how_to_read(study: &Study) -> Markup {
             li { strong { "overloaded" } ": not stable, and the second half completed less than 95 % of its arrivals; its latencies grow with the length of the run." }
             li { strong { "backlogged" } ": neither." }
             li { "A ratio is that of the means over seeds, on the same requests; ± is the half-width of its 95 % interval (Student's t)." }
+            @if study.seed_count() == 1 {
+                li { "Here is one seed: ± comes from drawing " (BLOCKS) " blocks of consecutive requests again (docs/metrics.md). It tells how much hangs on which stretches were recorded, and nothing of other days; near the capacity it is too narrow. Gaps between tokens have none." }
+            }
             li { "Designs inside each other's interval are ties." }
         }
         details open {

@@ -31,7 +31,7 @@ pub fn page(study: &Study, comparison: &Comparison, figures: &[(Section, Figure)
 }
 
 /// One line that places the study: model, hardware, engine, workload, seeds.
-pub(super) fn subtitle(study: &Study) -> String {
+pub(in crate::report) fn subtitle(study: &Study) -> String {
     let p = &study.provenance;
     let seeds = match study.seed_count().max(if study.runs.is_empty() { p.seeds.len() } else { 0 }) {
         1 => "1 seed".to_owned(),

@@ -40,13 +40,15 @@ pub(super) struct Canvas {
     svg: String,
     size: (f64, f64),
     title: String,
+    /// Circles that nobody sees and that tell what is below the pointer; above everything else.
+    hints: String,
 }
 
 impl Canvas {
     /// An empty card; `title` is what screen readers say.
     pub fn new(size: (f64, f64), title: &str) -> Canvas {
         let size = (size.0.round(), size.1.round());
-        let mut canvas = Canvas { svg: String::new(), size, title: title.to_owned() };
+        let mut canvas = Canvas { svg: String::new(), size, title: title.to_owned(), hints: String::new() };
         canvas.rect((0.0, 0.0), size, Ink::Card);
         canvas
     }
@@ -133,6 +135,18 @@ impl Canvas {
         self.polygon(&corners, ink, opacity);
     }
 
+    /// What the pointer is told near a point of the given ink; works without scripts.
+    pub fn hint(&mut self, at: (f64, f64), ink: Ink, text: &str) {
+        let ((x, y), radius) = (zoom(at), rounded(8.0 * ZOOM));
+        let _ = writeln!(
+            self.hints,
+            "<circle class=\"s{}\" cx=\"{x}\" cy=\"{y}\" r=\"{radius}\" fill=\"none\" stroke-width=\"0\" \
+             pointer-events=\"all\"><title>{}</title></circle>",
+            ink.index(),
+            escape(text)
+        );
+    }
+
     /// A text, centred vertically on its point. Control characters are left out.
     pub fn text(&mut self, at: (f64, f64), label: &Label<'_>) {
         let clean: String = label.text.chars().filter(|c| !c.is_control()).collect();
@@ -162,6 +176,7 @@ impl Canvas {
             *STYLE_SHEET
         );
         out.push_str(&unmark(&self.svg));
+        out.push_str(&self.hints);
         out.push_str("</svg>\n");
         out
     }

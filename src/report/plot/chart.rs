@@ -31,6 +31,17 @@ pub enum AxisUnit {
     Percent,
 }
 
+impl AxisUnit {
+    /// A value with three digits.
+    pub(super) fn text(self, value: f64) -> String {
+        match self {
+            AxisUnit::Plain => format::digits(value),
+            AxisUnit::Seconds => format::seconds(value),
+            AxisUnit::Percent => format::percent(value),
+        }
+    }
+}
+
 /// One axis.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Axis {
@@ -94,6 +105,8 @@ pub struct Chart {
     pub lines: Vec<ReferenceLine>,
 }
 
+/// Points of a series at most that tell what they are.
+const HINTS: usize = 20;
 /// Width kept for the legend where it stands beside the frame.
 const LEGEND_WIDTH: f64 = 190.0;
 /// Height of a line of the legend.
@@ -132,6 +145,9 @@ impl Picture for Chart {
         for series in &self.series {
             draw_series(&mut canvas, &frame, series);
         }
+        for series in &self.series {
+            self.draw_hints(&mut canvas, &frame, series);
+        }
         for (i, (stroke, name)) in entries.into_iter().enumerate() {
             draw_entry(&mut canvas, layout, legend_place(layout, &frame, bottom, i), stroke, name);
         }
@@ -156,6 +172,22 @@ impl Chart {
             right: layout.width() - beside,
             top: top + 30.0,
             bottom: bottom - 54.0,
+        }
+    }
+
+    /// What the pointer is told at the points of a series, at some of them where there are many.
+    fn draw_hints(&self, canvas: &mut Canvas, frame: &Frame, series: &Series) {
+        let every = series.points.len().div_ceil(HINTS).max(1);
+        for &(x, y) in series.points.iter().step_by(every).filter(|_| !series.name.is_empty()) {
+            let text = format!(
+                "{} · {}: {} · {}: {}",
+                series.name,
+                self.y.label,
+                self.y.unit.text(y),
+                self.x.label,
+                self.x.unit.text(x)
+            );
+            canvas.hint(frame.at(x, y), series.stroke.ink, &text);
         }
     }
 
