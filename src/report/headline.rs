@@ -2,6 +2,7 @@
 
 use crate::metrics::{Better, Estimate, column};
 use crate::report::format;
+use crate::results::text;
 use crate::results::{Comparison, ComparisonRow, Exclusion, HEADLINES, PointComparison};
 
 /// The best design for one objective, compared with the reference.
@@ -71,7 +72,7 @@ fn elsewhere(comparison: &Comparison, key: &str, system: usize) -> Option<String
     let name = &comparison.headline()?.row(system)?.name;
     let at = |wanted: Standing| {
         let labels: Vec<&str> = others.iter().filter(|o| o.1 == wanted).map(|o| o.0).collect();
-        (wanted != here && !labels.is_empty()).then(|| labels.join(", "))
+        (wanted != here && !labels.is_empty()).then(|| text::labels(&labels))
     };
     let parts = [
         at(Standing::Ahead).map(|labels| format!("{name} is ahead at {labels}")),
@@ -186,5 +187,55 @@ pub fn direction(key: &str) -> &'static str {
         Some(Better::Lower) => "lower is better",
         Some(Better::Higher) => "higher is better",
         _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::Saturation;
+    use crate::results::MetricCell;
+
+    fn row(system: usize, ttft: f64, ratio: (f64, f64), saturation: Saturation) -> ComparisonRow {
+        let estimate = |mean, half| Some(Estimate { mean, half_width: Some(half), n: 3 });
+        let cell =
+            MetricCell { key: "ttft_p99_s", value: estimate(ttft, 0.1), ratio: estimate(ratio.0, ratio.1) };
+        ComparisonRow {
+            system,
+            name: ["old", "new"][system].to_owned(),
+            bound: false,
+            oracle: false,
+            reference: system == 0,
+            runs: 3,
+            saturation,
+            slo_met: true,
+            slo_missed: Vec::new(),
+            metrics: vec![cell],
+        }
+    }
+
+    /// Two systems at several loads: P99 TTFT of the new one over that of the old one, its half width, and its queue.
+    fn of(points: &[(f64, f64, Saturation)], headline_point: usize) -> String {
+        let point = |(point, &(ratio, half, queue)): (usize, &(f64, f64, Saturation))| PointComparison {
+            point,
+            label: format!("load 0.{}", point + 5),
+            rate_per_s: None,
+            rows: vec![row(0, 1.0, (1.0, 0.0), Saturation::Stable), row(1, ratio, (ratio, half), queue)],
+        };
+        let points = points.iter().enumerate().map(point).collect();
+        let comparison = Comparison { reference: "old".to_owned(), points, headline_point };
+        findings(&comparison).remove(0).detail
+    }
+
+    #[test]
+    fn a_finding_says_where_it_stops_being_true() {
+        let (stable, overloaded) = (Saturation::Stable, Saturation::Overloaded);
+        let ahead = (0.5, 0.1, stable);
+        assert!(of(&[ahead; 3], 1).ends_with("; so at every point of the study"));
+        assert!(!of(&[ahead], 0).contains("point"));
+        let text = of(&[ahead, (0.9, 0.2, stable), (1.0, 0.0, stable), (1.4, 0.1, stable)], 0);
+        assert!(text.ends_with("; they tie at load 0.6, 0.7, old is ahead at load 0.8"), "{text}");
+        let text = of(&[(1.4, 0.1, stable), ahead, (0.5, 0.1, overloaded)], 0);
+        assert!(text.ends_with("; new is ahead at load 0.6, not to be ranked at load 0.7"), "{text}");
     }
 }

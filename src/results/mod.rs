@@ -26,7 +26,7 @@ mod warning;
 pub use capacity::{CapacityCell, CapacityTable, CapacityTrial, Tie};
 pub use capacity_files::{CapacityDetail, Curve, ScaledAttainment, capacity_files};
 pub use commit::{CANDIDATES, Content, FileSet, Streamed, commit, redraw, refuse_foreign};
-pub use comparison::{Comparison, ComparisonRow, Exclusion, PointComparison};
+pub use comparison::{Comparison, ComparisonRow, Exclusion, MetricCell, PointComparison};
 pub use difference::{Change, ChangeCell, Difference, DifferenceOptions, DifferenceRow};
 pub use error::ResultsError;
 #[cfg(feature = "parquet")]

@@ -10,6 +10,23 @@ pub fn cell(text: &str) -> String {
     }
 }
 
+/// Labels of points in a row, what they share said once: `rate 1, 2, 4 req/s`.
+pub fn labels(labels: &[&str]) -> String {
+    let words: Vec<Vec<&str>> = labels.iter().map(|label| label.split(' ').collect()).collect();
+    let Some([first, rest @ ..]) = words.first().map(Vec::as_slice).filter(|_| words.len() > 1) else {
+        return labels.join(", ");
+    };
+    let alike = |w: &Vec<&str>| {
+        w.len() > 1 && w.len() == rest.len() + 1 && w[0] == *first && w.get(2..) == rest.get(1..)
+    };
+    if !words.iter().all(alike) {
+        return labels.join(", ");
+    }
+    let varying: Vec<&str> = words.iter().map(|w| w[1]).collect();
+    let unit: Vec<&str> = rest.iter().skip(1).copied().collect();
+    format!("{first} {} {}", varying.join(", "), unit.join(" ")).trim_end().to_owned()
+}
+
 /// Longest file name that [`file_name`] returns, in bytes.
 const FILE_NAME_MAX: usize = 80;
 
@@ -51,6 +68,16 @@ mod tests {
         assert_eq!(cell("@SUM(A1)"), "'@SUM(A1)");
         assert_eq!(cell("vllm-v1"), "vllm-v1");
         assert_eq!(cell(""), "");
+    }
+
+    #[test]
+    fn what_labels_share_is_said_once() {
+        assert_eq!(labels(&["rate 1 req/s", "rate 2 req/s"]), "rate 1, 2 req/s");
+        assert_eq!(labels(&["load 0.5", "load 0.8", "load 1.1"]), "load 0.5, 0.8, 1.1");
+        assert_eq!(labels(&["load 0.5"]), "load 0.5");
+        assert_eq!(labels(&["load 0.5", "rate 1 req/s"]), "load 0.5, rate 1 req/s");
+        assert_eq!(labels(&["natural"]), "natural");
+        assert_eq!(labels(&[]), "");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::study::Study;
+use super::text::labels;
 use crate::metrics::Saturation;
 
 /// Something that limits what the numbers can say.
@@ -63,7 +64,8 @@ impl Warning {
     pub fn message(&self) -> String {
         match self {
             Warning::Saturated { points, systems } => {
-                format!("not in a steady state at {}: {}", points.join(", "), systems.join(", "))
+                let points: Vec<&str> = points.iter().map(String::as_str).collect();
+                format!("not in a steady state at {}: {}", labels(&points), systems.join(", "))
             }
             Warning::FewTailSamples { beyond } => {
                 format!("only {beyond} requests lie beyond P99 in the smallest cell (100 are wanted)")

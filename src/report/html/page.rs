@@ -82,10 +82,24 @@ pub(super) fn warning_box(study: &Study) -> Markup {
                 strong { "Before you quote a number" }
                 ul {
                     @for warning in &found {
-                        li { (format::capitalised(&warning.message())) ". " em { (format::capitalised(warning.advice())) "." } }
+                        li { (with_code(&format::capitalised(&warning.message()))) ". " em { (with_code(&format::capitalised(warning.advice()))) "." } }
                     }
                 }
             }
+        }
+    }
+}
+
+/// Text in which what stands between backticks is code.
+fn with_code(text: &str) -> Markup {
+    let parts: Vec<&str> = text.split('`').collect();
+    // An odd number of ticks is no pair.
+    if parts.len().is_multiple_of(2) {
+        return html! { (text) };
+    }
+    html! {
+        @for (i, part) in parts.iter().enumerate() {
+            @if i % 2 == 1 { code { (part) } } @else { (part) }
         }
     }
 }

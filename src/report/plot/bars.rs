@@ -95,6 +95,19 @@ impl Bars {
         (places, y.max(60.0))
     }
 
+    /// What the pointer is told in the middle of each part of a row.
+    fn draw_hints(&self, canvas: &mut Canvas, row: &BarRow, y: f64, span: Span) {
+        let mut start = 0.0;
+        for (part, length) in row.parts.iter().enumerate() {
+            let (from, to) = (span.place(start), span.place(start + length));
+            if to - from >= 2.0 {
+                let text = format!("{} · {}: {}", row.label, self.parts[part], self.unit.text(*length));
+                canvas.hint(((from + to) / 2.0, y), Ink::Cause(part), &text);
+            }
+            start += length;
+        }
+    }
+
     /// Entries in stacking order; the y below them.
     fn draw_legend(&self, canvas: &mut Canvas, layout: Layout, visible: &[usize], top: f64) -> f64 {
         let columns = if layout.narrow() { 2 } else { 4 };
@@ -137,8 +150,9 @@ impl Picture for Bars {
         }
         for (row, y) in self.rows.iter().zip(places) {
             draw_row(&mut canvas, layout, row, (top + y, self.unit), span);
+            self.draw_hints(&mut canvas, row, top + y + if layout.narrow() { 6.0 } else { 0.0 }, span);
         }
-        let middle = (span.left + span.right) / 2.0;
+        let middle = if layout.narrow() { layout.width() / 2.0 } else { (span.left + span.right) / 2.0 };
         canvas.text((middle, height - 20.0), &layout.label(&self.axis_label, Anchor::Middle, Ink::Muted));
         canvas.finish()
     }
@@ -187,11 +201,7 @@ fn draw_row(canvas: &mut Canvas, layout: Layout, row: &BarRow, (y, unit): (f64, 
         let tip = [(span.right, y - half), (span.right + 9.0, y), (span.right, y + half)];
         canvas.polygon(&tip, Ink::Muted, 1.0);
     }
-    let total = match unit {
-        AxisUnit::Seconds => format::seconds(start),
-        AxisUnit::Plain => format::digits(start),
-        AxisUnit::Percent => format::percent(start),
-    };
+    let total = unit.text(start);
     let at = (span.place(start) + if cut { 15.0 } else { 8.0 }, y);
     canvas.text(at, &layout.label(&total, Anchor::Start, ink));
 }

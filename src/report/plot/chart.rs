@@ -182,9 +182,9 @@ impl Chart {
             let text = format!(
                 "{} · {}: {} · {}: {}",
                 series.name,
-                self.y.label,
+                plain(&self.y.label),
                 self.y.unit.text(y),
-                self.x.label,
+                plain(&self.x.label),
                 self.x.unit.text(x)
             );
             canvas.hint(frame.at(x, y), series.stroke.ink, &text);
@@ -198,6 +198,11 @@ impl Chart {
         let limits = self.lines.iter().map(|l| (limit, l.label.as_str()));
         series.chain(limits).filter(|(_, name)| !name.is_empty()).collect()
     }
+}
+
+/// The label of an axis without how it is drawn.
+fn plain(label: &str) -> &str {
+    label.trim_end_matches(" (log scale)")
 }
 
 /// Beside the frame where no data is, or in two columns below it.
