@@ -270,3 +270,71 @@ fn the_names_in_backticks_exist() {
 fn the_map_is_short() {
     assert!(text("ARCHITECTURE.md").lines().count() <= 300);
 }
+
+/// Lines of code blocks that are commands of ours.
+fn commands_in_blocks(text: &str) -> Vec<String> {
+    let mut in_block = false;
+    let mut found = Vec::new();
+    for line in text.lines() {
+        if line.starts_with("```") {
+            in_block = !in_block;
+        }
+        let line = line.strip_prefix("$ ").unwrap_or(line);
+        if in_block && line.starts_with("windtunnel ") {
+            found.push(line.to_owned());
+        }
+    }
+    found
+}
+
+/// The help of a verb, and of the verb below it where there is one.
+fn help_of(words: &[&str]) -> String {
+    let run = |words: &[&str]| {
+        let bin = env!("CARGO_BIN_EXE_windtunnel");
+        let output = Command::new(bin).args(words).arg("--help").output().unwrap();
+        (output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    let (known, mut help) = run(&words[..1]);
+    assert!(known, "there is no `windtunnel {}`", words[0]);
+    if let Some(second) = words.get(1).filter(|w| w.chars().all(|c| c.is_ascii_lowercase() || c == '-')) {
+        let (known, below) = run(&[words[0], second]);
+        help += if known { &below } else { "" };
+    }
+    help
+}
+
+/// Commands in prose and examples that no page runs: their verbs and flags exist.
+#[test]
+fn commands_named_anywhere_exist() {
+    let mut pages: Vec<String> = fs::read_dir(root().join("docs"))
+        .unwrap()
+        .map(|entry| format!("docs/{}", entry.unwrap().file_name().to_string_lossy()))
+        .filter(|name| name.ends_with(".md"))
+        .collect();
+    pages.extend(["README.md", "ARCHITECTURE.md", "CHANGELOG.md"].map(str::to_owned));
+    pages.sort();
+    let (mut commands, mut flags) = (0, 0);
+    for page in pages {
+        let text = text(&page);
+        let spans = code_spans(&text).into_iter().filter(|s| s.starts_with("windtunnel "));
+        for command in spans.chain(commands_in_blocks(&text)) {
+            let words: Vec<&str> = command.split_whitespace().skip(1).collect();
+            if words.first().is_none_or(|verb| !verb.chars().all(|c| c.is_ascii_lowercase())) {
+                continue;
+            }
+            commands += 1;
+            let help = help_of(&words);
+            for word in &words[1..] {
+                let word = word.trim_matches(|c: char| "[](),.;…".contains(c));
+                let flag = word.split(['=', '|']).next().unwrap_or_default();
+                // Those of features that are off.
+                if !flag.starts_with("--") || flag == "--" || ["--png", "--parquet"].contains(&flag) {
+                    continue;
+                }
+                flags += 1;
+                assert!(help.contains(flag), "{page}: `{command}` has a flag {flag} that does not exist");
+            }
+        }
+    }
+    assert!(commands > 60 && flags > 40, "{commands} commands, {flags} flags");
+}
