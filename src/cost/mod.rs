@@ -10,6 +10,7 @@ mod engine_profile;
 mod memo;
 mod memory;
 mod operators;
+mod power;
 mod precision;
 mod roofline;
 mod spec;
@@ -24,6 +25,7 @@ pub use engine_profile::{
 };
 pub use memory::{KvCapacity, MemoryRequest, kv_blocks};
 pub use operators::{Attention, Bound, Operator, operators};
+pub use power::StepPower;
 pub use precision::{Arithmetic, KvPrecision, Precision};
 pub use roofline::{ExactStep, Roofline};
 pub use spec::{CostSpec, MixedAttention, Overrides, TensorNodes};
@@ -128,6 +130,11 @@ pub trait StepCost: Send + Sync {
     /// Shortest time that the datasheet allows for a step (FLOPs, weights and KV bytes); zero where nothing is known.
     fn bound(&self, _stage: u8, _shape: &StepShape<'_>) -> SimDuration {
         SimDuration::ZERO
+    }
+
+    /// What its steps draw; none where nothing is known.
+    fn power(&self) -> Option<StepPower> {
+        None
     }
 
     /// Time for the activations of `tokens` tokens to reach the next stage. Zero with one stage.

@@ -10,7 +10,7 @@ use super::datasheet::Datasheet;
 use super::memo::Memo;
 use super::spec::{ACTIVATION_BYTES, CostSpec};
 use super::terms::Terms;
-use super::{DecodeShape, HostMode, MixedAttention, Segment, StepCost, StepShape, StepTime};
+use super::{DecodeShape, HostMode, MixedAttention, Segment, StepCost, StepPower, StepShape, StepTime};
 
 /// Tokens per step below which linear work is remembered; larger steps are computed each time.
 const MEMO_TOKENS: usize = 8_193;
@@ -36,6 +36,7 @@ pub struct Roofline {
     swap_block: u64,
     /// What no step may beat (I5).
     datasheet: Datasheet,
+    power: StepPower,
 }
 
 #[derive(Debug)]
@@ -181,6 +182,7 @@ impl Roofline {
         let activation = f64::from(spec.model.hidden) * ACTIVATION_BYTES;
         Ok(Roofline {
             datasheet: Datasheet::new(spec)?,
+            power: StepPower::of(spec),
             stages: stages.collect(),
             graphs: graphs.map(|g| GraphTable::new(&g.sizes)),
             host: spec.engine.host,
@@ -314,6 +316,10 @@ fn floor_scale(spec: &CostSpec) -> f64 {
 }
 
 impl StepCost for Roofline {
+    fn power(&self) -> Option<StepPower> {
+        Some(self.power)
+    }
+
     fn bound(&self, stage: u8, shape: &StepShape<'_>) -> SimDuration {
         let (compute, memory) = self.datasheet.terms(stage, shape);
         SimDuration::from_seconds(Seconds(compute.0.max(memory.0)))

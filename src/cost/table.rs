@@ -23,7 +23,9 @@ use crate::units::{Seconds, SimDuration};
 
 use super::roofline::{CONTEXT_END, ps};
 use super::table_file::{Grid, StepTable};
-use super::{Chunk, CostSpec, Datasheet, DecodeShape, Roofline, Segment, StepCost, StepShape, StepTime};
+use super::{
+    Chunk, CostSpec, Datasheet, DecodeShape, Roofline, Segment, StepCost, StepPower, StepShape, StepTime,
+};
 
 /// A measured step may be this much shorter than the datasheet's before the table is refused (clocks above nominal).
 const BOUND_SLACK: f64 = 0.98;
@@ -225,6 +227,10 @@ fn each_node(grid: &Grid, mut f: impl FnMut(u32, u32, f64, u64)) {
 }
 
 impl StepCost for TableCost {
+    fn power(&self) -> Option<StepPower> {
+        self.fitted.power()
+    }
+
     fn step(&self, stage: u8, shape: &StepShape<'_>) -> StepTime {
         if shape.chunks.is_empty() {
             let (line, first) = self.decode_line(&shape.decode);

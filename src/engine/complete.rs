@@ -34,7 +34,7 @@ impl ReplicaState {
         let flight = self.flights.pop_front().expect("a completion has a flight");
         debug_assert_eq!(flight.end, now);
         world.counters.events += 1;
-        let needed = world.count(&flight);
+        let needed = world.count(&flight, self.group);
         let slots = world.counters.wasted_slots;
         let mut finished = std::mem::take(&mut self.finished);
         let piped = self.stage_free.len() > 1;

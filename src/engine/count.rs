@@ -46,8 +46,9 @@ impl World<'_> {
     }
 
     /// Sums that follow from the shape of a flight. Returns how many of its prompt tokens were needed.
-    pub fn count(&mut self, flight: &Flight) -> u64 {
+    pub fn count(&mut self, flight: &Flight, group: usize) -> u64 {
         let steps = flight.steps();
+        let (law, piped) = (self.powers[group].as_ref(), self.costs[group].stages() > 1);
         let counters = &mut self.counters;
         let (n, chunks) = (u64::from(flight.decode.n), flight.chunks.len() as u64);
         counters.steps += steps;
@@ -74,6 +75,9 @@ impl World<'_> {
             *sum += u128::from(part);
         }
         counters.swap_time += u128::from(flight.swap.as_ps());
+        if let Some(law) = law {
+            counters.energy.add(&flight.energy(law, piped));
+        }
         if chunks == 0 { 0 } else { self.count_chunks(flight, work.tokens, gpu) }
     }
 

@@ -12,6 +12,7 @@ pub mod config;
 mod contract;
 mod count;
 mod deadlines;
+mod energy;
 mod event;
 mod failure;
 mod flight;

@@ -1,6 +1,6 @@
 //! What all replicas of a run share: the requests, the cost function, the sums.
 
-use crate::cost::StepCost;
+use crate::cost::{StepCost, StepPower};
 use crate::ids::RequestId;
 use crate::kv::BlockKey;
 use crate::metrics::record::{Cause, Deadlines, Fate, Rejection, RunCounters};
@@ -19,6 +19,8 @@ pub(crate) struct World<'a> {
     pub config: &'a ReplicaConfig,
     /// What a step costs, by group of equal replicas.
     pub costs: Vec<&'a dyn StepCost>,
+    /// What steps draw, by group.
+    pub powers: Vec<Option<StepPower>>,
     pub requests: LiveRequests<'a>,
     pub counters: RunCounters,
     pub gaps: PooledGaps,
@@ -61,6 +63,7 @@ impl<'a> World<'a> {
         World {
             config,
             costs: groups.iter().map(|g| g.1).collect(),
+            powers: groups.iter().map(|g| g.1.power()).collect(),
             requests: LiveRequests::new(trace, limit),
             counters: RunCounters::default(),
             gaps: PooledGaps::default(),

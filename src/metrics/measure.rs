@@ -53,6 +53,8 @@ pub struct MeasureContext {
     pub first_at_decode: bool,
     /// Rate that the load point stands for, in requests per second.
     pub offered_rate: Option<f64>,
+    /// What the deployment draws and costs; absent where that is not known or means nothing (`ideal`).
+    pub running: Option<super::energy::Running>,
 }
 
 impl Default for MeasureContext {
@@ -69,6 +71,7 @@ impl Default for MeasureContext {
             unit: None,
             first_at_decode: false,
             offered_rate: None,
+            running: None,
         }
     }
 }
@@ -81,6 +84,7 @@ pub fn measure(outcome: &Outcome, trace: &Trace, context: &MeasureContext) -> Su
     let (requests, classes) = request_stats(&outcome.records, &trace.classes, &spans, context);
     let steady = steadiness(&outcome.records);
     let mut run = run_stats(outcome, &requests, &steady, context);
+    super::energy::fill(&mut run, outcome, &requests, context);
     super::sessions::fill(&mut run, &outcome.records, trace.sessions.as_deref());
     let measured = outcome.records.iter().filter(|r| spans.measured(r));
     super::traffic::fill_shares(&mut run, measured, context.first_at_decode);

@@ -3,6 +3,7 @@
 //! Everything statistical happens here: the report only shows. `docs/metrics.md` defines every number.
 
 pub mod column;
+pub mod energy;
 pub mod estimate;
 pub mod extract;
 mod fleet;
@@ -29,6 +30,7 @@ mod warm_up;
 pub mod work;
 
 pub use column::{Better, Column};
+pub use energy::Running;
 pub use estimate::Estimate;
 pub use extract::{Extract, LengthBin, Quadrants, extract};
 pub use ledger::{LedgerGroup, LedgerRow};

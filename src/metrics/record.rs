@@ -302,6 +302,28 @@ pub struct RunCounters {
     pub bound_time: [u128; 6],
     /// Time in steps, by cause, summed over replicas and stages, in ps: linear, attention, link, host.
     pub busy: [u128; 4],
+    /// What steps drew.
+    pub energy: Energy,
+}
+
+/// Energy of steps in fJ (mW · ps), over replicas and stages.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Energy {
+    /// For prompts; of a mixed step what is not for decodes.
+    pub prefill: u128,
+    /// For decodes; of a mixed step their share of the accelerator's time, in a pipeline of the tokens.
+    pub decode: u128,
+    /// Of both, what the boards would have drawn without a step, with the weights resident.
+    pub loaded: u128,
+}
+
+impl Energy {
+    /// Adds another.
+    pub fn add(&mut self, other: &Energy) {
+        self.prefill += other.prefill;
+        self.decode += other.decode;
+        self.loaded += other.loaded;
+    }
 }
 
 /// State of the whole deployment at one instant of a fixed grid.

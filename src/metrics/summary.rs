@@ -161,6 +161,14 @@ columns! {
         waiting_at_last_arrival: u64, "waiting at last arrival", "", Lower, "Requests that had not begun at the last arrival (saturation rule).";
         arrivals_second_half: u64, "arrivals, 2nd half", "", Neither, "Arrivals in the second half of the arrival span (saturation rule).";
         completions_second_half: u64, "completions, 2nd half", "", Neither, "Completions in the second half of the arrival span (saturation rule).";
+        energy_j: Option<f64>, "energy", "J", Lower, "What the boards drew from the first arrival to the last event, those of replicas provided for; hosts and cooling are not in it.";
+        energy_prefill_ratio: Option<f64>, "energy: prefill", "", Neither, "Of it, the share of steps for prompts (of mixed steps what is not for decodes).";
+        energy_decode_ratio: Option<f64>, "energy: decode", "", Neither, "Of it, the share of steps for decodes.";
+        energy_idle_ratio: Option<f64>, "energy: idle", "", Lower, "Of it, the share of the time without a step, weights resident.";
+        power_mean_w: Option<f64>, "W/GPU", "W", Neither, "Energy per second of run and accelerator provided for.";
+        active_j_per_token: Option<f64>, "J/token active", "J", Lower, "Energy of steps per answer token of finished requests.";
+        provisioned_j_per_token: Option<f64>, "J/token", "J", Lower, "Energy of the whole run, idle time included, per answer token of finished requests.";
+        usd_per_mtok: Option<f64>, "$/Mtok", "$", Lower, "Price of the accelerators provided for, over the run, per million answer tokens of finished requests.";
         sessions: Option<f64>, "sessions", "", Neither, "Sessions of at least two requests that all finished.";
         session_mean_s: Option<f64>, "session mean", "s", Lower, "From the first arrival of such a session to its last token, mean; it holds think times and the work of tools.";
         session_p50_s: Option<f64>, "session p50", "s", Lower, "The same, median.";

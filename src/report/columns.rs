@@ -8,6 +8,9 @@ pub(super) fn says_something(key: &str, study: &Study) -> bool {
     match key {
         "goodput_per_gpu_per_s" => gpus_differ(study) || replicas_change(study),
         "replicas_mean" => replicas_change(study),
+        "provisioned_j_per_token" | "usd_per_mtok" => {
+            study.runs.iter().any(|run| run.summary.get(key).is_some())
+        }
         _ => true,
     }
 }

@@ -37,7 +37,7 @@ const fn shown(key: &'static str, heading: &'static str, keep: u8, ratio: bool) 
     Shown { key, heading, keep, ratio }
 }
 
-const COLUMNS: [Shown; 12] = [
+const COLUMNS: [Shown; 14] = [
     shown("ttft_p50_s", "TTFT p50", 3, false),
     shown("ttft_p99_s", "TTFT p99", 0, true),
     shown("tpot_p50_s", "TPOT p50", 2, false),
@@ -50,6 +50,8 @@ const COLUMNS: [Shown; 12] = [
     shown("replicas_mean", "replicas", 1, false),
     shown("throughput_output_tok_per_s", "tok/s", 4, false),
     shown("run_preemptions", "preempt.", 5, false),
+    shown("provisioned_j_per_token", "J/token", 4, false),
+    shown("usd_per_mtok", "$/Mtok", 6, false),
 ];
 
 /// The whole answer as text: one block per point, legend, warnings. Ends with a line feed.

@@ -11,6 +11,7 @@ use crate::engine::config::{
     ClusterConfig, Failure, FirstToken, HandOver, Migration, Network, ReplicaConfig, Role,
 };
 use crate::hardware::Accelerator;
+use crate::metrics::Running;
 use crate::metrics::slo::Slo;
 use crate::policy::scaling::Scaling;
 use crate::policy::scheduler::SchedulerConfig;
@@ -155,6 +156,16 @@ impl SystemPlan {
             [] => figure(&self.spec.accelerator) * f64::from(self.gpus),
             groups => groups.iter().map(|g| figure(&g.spec.accelerator) * f64::from(g.gpus)).sum(),
         }
+    }
+
+    /// What it draws with nothing to do and what it costs; none for `ideal`, whose requests have an accelerator each.
+    pub fn running(&self) -> Option<Running> {
+        if matches!(self.cluster.replica.scheduler, SchedulerConfig::Ideal(_)) {
+            return None;
+        }
+        let price = self.sum_over_gpus(|a| a.usd_per_hour);
+        let load_w = self.sum_over_gpus(|a| a.power.load.0);
+        Some(Running { load_w, usd_per_hour: (price > 0.0).then_some(price) })
     }
 
     /// Usable KV blocks of all replicas together.

@@ -110,5 +110,6 @@ pub(crate) fn measure_context(
         unit: system.unit_work(),
         first_at_decode: system.first_token_at_decode(),
         offered_rate: rate.map(RequestRate::as_per_second),
+        running: system.running(),
     }
 }

@@ -25,6 +25,7 @@ mod cost_precision;
 mod cost_served;
 mod cost_table;
 mod determinism;
+mod energy;
 mod equivalence_table;
 mod eut;
 mod explain;

@@ -20,7 +20,7 @@ const fn shown(key: &'static str, heading: &'static str, detail: &'static str, r
     Shown { key, heading, detail, ratio }
 }
 
-const COLUMNS: [Shown; 11] = [
+const COLUMNS: [Shown; 13] = [
     shown("ttft_p50_s", "TTFT p50", "client", false),
     shown("ttft_p99_s", "TTFT p99", "client", true),
     shown("tpot_p50_s", "TPOT p50", "mean below", false),
@@ -32,6 +32,8 @@ const COLUMNS: [Shown; 11] = [
     shown("replicas_mean", "replicas", "mean", false),
     shown("throughput_output_tok_per_s", "output", "tok/s", false),
     shown("run_preemptions", "preempted", "per run", false),
+    shown("provisioned_j_per_token", "J/token", "with idle time", false),
+    shown("usd_per_mtok", "$/Mtok", "answers", false),
 ];
 
 /// One table per point, systems relative to the reference.

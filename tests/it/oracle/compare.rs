@@ -62,6 +62,7 @@ fn counters(c: &RunCounters) -> Vec<(&'static str, String)> {
         ("step_tokens", format!("{:?}", c.step_tokens)),
         ("step_sequences", format!("{:?}", c.step_sequences)),
         ("bound_time", format!("{:?}", c.bound_time)),
+        ("energy", format!("{:?}", c.energy)),
     ]
 }
 

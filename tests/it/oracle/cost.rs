@@ -1,6 +1,6 @@
 //! A synthetic integer cost of small round numbers, so that ties are frequent and values can be added by hand.
 
-use windtunnel::cost::{DecodeShape, Segment, StepCost, StepShape, StepTime};
+use windtunnel::cost::{DecodeShape, Segment, StepCost, StepPower, StepShape, StepTime};
 use windtunnel::units::SimDuration;
 
 use super::rng::Rng;
@@ -29,6 +29,7 @@ pub struct TestCost {
     pub back: u64,
     pub swap_base: u64,
     pub swap_block: u64,
+    pub power: Option<StepPower>,
 }
 
 impl TestCost {
@@ -47,6 +48,7 @@ impl TestCost {
             back: 0,
             swap_base: 7,
             swap_block: 5,
+            power: None,
         }
     }
 
@@ -75,6 +77,10 @@ impl TestCost {
                 (rng.range(0, 40), rng.range(0, 2), rng.range(0, 60));
         }
         (cost.swap_base, cost.swap_block) = (rng.range(0, 30), rng.range(0, 20));
+        // Draws of its own: the scenarios stay those that they were before steps drew anything.
+        let own = cost.base + 211 * cost.token + 3_001 * cost.swap_base + 100_003 * cost.swap_block;
+        let mut own = Rng::new((500 << 48) | own);
+        cost.power = own.chance(80).then(|| power(&mut own));
         cost
     }
 
@@ -103,7 +109,28 @@ impl TestCost {
     }
 }
 
+/// A random law whose cap binds sometimes.
+fn power(rng: &mut Rng) -> StepPower {
+    StepPower {
+        gpus: rng.range(1, 3),
+        load: rng.range(1, 20),
+        base: rng.range(0, 20),
+        wait: rng.range(0, 10),
+        cap: rng.range(20, 120),
+        step: rng.range(0, 4000),
+        token: rng.range(0, 300),
+        logit: rng.range(0, 20),
+        context: rng.range(0, 60),
+        pair: rng.range(0, 20),
+        chunk: rng.range(0, 40),
+    }
+}
+
 impl StepCost for TestCost {
+    fn power(&self) -> Option<StepPower> {
+        self.power
+    }
+
     fn stages(&self) -> u8 {
         self.stage.len() as u8
     }

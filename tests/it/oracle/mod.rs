@@ -17,6 +17,7 @@ mod compare;
 mod cost;
 mod door;
 mod early;
+mod energy;
 mod engine;
 mod fetch;
 mod fetching;

@@ -56,6 +56,8 @@ pub enum Mutation {
     SessionForgotten,
     /// Affinity holds however far loads are apart.
     ImbalanceIgnored,
+    /// Boards draw whatever the law asks for.
+    CapIgnored,
     /// A turn comes as soon as the one before it was answered.
     PauseForgotten,
     /// Every queue is first come, first served.
@@ -178,7 +180,7 @@ impl Mutation {
     ];
 
     /// The faults.
-    pub const ALL: [Mutation; 33] = [
+    pub const ALL: [Mutation; 34] = [
         Mutation::VictimOrderReversed,
         Mutation::FitsOffByOne,
         Mutation::ArrivalTiesReversed,
@@ -205,6 +207,7 @@ impl Mutation {
         Mutation::SecondDrawWinsTies,
         Mutation::SessionForgotten,
         Mutation::ImbalanceIgnored,
+        Mutation::CapIgnored,
         Mutation::PauseForgotten,
         Mutation::OrderIgnored,
         Mutation::OutstandingCountsTheQueue,

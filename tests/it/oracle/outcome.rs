@@ -79,6 +79,9 @@ pub struct Coverage {
     pub overtakings: u64,
     /// Clients that gave up while the request was in the front end, in a queue, swapped out, running.
     pub gave_up_at_door: u64,
+    /// Steps that drew the cap, and others.
+    pub capped: u64,
+    pub uncapped: u64,
     /// Turns that came later than scheduled.
     pub put_off: u64,
     pub gave_up_waiting: u64,

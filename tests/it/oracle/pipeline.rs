@@ -7,6 +7,7 @@ use windtunnel::policy::scheduler::SchedulerConfig;
 
 use super::door::Door;
 use super::early;
+use super::energy::count_energy;
 use super::hand_over;
 use super::ledger;
 use super::mutation::Mutation;
@@ -86,6 +87,7 @@ pub fn launch(sim: &mut Sim<'_>, k: usize, plan: Plan) {
         decode_only_gpu: if decode.n == 0 { 0 } else { sim.cost(k).step(0, &only).gpu().as_ps() },
     };
     count(sim, &batch, &shape);
+    count_energy(sim, k, &batch, &shape);
     for &r in batch.prefill.iter().map(|p| &p.0).chain(&batch.decode) {
         sim.requests[r].in_flight = true;
         ledger::account_queue(&mut sim.requests[r], sim.now);

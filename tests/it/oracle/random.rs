@@ -71,6 +71,7 @@ impl Covered {
         self.count(s.config.router.key(), s.replicas() > 1 && s.trace.len() > 1);
         self.count("closed-loop", s.trace.closed.is_some());
         self.count("put-off", c.put_off > 0);
+        self.count("capped-sometimes", c.capped > 0 && c.uncapped > 0);
         for state in Binding::ALL {
             self.count(state.name(), o.counters.bound_time[state as usize] > 0);
         }
@@ -197,6 +198,7 @@ const LEAST: &[(&str, u64)] = &[
     ("cache-aware", 50),
     ("closed-loop", 50),
     ("put-off", 50),
+    ("capped-sometimes", 300),
     ("chunk-turns", 50),
     (Binding::Open.name(), 100),
     (Binding::Memory.name(), 100),
