@@ -356,3 +356,23 @@ fn comparison_as_csv_and_json_has_every_metric() {
     assert_eq!(json["schema"], 2);
     assert_eq!(json["comparison"]["points"].as_array().unwrap().len(), 2);
 }
+
+/// `compare` reads folders of earlier versions: columns that were added since are missing there, not zero and no error.
+#[test]
+fn folders_without_the_newest_columns_are_read() {
+    let study = small();
+    let temp = tempfile::tempdir().unwrap();
+    commit(&temp.path().join("x"), &folder(&study)).unwrap();
+    let path = temp.path().join("x/summary.json");
+    let mut file: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    let newest =
+        ["energy_j", "provisioned_j_per_token", "usd_per_mtok", "sessions", "session_p50_s", "warm_up_ratio"];
+    for run in file["runs"].as_array_mut().unwrap() {
+        let columns = run["summary"]["run"].as_object_mut().unwrap();
+        assert!(newest.iter().all(|key| columns.remove(*key).is_some()));
+    }
+    fs::write(&path, serde_json::to_vec(&file).unwrap()).unwrap();
+    let read = windtunnel::results::read_study(&temp.path().join("x")).unwrap();
+    assert_eq!(read.runs.len(), study.runs.len());
+    assert!(read.runs.iter().all(|run| newest.iter().all(|key| run.summary.get(key).is_none())));
+}
